@@ -1,0 +1,1 @@
+"""Train readers of text lines: backbones, data, synthesis, training."""

@@ -1,0 +1,58 @@
+"""Read lines of text with an exported model. Needs no training library.
+
+>>> from crnn_runtime import Recognizer
+>>> Recognizer("reader.onnx").read(["line.jpg"])[0].text  # doctest: +SKIP
+'停下来，看着那些握着'
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if __name__ != "crnn_runtime":
+    raise ImportError(f"import this package as crnn_runtime, not as {__name__}")
+
+if TYPE_CHECKING:
+    from crnn_runtime.alphabet import Alphabet
+    from crnn_runtime.card import ModelCard
+    from crnn_runtime.ctc import Char
+    from crnn_runtime.errors import (
+        CrnnError,
+        ImageError,
+        MissingDependencyError,
+        ModelError,
+    )
+    from crnn_runtime.preprocess import preprocess
+    from crnn_runtime.recognizer import Line, Recognizer
+
+# Loaded at first use: `crnn-infer --help` must not wait for numpy and OpenCV.
+_HOMES = {
+    "Alphabet": "alphabet",
+    "Char": "ctc",
+    "CrnnError": "errors",
+    "ImageError": "errors",
+    "Line": "recognizer",
+    "MissingDependencyError": "errors",
+    "ModelCard": "card",
+    "ModelError": "errors",
+    "Recognizer": "recognizer",
+    "preprocess": "preprocess",
+}
+
+__all__ = [
+    "Alphabet",
+    "Char",
+    "CrnnError",
+    "ImageError",
+    "Line",
+    "MissingDependencyError",
+    "ModelCard",
+    "ModelError",
+    "Recognizer",
+    "preprocess",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,146 @@
+"""The model card: everything a reader needs besides its weights.
+
+It travels inside the checkpoint, inside the ONNX file (metadata) and beside a
+TensorRT engine (``<engine>.json``), so that a dictionary or a preprocessing
+cannot get lost between training and deployment.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_args
+
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import ModelError
+
+CARD_FORMAT = 1
+METADATA_KEY = "crnn.card"
+"""Key of the card among an ONNX file's ``metadata_props``."""
+
+ColorOrder = Literal["rgb", "bgr", "gray"]
+Head = Literal["greedy", "topk", "log-probs"]
+HEADS: tuple[Head, ...] = get_args(Head)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a reader is, independent of where it runs.
+
+    The defaults are those of the toolkit whose checkpoints this project reads:
+    three channels in RGB order, height 32, and its data set's mean and
+    standard deviation (of pixels scaled to 0..1).
+
+    Attributes:
+        arch: name of the architecture, a key of ``crnn.BACKBONES``.
+        alphabet: the characters; `num_classes` follows from it.
+        blank: class index of the CTC blank.
+        height: height in pixels that a line is scaled to.
+        width: fixed width in pixels that every line is stretched to; None keeps
+            the aspect ratio.
+        max_width: widest line in pixels at `height` that is read.
+        color: order of the channels.
+        mean: per channel, of pixels in 0..1.
+        std: per channel, of pixels in 0..1.
+        time_stride: pixels per time step.
+        time_origin: pixel on which time step 0 is centred.
+        head: what the exported graph gives: ``greedy`` the best class and its
+            probability per step, ``topk`` the k best, ``log-probs`` all.
+        precision: of the exported graph's weights and arithmetic.
+        training: summary of the training run: data, steps, accuracy, …
+        hashes: SHA-256 of the artefacts that this one was made from.
+        versions: of the software that made this artefact.
+    """
+
+    arch: str
+    alphabet: Alphabet
+    blank: int = 0
+    height: int = 32
+    width: int | None = None
+    max_width: int = 2048
+    color: ColorOrder = "rgb"
+    mean: tuple[float, ...] = (0.396, 0.576, 0.562)
+    std: tuple[float, ...] = (0.154, 0.128, 0.130)
+    time_stride: int
+    time_origin: float = 0.0
+    head: Head = "log-probs"
+    precision: str = "fp32"
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        channels = self.channels
+        if len(self.mean) != channels or len(self.std) != channels:
+            raise ModelError(
+                f"model card: mean and std need {channels} values for colour {self.color!r}, "
+                f"got {len(self.mean)} and {len(self.std)}"
+            )
+        if min(self.std) <= 0:
+            raise ModelError(f"model card: std must be positive, got {self.std}")
+        if self.blank != 0:
+            raise ModelError(f"model card: the blank must be class 0, got {self.blank}")
+        for name in ("height", "max_width", "time_stride"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"model card: {name} must be positive, got {getattr(self, name)}")
+        if self.width is not None and not 1 <= self.width <= self.max_width:
+            raise ModelError(f"model card: width {self.width} is outside 1..{self.max_width}")
+        if self.head not in HEADS:
+            raise ModelError(f"model card: head {self.head!r} is not one of {', '.join(HEADS)}")
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, else 3."""
+        if self.color not in get_args(ColorOrder):
+            raise ModelError(f"model card: color {self.color!r} is not one of rgb, bgr, gray")
+        return 1 if self.color == "gray" else 3
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the model's output: the alphabet and the blank."""
+        return self.alphabet.num_classes
+
+    def replace(self, **changes: Any) -> Self:  # noqa: ANN401
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads back to an equal card."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        characters = self.alphabet.characters
+        joined = "".join(characters)
+        fields["alphabet"] = joined if len(joined) == len(characters) else list(characters)
+        content = {"format": CARD_FORMAT, "num_classes": self.num_classes, **fields}
+        return json.dumps(content, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a card.
+
+        Raises:
+            ModelError: not JSON, of a newer format, a field is missing, unknown or
+                wrong, or the stated class count does not match the alphabet.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise ModelError(f"model card is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise ModelError("model card is not a JSON object")
+        if content.pop("format", None) != CARD_FORMAT:
+            raise ModelError(f"model card is not of format {CARD_FORMAT}: update crnn")
+        stated = content.pop("num_classes", None)
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(content.keys() - known):
+            raise ModelError(f"model card has unknown fields: {', '.join(unknown)}")
+        try:
+            content["alphabet"] = Alphabet(content["alphabet"])
+            for name in {"mean", "std"} & content.keys():
+                content[name] = tuple(float(value) for value in content[name])
+            card = cls(**content)
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"model card: {error}") from error
+        if stated is not None and stated != card.num_classes:
+            raise ModelError(
+                f"model card states {stated} classes but its alphabet makes {card.num_classes}"
+            )
+        return card
