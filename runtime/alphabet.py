@@ -27,7 +27,7 @@ class Alphabet:
         CrnnError: there is no entry, or an entry is empty.
     """
 
-    def __init__(self, characters: Iterable[str]):
+    def __init__(self, characters: Iterable[str]) -> None:
         self.characters = tuple(characters)
         if not self.characters:
             raise CrnnError("the alphabet is empty: give at least one character")

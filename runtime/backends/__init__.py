@@ -1,0 +1,80 @@
+"""Inference libraries behind one interface, chosen by the model file's suffix."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_runtime.card import ModelCard
+from crnn_runtime.errors import ModelError
+
+INPUT_NAME = "images"
+OUTPUT_NAMES = {
+    "greedy": ("ids", "probs"),
+    "topk": ("topk_ids", "topk_log_probs"),
+    "log-probs": ("log_probs",),
+}
+"""Head → names of an exported graph's outputs: the interface of every model file."""
+
+
+class Backend(Protocol):
+    """A model file and the library that runs it.
+
+    The card can be read at once; `activate` takes the memory and `deactivate`
+    gives it back. A context manager does both.
+    """
+
+    card: ModelCard
+
+    def activate(self) -> None:
+        """Load the model.
+
+        Raises:
+            ModelError: the file cannot be used.
+            MissingDependencyError: the library or the device is missing.
+        """
+
+    def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """(N, C, H, W) → outputs by name (see `OUTPUT_NAMES`), batch first."""
+
+    def deactivate(self) -> None:
+        """Release the model."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+
+def _onnx_runtime(path: Path, device: str, threads: int | None) -> Backend:
+    from crnn_runtime.backends.onnx_runtime import OnnxRuntimeBackend  # noqa: PLC0415
+
+    return OnnxRuntimeBackend(path, device=device, threads=threads)
+
+
+BACKENDS: dict[str, Callable[[Path, str, int | None], Backend]] = {
+    ".onnx": _onnx_runtime,
+}
+"""Suffix → backend. A new library is one file and one entry."""
+
+
+def open_backend(path: str | Path, device: str = "cpu", threads: int | None = None) -> Backend:
+    """The backend that runs ``path``, not yet activated.
+
+    Raises:
+        ModelError: there is no such file, or no backend for its suffix.
+        MissingDependencyError: the library or the device is missing.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in BACKENDS:
+        raise ModelError(f"{path}: not a model file, known are {', '.join(BACKENDS)}")
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    return BACKENDS[path.suffix.lower()](path, device, threads)

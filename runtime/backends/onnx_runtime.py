@@ -1,0 +1,131 @@
+"""ONNX Runtime, on the CPU or an NVIDIA GPU."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
+from crnn_runtime.card import METADATA_KEY, ModelCard
+from crnn_runtime.cpu import available_cpus
+from crnn_runtime.errors import MissingDependencyError, ModelError
+
+try:
+    import onnxruntime as ort
+except ImportError as error:
+    raise MissingDependencyError(
+        'onnxruntime is not installed: pip install "crnn[cpu]" (or "crnn[gpu]" for NVIDIA GPUs)'
+    ) from error
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxRuntimeBackend:
+    """An ONNX file that `crnn-export` wrote.
+
+    `infer` may be called from several threads at once.
+
+    Args:
+        path: the file.
+        device: ``cpu`` or ``cuda``.
+        threads: of the CPU, default as many as the process may use.
+
+    Raises:
+        ModelError: the file is not ONNX, has no model card, or disagrees with it.
+        MissingDependencyError: ONNX Runtime has no support for the device here.
+    """
+
+    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None) -> None:
+        if device not in PROVIDERS:
+            raise ModelError(f"device {device!r} is not one of {', '.join(PROVIDERS)}")
+        self._path = path
+        self._device = device
+        self._threads = threads or available_cpus()
+        self._session: ort.InferenceSession | None = self._open()
+        self.card = _card_of(self._session, path)
+        _check_interface(self._session, self.card, path)
+        self._outputs = list(OUTPUT_NAMES[self.card.head])
+
+    def activate(self) -> None:
+        """Load the model, if it was released."""
+        self._session = self._session or self._open()
+
+    def deactivate(self) -> None:
+        """Release the model's memory."""
+        self._session = None
+
+    def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """(N, C, H, W) → outputs by name, batch first."""
+        if self._session is None:
+            raise ModelError(f"{self._path}: the model is not active, call activate()")
+        results = self._session.run(self._outputs, {INPUT_NAME: images})
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _open(self) -> ort.InferenceSession:
+        provider = PROVIDERS[self._device]
+        missing = f"device {self._device} is not available to ONNX Runtime"
+        if provider not in ort.get_available_providers():
+            raise MissingDependencyError(
+                f'{missing}: pip uninstall onnxruntime, then pip install "crnn[gpu]"'
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3  # errors; they come back as exceptions as well
+        options.add_session_config_entry("session.set_denormal_as_zero", "1")
+        try:
+            session = ort.InferenceSession(self._path, options, providers=[provider])
+        except Exception as error:  # the library's exceptions share no base class
+            reason = str(error).strip().splitlines()[-1]
+            raise ModelError(f"{self._path}: ONNX Runtime cannot load it: {reason}") from error
+        # Without this check a driver that is missing means the CPU, silently.
+        if provider not in session.get_providers():
+            raise MissingDependencyError(f"{missing}: no working GPU, driver, CUDA 13 and cuDNN 9")
+        return session
+
+    def __enter__(self) -> Self:
+        self.activate()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.deactivate()
+
+
+def _card_of(session: ort.InferenceSession, path: Path) -> ModelCard:
+    metadata = session.get_modelmeta().custom_metadata_map
+    if METADATA_KEY not in metadata:
+        raise ModelError(f"{path}: no model card inside, make the file with crnn-export")
+    try:
+        return ModelCard.from_json(metadata[METADATA_KEY])
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _check_interface(session: ort.InferenceSession, card: ModelCard, path: Path) -> None:
+    """Compare the graph's inputs and outputs with what the card says."""
+    inputs = {value.name: value.shape for value in session.get_inputs()}
+    outputs = {value.name: value.shape for value in session.get_outputs()}
+    expected = OUTPUT_NAMES[card.head]
+    if list(inputs) != [INPUT_NAME] or not set(expected) <= outputs.keys():
+        raise ModelError(
+            f"{path}: inputs {list(inputs)} and outputs {list(outputs)} are not those of a line "
+            f"reader with a {card.head} head ([{INPUT_NAME!r}], {list(expected)})"
+        )
+    channels, height = inputs[INPUT_NAME][1:3]
+    if (channels, height) != (card.channels, card.height):
+        raise ModelError(
+            f"{path}: the graph wants {channels} channels × {height} pixels, "
+            f"its card says {card.channels} × {card.height}"
+        )
+    if card.head == "log-probs" and outputs["log_probs"][-1] != card.num_classes:
+        raise ModelError(
+            f"{path}: the graph has {outputs['log_probs'][-1]} classes, "
+            f"its card's alphabet makes {card.num_classes}"
+        )

@@ -1,0 +1,123 @@
+"""Any picture a user may have → an 8-bit array in the colours a model wants."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_runtime.card import ColorOrder
+from crnn_runtime.errors import ImageError
+from crnn_runtime.image_header import image_size, is_jpeg, jpeg_is_complete
+
+MAX_PIXELS = 64_000_000
+"""Larger pictures are refused before they are decoded: a line of text is small."""
+MIN_HEIGHT = 4
+"""Lower pictures are refused: they cannot show a character."""
+
+ImageSource = str | Path | bytes | NDArray[np.uint8]
+"""A file's path, its bytes, or an array (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4)."""
+
+
+def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
+    """An image as (H, W, 3) in the asked order of channels, or (H, W) for ``gray``.
+
+    Transparent pixels become white, 16-bit pixels 8-bit; a JPEG is turned upright
+    by its EXIF orientation. Bytes are read before they are decoded, so any
+    path works that Python can open.
+
+    Raises:
+        ImageError: missing, empty, truncated, not an image, too large or too low.
+    """
+    if isinstance(source, np.ndarray):
+        image = _checked_array(source)
+        _check_size(*image.shape[:2])
+        return _to_color(image, "rgb", color)
+    data = source if isinstance(source, bytes) else read_bytes(Path(source))
+    if not data:
+        raise ImageError("image is empty (0 bytes)")
+    _check_size(*image_size(data))
+    if is_jpeg(data):
+        if not jpeg_is_complete(data):
+            raise ImageError("image is truncated: the end of the JPEG data is missing")
+        gray = color == "gray"
+        image = _decode(data, cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
+    else:
+        image = _decode(data, cv2.IMREAD_UNCHANGED)  # keeps transparency, unlike IMREAD_COLOR
+        if image.dtype != np.uint8:
+            image = _to_uint8(image)
+    _check_size(*image.shape[:2])
+    return _to_color(image, "bgr", color)
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot read the file: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise ImageError(f"cannot read the file: {error}") from error
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise ImageError(
+            f"image has {width} × {height} pixels, more than {MAX_PIXELS // 10**6} million: "
+            "cut out the line first"
+        )
+    if height < MIN_HEIGHT or width < 1:
+        raise ImageError(
+            f"image has {width} × {height} pixels, a line is {MIN_HEIGHT} high at least"
+        )
+
+
+def _checked_array(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.dtype != np.uint8:
+        raise ImageError(f"image array has dtype {image.dtype}: give uint8, 0 to 255")
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim != 2 and (image.ndim != 3 or image.shape[2] not in (3, 4)):
+        raise ImageError(f"image array has shape {image.shape}: give H×W, H×W×3 or H×W×4")
+    return image
+
+
+def _decode(data: bytes, flags: int) -> NDArray[np.uint8]:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError("image cannot be decoded: it is damaged or truncated") from error
+    if image is None:
+        raise ImageError("image cannot be decoded: it is damaged or truncated")
+    return image  # type: ignore[return-value]
+
+
+def _to_uint8(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    if image.dtype == np.uint16:
+        return np.right_shift(image, 8).astype(np.uint8)
+    raise ImageError(f"image has {image.dtype} pixels: save it with 8 or 16 bits a channel")
+
+
+def _to_color(
+    image: NDArray[np.uint8], stored: ColorOrder, wanted: ColorOrder
+) -> NDArray[np.uint8]:
+    if image.ndim == 3 and image.shape[2] == 4:
+        image = _on_white(image)
+    if image.ndim == 2:
+        code = None if wanted == "gray" else cv2.COLOR_GRAY2RGB
+    elif wanted == "gray":
+        code = cv2.COLOR_RGB2GRAY if stored == "rgb" else cv2.COLOR_BGR2GRAY
+    else:
+        code = None if wanted == stored else cv2.COLOR_BGR2RGB
+    return image if code is None else cv2.cvtColor(image, code)  # type: ignore[return-value]
+
+
+def _on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 4) over a white page → (H, W, 3)."""
+    alpha = image[:, :, 3:].astype(np.uint16)
+    mixed = image[:, :, :3] * alpha + 255 * (255 - alpha)
+    return ((mixed + 127) // 255).astype(np.uint8)

@@ -1,0 +1,118 @@
+"""Image dimensions from a file's first bytes, so that a huge picture is refused unread."""
+
+import struct
+from collections.abc import Callable
+
+from crnn_runtime.errors import ImageError
+
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..SOF15 less DHT, JPG, DAC
+_JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment: TEM, RST0..RST7
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """(height, width) in pixels as stored, before any EXIF rotation.
+
+    Raises:
+        ImageError: not a PNG, JPEG, BMP, GIF, WebP or TIFF file, or cut off in its header.
+    """
+    for magic, offset, reader in _FORMATS:
+        if data.startswith(magic, offset):
+            try:
+                return reader(data)
+            except (struct.error, IndexError) as error:
+                raise ImageError("image is cut off in its header") from error
+    raise ImageError("not an image: PNG, JPEG, BMP, GIF, WebP and TIFF are read")
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether ``data`` begins as a JPEG file does."""
+    return data.startswith(b"\xff\xd8\xff")
+
+
+def jpeg_is_complete(data: bytes) -> bool:
+    """Whether a JPEG's compressed data is followed by its end marker.
+
+    Decoders fill what a truncated file lacks with grey instead of failing. Within
+    a scan every 0xFF byte is escaped (ITU T.81, B.1.1.5), so the end marker
+    cannot occur by chance; before it, in an embedded thumbnail, it can.
+    """
+    return data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) != -1
+
+
+def _png(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from(">II", data, 16)
+    return height, width
+
+
+def _jpeg(data: bytes) -> tuple[int, int]:
+    position = 2
+    while True:
+        if data[position] != 0xFF:
+            raise ImageError("JPEG header is damaged")
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+        elif marker in _JPEG_BARE:
+            position += 2
+        elif marker in _JPEG_FRAMES:
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return height, width
+        else:
+            (length,) = struct.unpack_from(">H", data, position + 2)
+            position += 2 + length
+
+
+def _bmp(data: bytes) -> tuple[int, int]:
+    (header_size,) = struct.unpack_from("<I", data, 14)
+    if header_size == 12:  # OS/2 BITMAPCOREHEADER
+        width, height = struct.unpack_from("<HH", data, 18)
+    else:
+        width, height = struct.unpack_from("<ii", data, 18)
+    return abs(height), abs(width)  # a negative height means top-down rows
+
+
+def _gif(data: bytes) -> tuple[int, int]:
+    width, height = struct.unpack_from("<HH", data, 6)
+    return height, width
+
+
+def _webp(data: bytes) -> tuple[int, int]:
+    kind = data[12:16]
+    if kind == b"VP8 ":  # RFC 6386, section 9.1
+        width, height = struct.unpack_from("<HH", data, 26)
+        return height & 0x3FFF, width & 0x3FFF
+    if kind == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    if kind == b"VP8X":
+        width = int.from_bytes(data[24:27], "little") + 1
+        height = int.from_bytes(data[27:30], "little") + 1
+        return height, width
+    raise ImageError("WebP header is damaged")
+
+
+def _tiff(data: bytes) -> tuple[int, int]:
+    order = "<" if data.startswith(b"II") else ">"
+    (directory,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, directory)
+    found = {}
+    for i in range(count):
+        entry = directory + 2 + 12 * i
+        tag, kind = struct.unpack_from(order + "HH", data, entry)
+        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):  # SHORT (3) or LONG (4), stored in the entry itself
+            (found[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
+    if len(found) != 2:
+        raise ImageError("TIFF header is damaged")
+    return found[_TIFF_HEIGHT], found[_TIFF_WIDTH]
+
+
+_FORMATS: list[tuple[bytes, int, Callable[[bytes], tuple[int, int]]]] = [
+    (b"\x89PNG\r\n\x1a\n", 0, _png),
+    (b"\xff\xd8\xff", 0, _jpeg),
+    (b"BM", 0, _bmp),
+    (b"GIF8", 0, _gif),
+    (b"WEBP", 8, _webp),
+    (b"II*\0", 0, _tiff),
+    (b"MM\0*", 0, _tiff),
+]
