@@ -1,6 +1,7 @@
 """Best-path CTC decoding, vectorised over the batch (Graves et al. 2006, section 3.2)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,10 +100,7 @@ def decode_greedy(
     check_codes(runs.code, alphabet)
     bounds = np.searchsorted(runs.line, np.arange(len(ids) + 1))
     characters = [alphabet.characters[code - 1] for code in runs.code]
-    return [
-        "".join(characters[start:end])
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True)
-    ]  # fmt: skip
+    return ["".join(characters[start:end]) for start, end in pairwise(bounds)]
 
 
 def check_codes(codes: NDArray[np.integer], alphabet: Alphabet) -> None:

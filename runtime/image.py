@@ -98,7 +98,8 @@ def _decode(data: bytes, flags: int) -> NDArray[np.uint8]:
 
 def _to_uint8(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     if image.dtype == np.uint16:
-        return np.right_shift(image, 8).astype(np.uint8)
+        shifted: NDArray[np.uint8] = np.right_shift(image, 8).astype(np.uint8)
+        return shifted
     raise ImageError(f"image has {image.dtype} pixels: save it with 8 or 16 bits a channel")
 
 

@@ -103,7 +103,7 @@ class Recognizer:
         lines: dict[int, Line] = {}
         buckets: dict[int, list[_Prepared]] = {}
         count = 0
-        for count, image in enumerate(images, start=1):  # noqa: B007 (the count is the result)
+        for count, image in enumerate(images, start=1):
             try:
                 prepared = self._prepare(count - 1, image)
             except ImageError as error:

@@ -1,0 +1,113 @@
+"""``crnn-infer``: read lines of text from the command line."""
+
+import glob
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crnn_runtime.console import EXIT_SOME_UNREAD, Command
+
+if TYPE_CHECKING:
+    from crnn_runtime.recognizer import Line
+
+IMAGE_SUFFIXES = frozenset(
+    (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
+)
+"""Files that are read when a folder is given."""
+
+_CHUNK = 256
+
+
+@click.command(cls=Command)
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True)
+@click.option("--raw", is_flag=True, help="Print the best class of every time step => the text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="Lines inferred together at most.",
+)
+@click.version_option(package_name="crnn")
+@click.pass_context
+def main(
+    ctx: click.Context,
+    model: str,
+    images: tuple[str, ...],
+    raw: bool,
+    as_json: bool,
+    device: str,
+    threads: int | None,
+    batch_size: int,
+) -> None:
+    """Read the line of text in each of IMAGES with MODEL.
+
+    IMAGES are files, folders, globs, or - for a list of files on standard input.
+    Prints "path<TAB>text" in the order given.
+
+    Exit status: 0 all were read, 1 some could not be (named on standard error),
+    2 wrong usage.
+    """
+    # Imported here because --help must not wait for numpy and OpenCV.
+    import cv2  # noqa: PLC0415
+
+    from crnn_runtime.recognizer import Recognizer  # noqa: PLC0415
+
+    if raw and as_json:
+        raise click.UsageError("--raw and --json exclude each other")
+    cv2.utils.logging.setLogLevel(0)  # a damaged file is reported by us, in one line
+    recognizer = Recognizer(model, device=device, threads=threads, batch_size=batch_size)
+    paths = iter_paths(images)
+    unread = 0
+    while chunk := list(islice(paths, _CHUNK)):
+        for path, line in zip(chunk, recognizer.read(chunk, errors="return"), strict=True):
+            if line.error:
+                unread += 1
+                click.echo(f"{path}: {line.error}", err=True)
+            else:
+                click.echo(format_line(path, line, raw=raw, as_json=as_json))
+    if unread:
+        ctx.exit(EXIT_SOME_UNREAD)
+
+
+def iter_paths(images: tuple[str, ...]) -> Iterator[str]:
+    """Expand folders, globs and ``-`` (paths on standard input, one a line)."""
+    for image in images:
+        path = Path(image)
+        if image == "-":
+            yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+        elif path.is_dir():
+            for found in sorted(path.rglob("*")):
+                if found.suffix.lower() in IMAGE_SUFFIXES:
+                    yield str(found)
+        elif not path.exists() and glob.has_magic(image):
+            yield from sorted(glob.glob(image, recursive=True)) or [image]  # noqa: PTH207
+        else:
+            yield image
+
+
+def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:
+    """One line of output."""
+    if as_json:
+        chars = [
+            {"char": c.char, "confidence": round(c.confidence, 4),
+             "x0": round(c.x0, 1), "x1": round(c.x1, 1)}
+            for c in line.chars
+        ]  # fmt: skip
+        content = {
+            "path": path,
+            "text": line.text,
+            "confidence": round(line.confidence, 4),
+            "chars": chars,
+        }
+        return json.dumps(content, ensure_ascii=False)
+    return f"{path}\t{line.raw} => {line.text}" if raw else f"{path}\t{line.text}"
