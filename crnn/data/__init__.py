@@ -1,1 +1,1 @@
-"""."""
+"""Training data: annotation files, their pre-flight check, sources of lines, batches."""

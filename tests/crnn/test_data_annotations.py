@@ -1,0 +1,114 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crnn.data.annotations import Annotations, find_annotations, read_annotations
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError
+
+DIGITS = Alphabet("0123456789")
+
+
+def read(tmp_path: Path, content: str | bytes, alphabet: Alphabet = DIGITS) -> Annotations:
+    file = tmp_path / "train.txt"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_annotations(file, alphabet)
+
+
+def labels(annotations: Annotations, alphabet: Alphabet = DIGITS) -> list[str]:
+    return [alphabet.decode(annotations.label(index)) for index in range(len(annotations))]
+
+
+def test_codes_of_the_original(tmp_path: Path) -> None:
+    annotations = read(tmp_path, "a.jpg 2 3 3\nsub/b c 7.jpg 10\n")
+    assert annotations.images == ["a.jpg", "sub/b c 7.jpg"]
+    assert labels(annotations) == ["122", "9"]
+    assert annotations.defects == []
+
+
+def test_tsv_keeps_spaces_tabs_and_odd_line_separators(tmp_path: Path) -> None:
+    alphabet = Alphabet("ab \t\u2028")
+    annotations = read(tmp_path, "é ü.png\t a\tb\u2028 \r\n", alphabet)
+    assert annotations.images == ["é ü.png"]
+    assert labels(annotations, alphabet) == [" a\tb\u2028 "]
+
+
+def test_bom_and_crlf_are_no_part_of_the_first_path(tmp_path: Path) -> None:
+    annotations = read(tmp_path, b"\xef\xbb\xbfa.jpg 1\r\n\r\nb.jpg 2\r\n")
+    assert annotations.images == ["a.jpg", "b.jpg"]
+    assert annotations.numbers.tolist() == [1, 3]
+
+
+def test_every_defect_of_a_code_file_names_its_line(tmp_path: Path) -> None:
+    annotations = read(tmp_path, b"ok.jpg 1\na.jpg 1 11 0\nb.jpg\n\xff.jpg 1\nc.jpg -1\n")
+    assert annotations.images == ["ok.jpg"]
+    assert [(defect.line, defect.kind) for defect in annotations.defects] == [
+        (2, "unknown-character"),
+        (3, "no-label"),
+        (4, "encoding"),
+        (5, "unknown-character"),
+    ]
+    assert str(annotations.defects[0]).endswith(
+        "train.txt:2: codes 11 0 are outside 1..10 (0 is the blank)"
+    )
+    assert annotations.unknown == {"code 11": 1, "code 0": 1, "code -1": 1}
+
+
+def test_every_defect_of_a_tsv_names_its_line(tmp_path: Path) -> None:
+    annotations = read(tmp_path, "ok.jpg\t1\na.jpg\t1x2x\nb.jpg\t\nc.jpg\n\t5\n")
+    assert [(defect.line, defect.kind) for defect in annotations.defects] == [
+        (2, "unknown-character"),
+        (3, "no-label"),
+        (4, "format"),
+        (5, "format"),
+    ]
+    assert "'x' (U+0078) in '1x2x'" in str(annotations.defects[0])
+    assert annotations.unknown == {"x": 2}
+
+
+def test_decomposed_labels_are_composed_only_when_that_helps(tmp_path: Path) -> None:
+    composed = read(tmp_path, "a\te\u0301\n", Alphabet("\u00e9"))
+    assert (labels(composed, Alphabet("\u00e9")), composed.renormalized) == (["\u00e9"], 1)
+    marks = Alphabet("e\u0301")
+    assert labels(read(tmp_path, "a\te\u0301\n", marks), marks) == ["e\u0301"]
+
+
+def test_a_duplicate_entry_keeps_its_own_code(tmp_path: Path) -> None:
+    assert read(tmp_path, "a.jpg 3 1\n", Alphabet("aba")).label(0).tolist() == [3, 1]
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(CrnnError, match=r"no train\.txt or train\.tsv"):
+        find_annotations(tmp_path, "train")
+    with pytest.raises(CrnnError, match="no such folder"):
+        find_annotations(tmp_path / "x", "train")
+    (tmp_path / "dev.tsv").touch()
+    assert find_annotations(tmp_path, "dev").name == "dev.tsv"
+
+
+@given(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=6), min_size=1, max_size=8))
+def test_steps_needed_is_length_plus_repeats(lines: list[list[int]]) -> None:
+    annotations = Annotations(
+        file=Path("x"),
+        images=["i"] * len(lines),
+        codes=np.array([*itertools.chain(*lines)], np.int32),
+        offsets=np.cumsum([0, *map(len, lines)]).astype(np.int64),
+        numbers=np.arange(len(lines), dtype=np.int32),
+    )
+    needed = [
+        len(line) + sum(one == two for one, two in itertools.pairwise(line)) for line in lines
+    ]
+    assert annotations.steps_needed().tolist() == needed
+    keep = np.arange(len(lines)) % 2 == 0
+    kept = annotations.select(keep)
+    assert [kept.label(i).tolist() for i in range(len(kept))] == lines[::2]
+
+
+def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
+    annotations = read(tmp_path, "")
+    assert len(annotations) == 0
+    assert annotations.steps_needed().tolist() == []
