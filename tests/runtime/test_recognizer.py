@@ -1,0 +1,111 @@
+"""Recognizer on the barcode reader, whose answers are known exactly."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from barcode import STRIDE, barcode_card, draw_barcode, write_barcode_reader
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from crnn_runtime import ImageError, ModelError, Recognizer
+from crnn_runtime.card import HEADS
+
+TEXTS = st.text("0123456789", max_size=60)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    return write_barcode_reader(folder / "reader.onnx", barcode_card(head="greedy"))
+
+
+@pytest.fixture(scope="module")
+def recognizer(model: Path) -> Recognizer:
+    return Recognizer(model, threads=1, batch_size=4)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_reads_the_same(tmp_path: Path, head: str) -> None:
+    path = write_barcode_reader(tmp_path / "reader.onnx", barcode_card(head=head))
+    (line,) = Recognizer(path).read([draw_barcode("0011223")])
+    assert line.text == "0011223"
+    assert line.raw == "-0-0-1-1-2-2-3-"
+    assert line.confidence > 0.99
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(TEXTS, max_size=9))
+def test_lines_read_alone_and_together_are_equal(recognizer: Recognizer, texts: list[str]) -> None:
+    images = [draw_barcode(text) for text in texts]
+    together = recognizer.read(images)
+    assert [line.text for line in together] == texts
+    assert together == [recognizer.read([image])[0] for image in images]
+
+
+def test_positions_are_in_pixels_of_the_source(recognizer: Recognizer) -> None:
+    (line,) = recognizer.read([draw_barcode("52", height=32)])
+    assert [(char.char, char.x0, char.x1) for char in line.chars] == [
+        ("5", STRIDE - 0.5, 2 * STRIDE - 0.5),
+        ("2", 3 * STRIDE - 0.5, 4 * STRIDE - 0.5),
+    ]
+    doubled = cv2.resize(draw_barcode("52"), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    (large,) = recognizer.read([doubled])
+    assert [(c.x0, c.x1) for c in large.chars] == [(2 * c.x0, 2 * c.x1) for c in line.chars]
+
+
+def test_an_empty_line_reads_as_nothing(recognizer: Recognizer) -> None:
+    (line,) = recognizer.read([draw_barcode("")])
+    assert (line.text, line.chars) == ("", ())
+    assert line.confidence > 0.99
+
+
+def test_one_bad_image_spoils_only_itself(recognizer: Recognizer, tmp_path: Path) -> None:
+    good = tmp_path / "ü 行.png"
+    cv2.imencode(".png", draw_barcode("42"))[1].tofile(good)
+    missing = tmp_path / "missing.png"
+    images = [good, missing, good.read_bytes(), draw_barcode("7"), b""]
+    lines = recognizer.read(images, errors="return")
+    assert [line.text for line in lines] == ["42", "", "42", "7", ""]
+    assert [line.error is None for line in lines] == [True, False, True, True, False]
+    with pytest.raises(ImageError, match=r"missing\.png: cannot read the file: No such file"):
+        recognizer.read(images)
+
+
+def test_a_fixed_width_model_stretches_every_line(tmp_path: Path) -> None:
+    text = "31415926"
+    width = draw_barcode(text).shape[1]
+    card = barcode_card(head="greedy", width=width)
+    fixed = Recognizer(write_barcode_reader(tmp_path / "reader.onnx", card))
+    wide = cv2.resize(draw_barcode(text), (3 * width, 32), interpolation=cv2.INTER_NEAREST)
+    assert fixed.read([wide])[0].text == text
+
+
+def test_a_line_beyond_the_maximum_width_is_refused(recognizer: Recognizer) -> None:
+    long_line = np.full((32, recognizer.card.max_width + 1), 255, np.uint8)
+    with pytest.raises(ImageError, match="2049 pixels wide .* the model reads 2048"):
+        recognizer.read([long_line])
+
+
+def test_an_alphabet_too_short_for_the_model_is_an_error(tmp_path: Path) -> None:
+    # The card is consistent with itself, the graph has more classes than it says.
+    path = write_barcode_reader(tmp_path / "reader.onnx", barcode_card(head="greedy"))
+    import onnx
+
+    from crnn_runtime import Alphabet
+    from crnn_runtime.card import METADATA_KEY
+
+    model = onnx.load(path)
+    short = barcode_card(head="greedy", alphabet=Alphabet("012"))
+    onnx.helper.set_model_props(model, {METADATA_KEY: short.to_json()})
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="gave class 10 but its alphabet makes 4"):
+        Recognizer(path).read([draw_barcode("9")])
+
+
+def test_close_releases_the_model(model: Path) -> None:
+    with Recognizer(model) as recognizer:
+        assert recognizer.read([draw_barcode("1")])[0].text == "1"
+    with pytest.raises(ModelError, match="not active"):
+        recognizer.read([draw_barcode("1")])
