@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         MissingDependencyError,
         ModelError,
     )
-    from crnn_runtime.preprocess import preprocess
     from crnn_runtime.recognizer import Line, Recognizer
 
 # Loaded at first use: `crnn-infer --help` must not wait for numpy and OpenCV.
@@ -35,7 +34,6 @@ _HOMES = {
     "ModelCard": "card",
     "ModelError": "errors",
     "Recognizer": "recognizer",
-    "preprocess": "preprocess",
 }
 
 __all__ = [
@@ -48,7 +46,6 @@ __all__ = [
     "ModelCard",
     "ModelError",
     "Recognizer",
-    "preprocess",
 ]
 
 

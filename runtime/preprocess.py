@@ -23,7 +23,7 @@ _FINEST_STEP = 32
 _STEPS_PER_OCTAVE = 8
 
 
-def preprocess(image: ImageSource, card: ModelCard) -> tuple[NDArray[np.float32], int]:
+def prepare(image: ImageSource, card: ModelCard) -> tuple[NDArray[np.float32], int]:
     """One image → network input (1, C, H, W) and the number of valid time steps.
 
     Raises:

@@ -84,7 +84,7 @@ def test_a_fixed_width_model_stretches_every_line(tmp_path: Path) -> None:
 
 def test_a_line_beyond_the_maximum_width_is_refused(recognizer: Recognizer) -> None:
     long_line = np.full((32, recognizer.card.max_width + 1), 255, np.uint8)
-    with pytest.raises(ImageError, match="2049 pixels wide .* the model reads 2048"):
+    with pytest.raises(ImageError, match=r"2049 pixels wide .* the model reads 2048"):
         recognizer.read([long_line])
 
 
