@@ -10,6 +10,9 @@ from crnn_runtime.errors import CrnnError
 
 logger = logging.getLogger(__name__)
 
+NAMED_ALPHABETS = ("zh", "latin", "digits")
+"""Shipped alphabets: simplified Chinese (5,989 characters), printable ASCII, ten digits."""
+
 _BLANK_WORDS = ("blank", "<blank>")
 
 
@@ -71,11 +74,15 @@ class Alphabet:
 
     @classmethod
     def load(cls, text_or_path: str) -> "Alphabet":
-        """Take a file's entries if there is such a file, else the string's characters.
+        """Take a shipped alphabet's name, else a file's entries, else the string's characters.
+
+        The names are `NAMED_ALPHABETS`; a file of such a name is read as ``./zh``.
 
         Raises:
             CrnnError: the string looks like a file that is not there.
         """
+        if text_or_path in NAMED_ALPHABETS:
+            return cls.from_file(Path(__file__).parent / "alphabets" / f"{text_or_path}.txt")
         try:
             is_file = Path(text_or_path).is_file()
         except OSError:  # a string longer than a file name may be
