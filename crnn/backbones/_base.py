@@ -1,0 +1,170 @@
+"""What every backbone shares: its facts, its geometry, its initialisation."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from crnn_runtime.card import ColorOrder, ModelCard
+
+
+@dataclass(frozen=True)
+class Window:
+    """A convolution or pooling that changes the length of an axis, in pixels of its input.
+
+    Layers of stride 1 that keep the length (an odd kernel, padded by half of it)
+    change no geometry and are not listed.
+    """
+
+    kernel: int
+    stride: int
+    padding: int = 0
+
+    def out(self, length: int) -> int:
+        """Output length, 0 if the input is too short."""
+        return max(0, (length + 2 * self.padding - self.kernel) // self.stride + 1)
+
+    @property
+    def shift(self) -> float:
+        """Position in the input on which output 0 is centred."""
+        return (self.kernel - 1) / 2 - self.padding
+
+
+POOL = Window(kernel=2, stride=2)
+CONV = Window(kernel=3, stride=2, padding=1)
+
+
+def lengths(windows: tuple[Window, ...], length: int) -> list[int]:
+    """The length of an axis after each of the windows."""
+    result = []
+    for window in windows:
+        length = window.out(length) if length > 0 else 0
+        result.append(length)
+    return result
+
+
+def _minimum(windows: tuple[Window, ...]) -> int:
+    length = 1
+    while not all(lengths(windows, length)):
+        length += 1
+    return length
+
+
+class Backbone(nn.Module):
+    """A line to feature columns: (N, C, H, W) -> (N, T, `out_features`).
+
+    A subclass lists its `rows` and `columns`, fills `layers` (or overrides
+    `features`), and names what differs from the defaults below, which are those
+    of the original's five architectures. The geometry follows from the windows.
+
+    Attributes:
+        out_features: features per column.
+        rows: the windows along the height.
+        columns: the windows along the width.
+        color: channels of a new reader's lines.
+        mean: per channel, of pixels in 0..1.
+        std: per channel, of pixels in 0..1.
+        width: width in pixels that a new reader's lines are stretched to; None
+            keeps the aspect ratio.
+        foreign_width: the same for checkpoints of the project that the
+            architecture comes from, which do not say it themselves.
+        foreign_names: (pattern, replacement) from that project's tensor names to
+            ours, applied in order.
+        time_stride: pixels per time step.
+        time_origin: pixel on which time step 0 is centred; pixel 0 is at 0.0.
+        min_height: least height in pixels.
+        min_width: least width in pixels.
+    """
+
+    out_features: ClassVar[int]
+    rows: ClassVar[tuple[Window, ...]]
+    columns: ClassVar[tuple[Window, ...]]
+    color: ClassVar[ColorOrder] = ModelCard.color
+    mean: ClassVar[tuple[float, ...]] = ModelCard.mean
+    std: ClassVar[tuple[float, ...]] = ModelCard.std
+    width: ClassVar[int | None] = 280
+    foreign_width: ClassVar[int | None] = 280
+    foreign_names: ClassVar[tuple[tuple[str, str], ...]] = ((r"^features\.", "backbone.layers."),)
+
+    time_stride: ClassVar[int]
+    time_origin: ClassVar[float]
+    min_height: ClassVar[int]
+    min_width: ClassVar[int]
+
+    layers: nn.Sequential
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init_subclass__(**kwargs)
+        if not hasattr(cls, "columns"):  # a family's common base
+            return
+        stride, origin = 1, 0.0
+        for window in cls.columns:
+            origin += window.shift * stride
+            stride *= window.stride
+        cls.time_stride, cls.time_origin = stride, origin
+        cls.min_height, cls.min_width = _minimum(cls.rows), _minimum(cls.columns)
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+
+    @classmethod
+    def default_channels(cls) -> int:
+        """Channels of a new reader's lines."""
+        return 1 if cls.color == "gray" else 3
+
+    @classmethod
+    def time_steps(cls, width: int) -> int:
+        """T for lines ``width`` pixels wide, 0 below `min_width`."""
+        return lengths(cls.columns, width)[-1]
+
+    @classmethod
+    def our_names(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of another project's checkpoint under this project's names.
+
+        Names that are ours already stay as they are.
+        """
+        renamed = {}
+        for name, tensor in state_dict.items():
+            new = name
+            if not name.startswith("backbone."):
+                for pattern, replacement in cls.foreign_names:
+                    new = re.sub(pattern, replacement, new)
+            renamed[new] = tensor
+        return renamed
+
+    def features(self, x: Tensor) -> Tensor:
+        """The convolutional part: (N, C, H, W) -> (N, F, H', T)."""
+        maps: Tensor = self.layers(x)
+        return maps
+
+    def sequence(self, columns: Tensor) -> Tensor:
+        """What follows the mean over the height: (N, T, F) -> (N, T, `out_features`)."""
+        return columns
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, T, `out_features`), for any height and width above the least."""
+        columns = self.features(x).mean(dim=2)  # (N, F, T)
+        return self.sequence(columns.transpose(1, 2))
+
+
+@torch.no_grad()
+def initialise(module: nn.Module) -> None:
+    """Set one module's weights for training from nothing; linear and recurrent ones keep torch's.
+
+    Convolutions: He normal over the outputs (arXiv 1502.01852, section 2.2),
+    counted per group, so that depthwise ones are not shrunk by their width.
+    """
+    if isinstance(module, nn.Conv2d):
+        height, width = module.kernel_size
+        fan_out = module.out_channels * height * width // module.groups
+        module.weight.normal_(0.0, math.sqrt(2 / fan_out))
+        if module.bias is not None:
+            module.bias.zero_()
+    elif isinstance(module, nn.BatchNorm2d):
+        module.weight.fill_(1.0)
+        module.bias.zero_()

@@ -1,0 +1,127 @@
+"""The reader: a backbone and a classifier of its columns."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from crnn.backbones import BACKBONES, Backbone
+from crnn.backbones._base import initialise
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.card import ModelCard
+from crnn_runtime.errors import CrnnError
+
+
+class CRNN(nn.Module):
+    """A line to the log-probability of every class at every time step.
+
+    Args:
+        backbone: (N, C, H, W) -> (N, T, F).
+        num_classes: the alphabet and the blank, which is class 0.
+    """
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = nn.Linear(backbone.out_features, num_classes)
+        self.backbone.apply(initialise)
+        # Small: the first predictions are even, so that CTC starts from no belief.
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    @property
+    def num_classes(self) -> int:
+        """Width of the classifier."""
+        return self.classifier.out_features
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Unnormalised scores: (N, C, H, W) -> (N, T, `num_classes`).
+
+        Raises:
+            CrnnError: the lines have other channels than the model, or are too small.
+        """
+        # An exported graph has symbolic sizes, which a check would pin down.
+        if not torch.compiler.is_compiling():
+            self._check(x)
+        scores: Tensor = self.classifier(self.backbone(x))
+        return scores
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Log-probabilities in float32: (N, C, H, W) -> (N, T, `num_classes`).
+
+        Raises:
+            CrnnError: see `logits`.
+        """
+        return F.log_softmax(self.logits(x).float(), dim=-1)
+
+    def _check(self, x: Tensor) -> None:
+        backbone = self.backbone
+        if x.dim() != 4 or x.shape[1] != backbone.in_channels:
+            raise CrnnError(
+                f"lines of shape {tuple(x.shape)}: "
+                f"this model reads (N, {backbone.in_channels}, H, W)"
+            )
+        height, width = x.shape[2:]
+        if height < backbone.min_height or width < backbone.min_width:
+            raise CrnnError(
+                f"lines of {height} x {width} pixels (height x width) are too small: "
+                f"this model needs at least {backbone.min_height} x {backbone.min_width}"
+            )
+
+
+def backbone_class(arch: str) -> type[Backbone]:
+    """The class of an architecture.
+
+    Raises:
+        CrnnError: there is no such architecture.
+    """
+    if arch not in BACKBONES:
+        raise CrnnError(f"unknown architecture {arch!r}: choose from {', '.join(BACKBONES)}")
+    return BACKBONES[arch]
+
+
+def build_model(arch: str, num_classes: int, in_channels: int | None = None) -> CRNN:
+    """A reader with fresh weights.
+
+    Args:
+        arch: a key of `BACKBONES`.
+        num_classes: the alphabet and the blank.
+        in_channels: 1 or 3; None takes the architecture's own.
+
+    Raises:
+        CrnnError: there is no such architecture, or fewer than two classes.
+    """
+    backbone = backbone_class(arch)
+    if num_classes < 2:
+        raise CrnnError(f"{num_classes} classes: a reader needs the blank and a character")
+    channels = backbone.default_channels() if in_channels is None else in_channels
+    return CRNN(backbone(channels), num_classes)
+
+
+def default_card(arch: str, alphabet: Alphabet, **overrides: Any) -> ModelCard:  # noqa: ANN401
+    """The card of a new reader: the architecture's preprocessing and geometry.
+
+    Args:
+        arch: a key of `BACKBONES`.
+        alphabet: its characters.
+        overrides: any other field of `ModelCard`.
+
+    Raises:
+        CrnnError: there is no such architecture, or the fields do not fit together.
+    """
+    backbone = backbone_class(arch)
+    fields: dict[str, Any] = {
+        "width": backbone.width,
+        "color": backbone.color,
+        "mean": backbone.mean,
+        "std": backbone.std,
+        "time_stride": backbone.time_stride,
+        "time_origin": backbone.time_origin,
+    }
+    card = ModelCard(arch=arch, alphabet=alphabet, **{**fields, **overrides})
+    if card.height < backbone.min_height:
+        raise CrnnError(
+            f"height {card.height} is too small for {arch}: at least {backbone.min_height} pixels"
+        )
+    return card
