@@ -1,0 +1,167 @@
+"""The calls into TensorRT that turn an ONNX graph into a plan.
+
+The network is strongly typed in TensorRT 10, 11 and TensorRT for RTX alike: the
+types in the graph are the engine's types, and no flag could lower them.
+"""
+
+import dataclasses
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+from crnn_export.trt.progress import Progress, make_monitor
+from crnn_export.trt.readback import EngineFacts, from_build_log, from_engine
+from crnn_export.trt.source import OnnxSource
+from crnn_runtime.backends import INPUT_NAME
+from crnn_runtime.backends.cuda_device import device_count
+from crnn_runtime.backends.tensorrt_library import (
+    LogLine,
+    collect_logs,
+    last_error,
+    load_library,
+    shared_logger,
+)
+from crnn_runtime.engine_file import FLAVOUR_NAMES, Flavour, Profile
+from crnn_runtime.errors import ModelError
+from crnn_runtime.files import write_atomically
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """What a build is asked for, see `crnn_export.trt.build_engine`."""
+
+    flavour: Flavour
+    profiles: tuple[Profile, ...]
+    opt_level: int | None = None
+    targets: tuple[str, ...] = ()
+    tf32: bool = False
+    timing_cache: Path | None = None
+
+
+def build_plan(
+    source: OnnxSource, options: BuildOptions, progress: Progress
+) -> tuple[bytes, EngineFacts]:
+    """Build and read back what was built.
+
+    The work is done in a thread of its own, so that Ctrl-C reaches the caller at
+    once; TensorRT then stops at its next step.
+
+    Raises:
+        ModelError: TensorRT cannot build it; the message is TensorRT's last error.
+    """
+    plan: list[bytes] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            plan.append(_build(source, options, progress, lines))
+        except BaseException as error:
+            failure.append(error)
+
+    with collect_logs() as lines:
+        thread = threading.Thread(target=work, name="tensorrt-build", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                thread.join(0.1)
+        except KeyboardInterrupt:
+            progress.stop.set()
+            thread.join()
+            raise
+        if failure:
+            raise failure[0]
+        return plan[0], _read_back(plan[0], options.flavour, lines)
+
+
+def _build(
+    source: OnnxSource, options: BuildOptions, progress: Progress, lines: list[LogLine]
+) -> bytes:
+    trt = load_library(options.flavour)
+    name = FLAVOUR_NAMES[options.flavour]
+    builder = trt.Builder(shared_logger(options.flavour))
+    typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    network = builder.create_network(typed)
+    parser = trt.OnnxParser(network, shared_logger(options.flavour))
+    if not parser.parse(source.data) or network.num_outputs == 0:
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        reason = f"{errors[-1].node_operator()}: {errors[-1].desc()}" if errors else ""
+        reason = " ".join(reason.split()) or last_error(lines)
+        raise ModelError(f"{source.path}: {name} cannot read it: {reason}")
+    config, cache = _configure(trt, builder, source, options)
+    config.progress_monitor = make_monitor(trt, progress)
+    serialized = builder.build_serialized_network(network, config)
+    if serialized is None:
+        reason = "it was stopped" if progress.stop.is_set() else last_error(lines)
+        raise ModelError(f"{source.path}: {name} cannot build it: {reason}")
+    if cache is not None and options.timing_cache is not None:
+        content = bytes(cache.serialize())
+        write_atomically(options.timing_cache, lambda part: part.write_bytes(content))
+    return bytes(serialized)
+
+
+def _configure(
+    trt: Any,  # noqa: ANN401
+    builder: Any,  # noqa: ANN401
+    source: OnnxSource,
+    options: BuildOptions,
+) -> tuple[Any, Any]:
+    """The builder's configuration, and the timing cache that must outlive the build."""
+    config = builder.create_builder_config()
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if options.opt_level is not None:
+        config.builder_optimization_level = options.opt_level
+    # TF32 rounds what is called float32 to 10 bits of mantissa.
+    set_or_clear = config.set_flag if options.tf32 else config.clear_flag
+    set_or_clear(trt.BuilderFlag.TF32)
+    if options.targets:
+        config.num_compute_capabilities = len(options.targets)
+        for index, target in enumerate(options.targets):
+            name = target.replace("sm_", "SM")
+            config.set_compute_capability(getattr(trt.ComputeCapability, name), index)
+    height, channels = source.card.height, source.card.channels
+    for wanted in options.profiles:
+        profile = builder.create_optimization_profile()
+        shapes = [
+            (getattr(wanted.batch, end), channels, height, getattr(wanted.width, end))
+            for end in ("min", "opt", "max")
+        ]
+        profile.set_shape(INPUT_NAME, *shapes)
+        if config.add_optimization_profile(profile) < 0:
+            raise ModelError(f"{source.path}: TensorRT refuses profile {wanted}")
+    return config, _timing_cache(config, options)
+
+
+def _timing_cache(config: Any, options: BuildOptions) -> Any:  # noqa: ANN401
+    """The timing cache set on ``config``; None for TensorRT for RTX, which times nothing."""
+    path = options.timing_cache
+    if path is None:
+        return None
+    if options.flavour == "rtx":
+        logger.info("TensorRT for RTX does not use a timing cache: %s is ignored", path)
+        return None
+    cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
+    if not config.set_timing_cache(cache, False):
+        raise ModelError(
+            f"timing cache {path} is of another GPU or another TensorRT: delete it or name another"
+        )
+    return cache
+
+
+def _read_back(plan: bytes, flavour: Flavour, lines: list[LogLine]) -> EngineFacts:
+    """Facts from the loaded engine where there is a GPU, else from the builder's log."""
+    facts = from_build_log(lines, INPUT_NAME)
+    if device_count() == 0:
+        return facts
+    trt = load_library(flavour)
+    engine = trt.Runtime(shared_logger(flavour)).deserialize_cuda_engine(plan)
+    if engine is None:  # built for other GPUs than the one here
+        return facts
+    inspected = from_engine(trt, engine, INPUT_NAME)
+    return (
+        inspected
+        if inspected.weights
+        else dataclasses.replace(inspected, evidence=facts.evidence, weights=facts.weights)
+    )

@@ -1,0 +1,124 @@
+"""The choices of a build: which TensorRT, which GPUs, which shapes."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from crnn_runtime.backends.cuda_device import device_count
+from crnn_runtime.backends.tensorrt_library import is_installed
+from crnn_runtime.card import ModelCard
+from crnn_runtime.engine_file import FLAVOURS, RTX_TARGETS, Flavour, Profile, Range
+from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.preprocess import width_bucket
+
+DEFAULT_PROFILES = (Profile(Range(1, 8, 64), Range(32, 320, 2048)),)
+"""One profile over all that a reader meets. Its maximum does not cost memory at run
+time: the runtime sizes the activations to each call. A build on a GPU times its
+kernels at the optimum."""
+
+
+def choose_flavour(flavour: str, targets: Sequence[str] = ()) -> Flavour:
+    """The TensorRT that can build here.
+
+    ``auto`` takes TensorRT where it is installed with a GPU, because it serves
+    every NVIDIA GPU, and else TensorRT for RTX, which needs no GPU to build.
+
+    Raises:
+        CrnnError: no such flavour, or targets for one that builds for the GPU here only.
+        MissingDependencyError: the library or the GPU that it needs is missing.
+    """
+    if flavour not in ("auto", *FLAVOURS):
+        raise CrnnError(f"flavour {flavour!r} is not one of auto, {', '.join(FLAVOURS)}")
+    if flavour == "tensorrt" and targets:
+        raise CrnnError(
+            f"targets {', '.join(targets)}: TensorRT builds for the GPU of this machine only, "
+            "use flavour rtx to build ahead of time"
+        )
+    if flavour == "rtx" or (flavour == "auto" and targets):
+        return _need("rtx")
+    if flavour == "tensorrt":
+        _need("tensorrt")
+        if device_count() == 0:
+            raise MissingDependencyError(
+                "TensorRT builds engines on an NVIDIA GPU and none can be used here: "
+                "run it on the machine that will read, or use flavour rtx"
+            )
+        return "tensorrt"
+    if is_installed("tensorrt") and device_count() > 0:
+        return "tensorrt"
+    if is_installed("rtx"):
+        return "rtx"
+    raise MissingDependencyError(
+        'no TensorRT is installed: pip install "crnn[tensorrt]" for data-centre and Jetson GPUs, '
+        'or pip install "crnn[rtx]" for GeForce and RTX GPUs and for building without a GPU'
+    )
+
+
+def normalise_targets(targets: Iterable[str]) -> tuple[str, ...]:
+    """``sm_89``, ``SM89``, ``8.9`` or ``89`` → ``sm_89``, each once, in TensorRT's order.
+
+    Raises:
+        CrnnError: not a GPU that TensorRT for RTX builds for.
+    """
+    wanted = set()
+    for target in targets:
+        name = "sm_" + target.lower().removeprefix("sm").removeprefix("_").replace(".", "")
+        if name not in RTX_TARGETS:
+            raise CrnnError(
+                f"target {target!r} is not one that TensorRT for RTX builds for: "
+                f"{', '.join(RTX_TARGETS)}; other GPUs are served by TensorRT, on the GPU itself"
+            )
+        wanted.add(name)
+    return tuple(target for target in RTX_TARGETS if target in wanted)
+
+
+def check_profiles(profiles: Sequence[Profile], card: ModelCard) -> None:
+    """Refuse profiles that a reader with this card cannot use.
+
+    Raises:
+        CrnnError: none is given, one is given twice, or one reaches beyond the card.
+    """
+    if not profiles:
+        raise CrnnError("no profile: give at least one range of batches and widths")
+    if len(set(profiles)) != len(profiles):
+        raise CrnnError(f"a profile is given twice: {'; '.join(map(str, profiles))}")
+    for profile in profiles:
+        if profile.width.min > card.max_width:
+            raise CrnnError(
+                f"profile {profile} begins beyond the widest line of the model, {card.max_width}"
+            )
+        if card.width is not None and card.width not in profile.width:
+            raise CrnnError(
+                f"profile {profile} leaves out the model's fixed width, {card.width} pixels"
+            )
+
+
+def profile_from_widths(widths: Sequence[int], card: ModelCard, batch: Range) -> Profile:
+    """The profile for lines of given widths, from percentiles.
+
+    The optimum is the bucket of the median line, the maximum the bucket of the
+    widest: a line beyond the profile could not be read whole.
+
+    Args:
+        widths: in pixels at the model's height.
+        card: of the model; a fixed width wins.
+        batch: range of batches.
+
+    Raises:
+        CrnnError: no width is given.
+    """
+    if len(widths) == 0:
+        raise CrnnError("no line to take the profile's widths from")
+    if card.width is not None:
+        return Profile(batch, Range(card.width, card.width, card.width))
+    clipped = np.minimum(np.asarray(widths), card.max_width)
+    least, median, most = np.percentile(clipped, (0, 50, 100), method="nearest")
+    return Profile(batch, Range(*(width_bucket(int(width)) for width in (least, median, most))))
+
+
+def _need(flavour: Flavour) -> Flavour:
+    if not is_installed(flavour):
+        raise MissingDependencyError.of_extra(
+            {"tensorrt": "TensorRT", "rtx": "TensorRT for RTX"}[flavour], flavour
+        )
+    return flavour

@@ -1,0 +1,177 @@
+"""What a built engine really is, as TensorRT itself describes it.
+
+Two sources give the types of an engine's layers: the engine inspector, which
+needs a GPU because the engine must be loaded, and the list that the builder logs
+when it has compiled the engine, which needs none.
+"""
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+from crnn_runtime.backends.tensorrt_library import LogLine
+from crnn_runtime.engine_file import Profile, Range
+from crnn_runtime.errors import ModelError
+
+PRECISION_TYPES: Mapping[str, str] = {
+    "fp32": "Float",
+    "fp16": "Half",
+    "bf16": "BFloat16",
+    "int8": "Int8",
+    "fp8": "FP8",
+}
+"""Precision → TensorRT's name of the type of its weights."""
+
+_LAYERS = re.compile(r"^Layers:$", re.MULTILINE)
+_CONSTANT = re.compile(
+    r"Dimensions: \[([-\d,]*)\], Strides: \[[^]]*\], StrideOrder: \[[^]]*\], Datatype: (\w+)"
+)
+_CONSTANTS = re.compile(r"Constants: \[(.*?)\], Outputs: ")
+_PROFILE = re.compile(r"MinShape: \[([\d,]+)\], OptShape: \[([\d,]+)\], MaxShape: \[([\d,]+)\]")
+_ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+)")
+_LEAST_SHARE = 0.05
+_TOLERANCE = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineFacts:
+    """What was read back from a built engine.
+
+    Attributes:
+        evidence: ``inspector``, ``build log`` or ``none``.
+        weights: elements of the layers' constants by TensorRT's type name.
+        profiles: that the engine serves.
+        activation_bytes: device memory for its largest shapes; 0 when not known.
+    """
+
+    evidence: str = "none"
+    weights: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    profiles: tuple[Profile, ...] = ()
+    activation_bytes: int = 0
+
+    @property
+    def precision(self) -> str:
+        """The narrowest type with a real share of the weights; ``unknown`` without evidence.
+
+        A reduced engine keeps some weights wide on purpose (biases, scales, a
+        first or last layer), so the largest share would mislead.
+        """
+        total = sum(self.weights.values())
+        for precision in ("int8", "fp8", "fp16", "bf16", "fp32"):
+            if total and self.weights.get(PRECISION_TYPES[precision], 0) >= _LEAST_SHARE * total:
+                return precision
+        return "unknown"
+
+
+def from_build_log(lines: list[LogLine], input_name: str) -> EngineFacts:
+    """Facts from what the builder logged at detailed verbosity, see the module's docstring."""
+    text = "\n".join(message for _, message in lines)
+    activations = sum(int(size) for size in _ACTIVATIONS.findall(text)[-1:])
+    found = _LAYERS.search(text)
+    if found is None:
+        return EngineFacts(activation_bytes=activations)
+    layers, _, tensors = text[found.end() :].partition("I/O Tensors:")
+    weights: Counter[str] = Counter()
+    for constants in _CONSTANTS.findall(layers):
+        for dims, kind in _CONSTANT.findall(constants):
+            weights[kind] += prod(int(dim) for dim in dims.split(",") if dim)
+    inputs = [line for line in tensors.splitlines() if line.startswith(f" Name: {input_name},")]
+    shapes = [
+        [[int(dim) for dim in shape.split(",")] for shape in profile]
+        for profile in _PROFILE.findall("".join(inputs[:1]))
+    ]
+    profiles = tuple(profile_of(*shape) for shape in shapes)
+    return EngineFacts("build log", dict(weights), profiles, activations)
+
+
+def from_engine(trt: Any, engine: Any, input_name: str) -> EngineFacts:  # noqa: ANN401
+    """Facts from a loaded engine: needs the GPU that it was built for."""
+    inspector = engine.create_engine_inspector()
+    text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+    weights: Counter[str] = Counter()
+    for kind, elements in _constants(json.loads(text)):
+        weights[kind] += elements
+    profiles = tuple(
+        profile_of(*map(list, engine.get_tensor_profile_shape(input_name, index)))
+        for index in range(engine.num_optimization_profiles)
+    )
+    # TensorRT 10.0 has the first name only, 11 the second.
+    memory = getattr(engine, "device_memory_size_v2", None) or engine.device_memory_size
+    evidence = "inspector" if weights else "none"
+    return EngineFacts(evidence, dict(weights), profiles, int(memory))
+
+
+def profile_of(least: list[int], best: list[int], most: list[int]) -> Profile:
+    """Three shapes (N, C, H, W) as a profile."""
+    return Profile(Range(least[0], best[0], most[0]), Range(least[3], best[3], most[3]))
+
+
+def check_facts(
+    facts: EngineFacts, precision: str, shares: Mapping[str, float], profiles: tuple[Profile, ...]
+) -> None:
+    """Compare the engine that was built with what was asked.
+
+    Args:
+        facts: read back from it.
+        precision: that the model card states.
+        shares: of the ONNX file's weights by TensorRT's type name, 0..1.
+        profiles: asked.
+
+    Raises:
+        ModelError: they differ.
+    """
+    if facts.profiles and facts.profiles != profiles:
+        raise ModelError(
+            f"the built engine serves {'; '.join(map(str, facts.profiles))}, "
+            f"asked was {'; '.join(map(str, profiles))}"
+        )
+    if facts.evidence == "none":
+        return
+    if facts.precision != precision:
+        raise ModelError(
+            f"the built engine is {facts.precision} ({_in_words(facts)}), asked was {precision}: "
+            "the ONNX file's weights decide, so export it again with that precision"
+        )
+    kind = PRECISION_TYPES[precision]
+    share = facts.weights[kind] / sum(facts.weights.values())
+    if share < _TOLERANCE * shares.get(kind, 0.0):
+        raise ModelError(
+            f"{share:.0%} of the built engine's weights are {precision} ({_in_words(facts)}), "
+            f"{shares[kind]:.0%} of the ONNX file's: TensorRT widened them"
+        )
+
+
+def _in_words(facts: EngineFacts) -> str:
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(facts.weights.items()))
+
+
+def _constants(node: object) -> Iterator[tuple[str, int]]:
+    """Type and number of elements of every constant in the inspector's JSON.
+
+    A layer gives ``"Weights": {"Type": "Half", "Count": 864}``, or a list
+    ``"Constants"`` of tensors with ``Dimensions`` and ``Datatype``.
+    """
+    if isinstance(node, list):
+        for item in node:
+            yield from _constants(item)
+    if not isinstance(node, dict):
+        return
+    weights = node.get("Weights")
+    if isinstance(weights, dict) and "Type" in weights:
+        yield str(weights["Type"]), int(weights.get("Count", 0))
+    for tensor in node.get("Constants") or ():
+        kind = tensor.get("Datatype") or tensor.get("Format/Datatype", "")
+        yield _plain_type(str(kind)), prod(tensor.get("Dimensions", ()))
+    for value in node.values():
+        if isinstance(value, dict | list):
+            yield from _constants(value)
+
+
+def _plain_type(text: str) -> str:
+    """``Row major linear FP16 format`` → ``Half``; a plain name stays."""
+    spoken = {"FP32": "Float", "FP16": "Half", "BF16": "BFloat16", "INT8": "Int8", "FP8": "FP8"}
+    return next((kind for word, kind in spoken.items() if word in text), text)

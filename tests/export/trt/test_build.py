@@ -1,0 +1,196 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from crnn_export.trt import build_engine
+from crnn_runtime import CrnnError, ModelCard, ModelError
+from crnn_runtime.engine_file import Profile, Range, parse_header, read_engine, targets_of
+
+pytest.importorskip("tensorrt_rtx")
+
+Model = Callable[[], onnx.ModelProto]
+SMALL = (Profile(Range(1, 2, 4), Range(32, 64, 128)),)
+
+
+def one_line(error: pytest.ExceptionInfo[CrnnError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def test_engine_and_sidecar_describe_each_other(tiny_onnx: Path, tmp_path: Path) -> None:
+    info = build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx")
+    card, record = read_engine(tmp_path / "x.trt")
+    assert (card, record) == (info.card, info.record)
+    assert card.alphabet.characters == tuple("abcdefghijk")
+    assert (record.flavour, record.precision, record.evidence) == ("rtx", "fp32", "build log")
+    assert sum(record.weights.values()) == pytest.approx(16 * 27 + 64 * 144 + 64 * 12, rel=0.05)
+    assert record.profiles == (Profile(Range(1, 8, 64), Range(32, 320, 2048)),)
+    assert record.activation_bytes > 64 * 16 * 16 * 1024 * 4  # the first layer's output
+    assert record.size == (tmp_path / "x.trt").stat().st_size
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.trt", "x.trt.json"]
+
+
+def test_the_build_repeats_byte_for_byte(tiny_onnx: Path, tmp_path: Path) -> None:
+    first = build_engine(tiny_onnx, tmp_path / "a.trt", flavour="rtx", profiles=SMALL)
+    second = build_engine(tiny_onnx, tmp_path / "b.trt", flavour="rtx", profiles=SMALL)
+    assert first.record.sha256 == second.record.sha256
+
+
+def test_several_profiles_are_read_back(tiny_onnx: Path, tmp_path: Path) -> None:
+    profiles = (Profile(Range(1, 1, 1), Range(32, 320, 2048)), *SMALL)
+    info = build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=profiles)
+    assert info.record.profiles == profiles
+
+
+def test_targets_are_in_the_header(tiny_onnx: Path, tmp_path: Path) -> None:
+    info = build_engine(
+        tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL, targets=("8.9", "SM86")
+    )
+    header = parse_header((tmp_path / "x.trt").read_bytes())
+    assert header is not None
+    assert header.targets is not None
+    assert targets_of(header.targets) == info.record.targets == ("sm_86", "sm_89")
+
+
+def test_a_target_that_cannot_run_the_graph_names_the_reason(
+    tiny_onnx: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="SM75") as error:
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", targets=("sm_75",))
+    one_line(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["sm_90", "H100", "", "sm_999"])
+def test_an_unknown_target_is_refused(tiny_onnx: Path, tmp_path: Path, target: str) -> None:
+    with pytest.raises(CrnnError, match="sm_86"):
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", targets=(target,))
+
+
+def test_the_progress_rises_to_the_end(tiny_onnx: Path, tmp_path: Path) -> None:
+    seen: list[float] = []
+    build_engine(
+        tiny_onnx,
+        tmp_path / "x.trt",
+        flavour="rtx",
+        profiles=SMALL,
+        progress=lambda _, share: seen.append(share),
+    )
+    assert seen == sorted(seen)
+    assert len(seen) > 10
+    assert seen[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "not a valid ONNX"),
+        (b"\x00\x01garbage" * 99, "not a valid ONNX"),
+        (None, "cannot read"),
+    ],
+)
+def test_what_is_not_onnx_is_refused(tmp_path: Path, content: bytes | None, expected: str) -> None:
+    path = tmp_path / "x.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=expected) as error:
+        build_engine(path, tmp_path / "x.trt", flavour="rtx")
+    assert str(path) in one_line(error)
+    assert not (tmp_path / "x.trt").exists()
+
+
+def no_card(model: onnx.ModelProto) -> None:
+    del model.metadata_props[:]
+
+
+def other_outputs(model: onnx.ModelProto) -> None:
+    del model.graph.output[:]
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", "T", 12])
+    model.graph.output.append(logits)
+
+
+def frozen_width(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[3].dim_value = 280
+
+
+def frozen_batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+def other_height(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 48
+
+
+def future_opset(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 99
+
+
+def unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[1].op_type = "Swish2000"
+    model.graph.node[1].domain = "nobody"
+    model.opset_import.append(helper.make_opsetid("nobody", 1))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (no_card, "no model card"),
+        (other_outputs, "logits"),
+        (frozen_width, "width is fixed at 280"),
+        (frozen_batch, "batch is fixed at 1"),
+        (other_height, r"expected \[N, 3, 32, W\]"),
+        (future_opset, "99"),
+        (unknown_operator, "Swish2000"),
+    ],
+)
+def test_an_unfit_graph_is_refused(
+    tiny: Model, tmp_path: Path, spoil: Callable[[onnx.ModelProto], None], expected: str
+) -> None:
+    model = tiny()
+    spoil(model)
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(ModelError, match=expected) as error:
+        build_engine(tmp_path / "x.onnx", tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+    one_line(error)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("profiles", "expected"),
+    [
+        ((), "no profile"),
+        (SMALL * 2, "twice"),
+        ((Profile(Range(1, 1, 1), Range(4096, 4096, 4096)),), "beyond"),
+    ],
+)
+def test_profiles_that_contradict_are_refused(
+    tiny_onnx: Path, tmp_path: Path, profiles: tuple[Profile, ...], expected: str
+) -> None:
+    with pytest.raises(CrnnError, match=expected):
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=profiles)
+
+
+@pytest.mark.parametrize("text", ["8:4:2", "0:1:2", "1:2", "a:b:c", "", "1:2:3:4", "-1:2:3"])
+def test_a_range_that_contradicts_itself_is_refused(text: str) -> None:
+    with pytest.raises(CrnnError, match="range"):
+        Range.parse(text)
+
+
+def test_a_precision_that_the_graph_does_not_have_is_refused(
+    tiny: Model, card: ModelCard, tmp_path: Path
+) -> None:
+    model = tiny()
+    model.metadata_props[0].value = card.replace(precision="fp16").to_json()
+    onnx.save(model, tmp_path / "x.onnx")
+    with pytest.raises(ModelError, match=r"is fp32 .* asked was fp16"):
+        build_engine(tmp_path / "x.onnx", tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+    assert not (tmp_path / "x.trt").exists()
+
+
+def test_a_missing_folder_is_found_before_the_build(tiny_onnx: Path, tmp_path: Path) -> None:
+    with pytest.raises(CrnnError, match="no folder"):
+        build_engine(tiny_onnx, tmp_path / "nowhere" / "x.trt", flavour="rtx")
