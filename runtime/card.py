@@ -42,7 +42,7 @@ class ModelCard:
         mean: per channel, of pixels in 0..1.
         std: per channel, of pixels in 0..1.
         time_stride: pixels per time step.
-        time_origin: pixel on which time step 0 is centred.
+        time_origin: pixel on which time step 0 is centred; pixel 0 is at 0.0.
         head: what the exported graph gives: ``greedy`` the best class and its
             probability per step, ``topk`` the k best, ``log-probs`` all.
         precision: of the exported graph's weights and arithmetic.

@@ -121,11 +121,12 @@ def char_spans(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Runs of time steps → left and right edges in pixels of the scaled line.
 
-    Step t looks at the ``time_stride`` pixels around ``time_origin + t ·
+    Step t stands for the ``time_stride`` pixels around pixel ``time_origin + t ·
     time_stride``; a run covers those of its steps, cut off at the line's ends.
+    Pixel p spans p to p + 1.
     """
-    left = card.time_origin + (first - 0.5) * card.time_stride
-    right = card.time_origin + (last + 0.5) * card.time_stride
+    left = card.time_origin + 0.5 + (first - 0.5) * card.time_stride
+    right = card.time_origin + 0.5 + (last + 0.5) * card.time_stride
     return np.clip(left, 0, width), np.clip(right, 0, width)
 
 

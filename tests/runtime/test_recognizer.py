@@ -47,8 +47,8 @@ def test_lines_read_alone_and_together_are_equal(recognizer: Recognizer, texts: 
 def test_positions_are_in_pixels_of_the_source(recognizer: Recognizer) -> None:
     (line,) = recognizer.read([draw_barcode("52", height=32)])
     assert [(char.char, char.x0, char.x1) for char in line.chars] == [
-        ("5", STRIDE - 0.5, 2 * STRIDE - 0.5),
-        ("2", 3 * STRIDE - 0.5, 4 * STRIDE - 0.5),
+        ("5", STRIDE, 2 * STRIDE),
+        ("2", 3 * STRIDE, 4 * STRIDE),
     ]
     doubled = cv2.resize(draw_barcode("52"), None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     (large,) = recognizer.read([doubled])

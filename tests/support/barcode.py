@@ -54,9 +54,7 @@ def write_barcode_reader(
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["rows"], axes=[1, 2], keepdims=0),
         helper.make_node("Unsqueeze", ["rows", "one"], ["row"]),
-        helper.make_node(
-            "AveragePool", ["row"], ["bars"], kernel_shape=[STRIDE], strides=[STRIDE]
-        ),
+        helper.make_node("AveragePool", ["row"], ["bars"], kernel_shape=[STRIDE], strides=[STRIDE]),
         helper.make_node("Transpose", ["bars"], ["column"], perm=[0, 2, 1]),
         helper.make_node("Sub", ["column", "levels"], ["difference"]),
         helper.make_node("Abs", ["difference"], ["distance"]),

@@ -1,0 +1,51 @@
+# Everything a person types. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO := build/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types layers unit fast style clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(INSTALLED)  ## make .venv with everything that development needs
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: $(INSTALLED)  ## checkpoint -> verified ONNX -> TensorRT engine -> text
+	mkdir -p $(DEMO)
+	$(BIN)/crnn-export --ckpt examples/digits.pth --out $(DEMO)/digits.onnx --data examples/lines
+	$(BIN)/crnn-export $(DEMO)/digits.onnx --to trt --flavour rtx --out $(DEMO)/digits.trt
+	$(BIN)/crnn-infer $(DEMO)/digits.onnx examples/lines
+
+test: lint types layers unit  ## lint, types, import layers and all tests
+
+lint: $(INSTALLED)  ## ruff: mistakes and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)  ## mypy --strict
+	$(BIN)/mypy
+
+layers: $(INSTALLED)  ## import-linter: imports point one way
+	$(BIN)/lint-imports --no-cache
+
+unit: $(INSTALLED)  ## all tests
+	$(BIN)/pytest
+
+fast: $(INSTALLED)  ## the tests that take seconds
+	$(BIN)/pytest -m "not slow"
+
+style: $(INSTALLED)  ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the environment and everything built
+	rm -rf $(VENV) build *.egg-info
