@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
 
 from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.errors import ModelError
+from crnn_runtime.errors import CrnnError, ModelError
 
 CARD_FORMAT = 1
 METADATA_KEY = "crnn.card"
@@ -139,7 +139,9 @@ class ModelCard:
             for name in {"mean", "std"} & content.keys():
                 content[name] = tuple(float(value) for value in content[name])
             card = cls(**content)
-        except (KeyError, TypeError) as error:
+        except ModelError:
+            raise
+        except (CrnnError, KeyError, TypeError) as error:
             raise ModelError(f"model card: {error}") from error
         if stated is not None and stated != card.num_classes:
             raise ModelError(

@@ -74,7 +74,6 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors; they come back as exceptions as well
-        options.add_session_config_entry("session.set_denormal_as_zero", "1")
         try:
             session = ort.InferenceSession(self._path, options, providers=[provider])
         except Exception as error:  # the library's exceptions share no base class

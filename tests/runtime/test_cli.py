@@ -1,0 +1,124 @@
+"""crnn-infer as a user runs it: in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from barcode import barcode_card, draw_barcode, write_barcode_reader
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("infer")
+    write_barcode_reader(folder / "reader.onnx", barcode_card(head="greedy"))
+    lines = folder / "行 é"
+    lines.mkdir()
+    for text in ("123", "4567", "89"):
+        lines.joinpath(f"{text}.png").write_bytes(png(draw_barcode(text)))
+    return folder
+
+
+def png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image)[1].tobytes()
+
+
+def infer(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sys.executable).parent / "crnn-infer", *arguments],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "LC_ALL": "C"},
+        check=False,
+    )
+
+
+def test_files_folders_globs_and_standard_input(folder: Path) -> None:
+    expected = ["行 é/123.png\t123", "行 é/4567.png\t4567", "行 é/89.png\t89"]
+    for arguments, stdin in (
+        (("行 é/123.png", "行 é/4567.png", "行 é/89.png"), ""),
+        (("行 é",), ""),
+        (("*/*.png",), ""),
+        (("-",), "行 é/123.png\n\n行 é/4567.png\r\n行 é/89.png"),
+    ):
+        result = infer(folder, "reader.onnx", *arguments, stdin=stdin)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout.splitlines() == expected
+
+
+def test_raw_shows_every_time_step(folder: Path) -> None:
+    result = infer(folder, "reader.onnx", "--raw", "行 é/89.png")
+    assert result.stdout == "行 é/89.png\t-8-9- => 89\n"
+
+
+def test_json_is_one_object_a_line(folder: Path) -> None:
+    result = infer(folder, "reader.onnx", "--json", "行 é")
+    first = json.loads(result.stdout.splitlines()[0])
+    assert first["path"] == "行 é/123.png"
+    assert first["text"] == "123"
+    assert first["confidence"] == pytest.approx(1, abs=1e-3)
+    assert [(c["char"], c["x0"], c["x1"]) for c in first["chars"]] == [
+        ("1", 8, 16),
+        ("2", 24, 32),
+        ("3", 40, 48),
+    ]
+    assert len(result.stdout.splitlines()) == 3
+
+
+def test_bad_images_are_named_and_the_rest_is_read(folder: Path, tmp_path: Path) -> None:
+    good = png(draw_barcode("31"))
+    bad = {
+        "empty.png": b"",
+        "truncated.png": good[:60],
+        "text.jpg": b"I am not a picture\n",
+        "tiny.png": png(np.zeros((1, 1), np.uint8)),
+        "long.png": png(np.zeros((8, 4000), np.uint8)),
+    }
+    for name, content in (bad | {"good.png": good}).items():
+        tmp_path.joinpath(name).write_bytes(content)
+    result = infer(tmp_path, str(folder / "reader.onnx"), ".", "gone.png", "no*.png")
+    assert result.returncode == 1
+    assert result.stdout == "good.png\t31\n"
+    named = [line.split(":")[0] for line in result.stderr.splitlines()]
+    assert named == [*sorted(bad), "gone.png", "no*.png"]  # one line each
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing argument 'MODEL'"),
+        (("reader.onnx",), "Missing argument 'IMAGES...'"),
+        (("reader.onnx", "x.png", "--raw", "--json"), "exclude each other"),
+        (("gone.onnx", "x.png"), "Error: gone.onnx: no such file"),
+        (("reader.pth", "x.png"), "Error: reader.pth: not a model file, known are .onnx"),
+        (
+            ("reader.onnx", "x.png", "--device", "tpu"),
+            "Error: device 'tpu' is not one of cpu, cuda",
+        ),
+    ],
+)
+def test_wrong_usage_exits_with_2(folder: Path, arguments: tuple[str], message: str) -> None:
+    result = infer(folder, *arguments)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_device_that_is_missing_is_an_error(folder: Path) -> None:
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine's ONNX Runtime supports CUDA")
+    result = infer(folder, "reader.onnx", "行 é", "--device", "cuda")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert 'pip install "crnn[gpu]"' in result.stderr
