@@ -18,7 +18,8 @@ Entries are in the order of their code points.
 
 import logging
 import string
-from collections import Counter
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import crnn_runtime
@@ -48,11 +49,11 @@ def gb2312(level: int) -> list[str]:
     return [text for cell in cells if (text := cell.decode("gb2312", "ignore"))]
 
 
-def usage() -> Counter[str]:
+def usage() -> dict[str, float]:
     """How often each character stands in Chinese text, from wordfreq's word list."""
     import wordfreq  # noqa: PLC0415 - of the extra "synth"
 
-    counts: Counter[str] = Counter()
+    counts: dict[str, float] = defaultdict(float)
     for word, frequency in wordfreq.get_frequency_dict("zh").items():
         for character in word:
             counts[character] += frequency
@@ -72,10 +73,8 @@ def main() -> None:
     folder = Path(crnn_runtime.__file__).parent / "alphabets"
     built = {"zh": build_zh(), "latin": Alphabet(ASCII), "digits": Alphabet(string.digits)}
     for name, alphabet in built.items():
-        text = alphabet.to_text()
-        write_atomically(
-            folder / f"{name}.txt", lambda part, text=text: part.write_text(text, "utf-8")
-        )
+        content = alphabet.to_text().encode()
+        write_atomically(folder / f"{name}.txt", partial(Path.write_bytes, data=content))
         logger.warning("%s: %d characters, %s", name, len(alphabet), alphabet.sha256[:12])
 
 

@@ -2,25 +2,34 @@
 
 import dataclasses
 import hashlib
-import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crnn.synth.fonts import FontSet, Split, find_fonts, read_faces
+from crnn.synth.degrade import degrade
+from crnn.synth.fontfiles import find_fonts
+from crnn.synth.fonts import FontSet, load_faces
+from crnn.synth.geometry import place
 from crnn.synth.glyphs import GlyphCache
+from crnn.synth.ink import print_line, wear
 from crnn.synth.layout import Boxes, Layout, lay_out
+from crnn.synth.look import Look
+from crnn.synth.paint import paint
 from crnn.synth.presets import PRESETS, Preset
+from crnn.synth.split import Split
+from crnn.synth.texts import Texts
+from crnn.synth.texture import Backgrounds
+from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
 
 Image = npt.NDArray[np.uint8]
+Paths = str | Path | Sequence[str | Path]
 
-_SIZE = 40  # pixels per em of the cached glyphs
+_ATTEMPTS = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +39,9 @@ class Sample:
     Attributes:
         image: (H, W, 3) RGB.
         text: what it reads.
-        boxes: (len(text), 4) float32 x0, y0, x1, y1 of each character in pixels.
+        boxes: (len(text), 4) float32 x0, y0, x1, y1 of each character's ink in
+            pixels; a character without ink has its advance as the x-range. A box
+            may reach beyond the picture where a crop is tight.
     """
 
     image: Image
@@ -41,15 +52,27 @@ class Sample:
 class Synthesizer:
     """Draws synthetic lines; random access, so that streams shard and resume exactly.
 
+    Line ``i`` depends on the preset, the seed, the split, the overrides and the
+    fonts and texts that are there, and on nothing that was drawn before. Instances
+    can be pickled; each worker then has a glyph cache of its own.
+
     Args:
         preset: a key of `PRESETS`.
         seed: another seed gives other lines.
-        fonts: see `crnn.synth.fonts.find_fonts`.
-        split: which font families take part, see `FontSet`.
-        overrides: fields of `Preset` to replace.
+        fonts: see `crnn.synth.fontfiles.find_fonts`; None takes all fonts of
+            packages and system.
+        split: ``train``, ``heldout`` or ``all`` font families and words.
+        alphabet: characters that may appear; None takes the preset's.
+        corpus: UTF-8 files or folders of running text in place of made-up prose.
+        words: a UTF-8 word list, ``word count`` a line, in place of the shipped ones.
+        backgrounds: pictures or folders of pictures to put behind the text.
+        rare: characters of the alphabet forced into each line, in turn, so that
+            ``N`` lines have each at least ``floor(N * rare / len(alphabet))`` times.
+        cache_bytes: limit of the glyph cache.
+        overrides: fields of `Look` to replace in every look of the preset.
 
     Raises:
-        CrnnError: an unknown preset or field, no usable font.
+        CrnnError: an unknown preset, field or path; no usable font; no text.
     """
 
     def __init__(
@@ -57,82 +80,111 @@ class Synthesizer:
         preset: str = "digits",
         seed: int = 0,
         *,
-        fonts: str | Path | Sequence[str | Path] | None = None,
+        fonts: Paths | None = None,
         split: Split = "all",
+        alphabet: Alphabet | None = None,
+        corpus: Paths | None = None,
+        words: str | Path | None = None,
+        backgrounds: Paths | None = None,
+        rare: float = 0.0,
+        cache_bytes: int = 96 << 20,
         **overrides: Any,  # noqa: ANN401
     ) -> None:
         if preset not in PRESETS:
             raise CrnnError(f"no preset {preset!r}: choose from {', '.join(PRESETS)}")
-        known = {field.name for field in dataclasses.fields(Preset)}
-        if unknown := overrides.keys() - known:
-            raise CrnnError(f"preset has no {sorted(unknown)[0]!r}: {', '.join(sorted(known))}")
         self.name, self.seed, self.split = preset, seed, split
-        self.preset = dataclasses.replace(PRESETS[preset], **overrides)
-        faces = [face for path in find_fonts(fonts or "packages") for face in read_faces(path)]
-        self.fonts = FontSet(faces, split=split)
-        self._cache = GlyphCache()
+        self.preset = _override(PRESETS[preset], overrides)
+        self.alphabet = alphabet or Alphabet.load(self.preset.alphabet)
+        self.fonts = FontSet(load_faces(find_fonts(fonts)), weights=self.preset.fonts, split=split)
+        self.backgrounds = Backgrounds(_paths(backgrounds))
+        if self.backgrounds.files:
+            self.preset = _override(
+                self.preset, {}, photo=sum(self.preset.looks[0][1].backgrounds.values())
+            )
+        self.texts = Texts(
+            self.preset.text,
+            self.alphabet,
+            self.fonts,
+            split=split,
+            corpus=_paths(corpus),
+            words=words,
+            rare=rare,
+        )
+        self._looks = [look for _, look in self.preset.looks]
+        self._look_weights = [weight for weight, _ in self.preset.looks]
+        self._cache_bytes = cache_bytes
+        self._cache = GlyphCache(cache_bytes)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._cache = GlyphCache()
+        self._cache = GlyphCache(self._cache_bytes)
 
     def line(self, index: int) -> Sample:
-        """Draw line ``index``."""
-        key = f"{self.name}/{self.seed}/{self.split}/{index}".encode()
-        rng = random.Random(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest()))
-        for _ in range(16):
-            text = self.preset.source(rng)
-            face = self.fonts.choose(rng, text)
-            if face is None:
-                continue
-            layout = lay_out(
-                self._cache, face, _SIZE, text, rng, spacing=rng.uniform(*self.preset.spacing)
-            )
+        """Draw line ``index``, 0 or more.
+
+        Raises:
+            CrnnError: no font has the characters of the texts that were drawn.
+        """
+        rng = self._rng(index)
+        text = ""
+        for attempt in range(_ATTEMPTS):
+            text = self.texts.draw(index, rng, lift=attempt < _ATTEMPTS // 2)
+            look = rng.choices(self._looks, self._look_weights)[0]
+            layout = self._lay_out(text, look, rng)
             if layout is not None:
-                return self._draw(layout, text, rng)
-        raise CrnnError(f"no font has all of {text!r}: give more fonts (`make fonts`)")
-
-    def _draw(self, layout: Layout, text: str, rng: random.Random) -> Sample:
-        preset = self.preset
-        alpha, boxes = _place(layout, preset, rng)
-        height, width = alpha.shape
-        dark, light = rng.randint(0, 110), rng.randint(150, 255)
-        tint = np.float32([rng.gauss(0, 12) for _ in range(3)])
-        ink, paper = (light, dark) if rng.random() < 0.15 else (dark, light)
-        noise = np.random.Generator(np.random.SFC64(rng.getrandbits(64)))
-        blend = alpha.astype(np.float32)[:, :, None] / 255
-        image = paper + tint + (ink - paper - tint) * blend
-        sigma = rng.uniform(*preset.blur)
-        if sigma > 0.3:
-            image = cv2.GaussianBlur(image, (0, 0), sigma)
-        image = image + noise.standard_normal((height, width, 1), np.float32) * rng.uniform(
-            *preset.noise
+                return self._draw(layout, text, look, rng)
+        raise CrnnError(
+            f"no font has all of {text!r} (line {index} of {self.name}): give more fonts "
+            f"(`make fonts`), or an alphabet that the fonts have"
         )
-        return Sample(np.clip(image, 0, 255).astype(np.uint8), text, boxes)
+
+    def text(self, index: int) -> str:
+        """The text of line ``index``, undrawn; the same unless a font has blank glyphs."""
+        return self.texts.draw(index, self._rng(index), lift=True)
+
+    def _rng(self, index: int) -> random.Random:
+        key = f"{self.name}/{self.seed}/{self.split}/{index}".encode()
+        return random.Random(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest()))
+
+    def _lay_out(self, text: str, look: Look, rng: random.Random) -> Layout | None:
+        face = self.fonts.choose(rng, text)
+        if face is None:
+            return None
+        faces = [face] * len(text)
+        if look.latin_face and not text.isascii() and rng.random() < look.latin_face:
+            ascii_part = {character for character in text if "!" <= character <= "~"}
+            other = self.fonts.companion(rng, "".join(sorted(ascii_part))) if ascii_part else None
+            if other is not None:
+                faces = [other if character in ascii_part else face for character in text]
+        return lay_out(self._cache, faces, text, look, rng)
+
+    def _draw(self, layout: Layout, text: str, look: Look, rng: random.Random) -> Sample:
+        alpha, boxes = place(print_line(layout, look, rng), look, rng)
+        alpha = wear(alpha, look, rng, self.backgrounds)
+        picture = paint(alpha, look, rng, self.backgrounds)
+        return Sample(degrade(picture, look, rng), text, boxes)
 
 
-def _place(layout: Layout, preset: Preset, rng: random.Random) -> tuple[Image, Boxes]:
-    """Scale, shear and rotate the line into the picture's frame."""
-    rows, columns = layout.alpha.shape
-    height = rng.randint(*preset.height)
-    top, bottom, left, right = (rng.uniform(*preset.margin) * layout.size for _ in range(4))
-    angle = math.radians(rng.uniform(-1, 1) * preset.degrees)
-    # A long line may not leave the picture by being turned.
-    angle = max(-0.3 * rows / columns, min(0.3 * rows / columns, angle))
-    rise = abs(math.tan(angle)) * columns / 2
-    scale = height / (rows + top + bottom + 2 * rise)
-    stretch = rng.uniform(*preset.stretch)
-    width = max(4, round((columns + left + right) * scale * stretch))
-    matrix = np.float64([
-        [scale * stretch, rng.uniform(-0.1, 0.1) * scale, left * scale * stretch],
-        [math.tan(angle) * scale, scale, (top + rise - math.tan(angle) * columns / 2) * scale],
-        [0, 0, 1],
-    ])  # fmt: skip
-    alpha = cv2.warpAffine(layout.alpha, matrix[:2], (width, height), flags=cv2.INTER_LINEAR)
-    corners = layout.boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 4, 2)
-    moved = corners @ matrix[:2, :2].T + matrix[:2, 2]
-    boxes = np.concatenate([moved.min(1), moved.max(1)], axis=1).astype(np.float32)
-    return np.asarray(alpha, np.uint8), boxes
+def _paths(where: Paths | None) -> list[Path]:
+    if where is None:
+        return []
+    several = [where] if isinstance(where, str | Path) else where
+    paths = [Path(path).expanduser() for path in several]
+    if missing := [path for path in paths if not path.exists()]:
+        raise CrnnError(f"no file or folder {missing[0]}")
+    return paths
+
+
+def _override(preset: Preset, overrides: dict[str, Any], photo: float = 0.0) -> Preset:
+    """The preset with fields of its looks replaced, and photographs at a weight."""
+    known = {field.name for field in dataclasses.fields(Look)}
+    if unknown := sorted(overrides.keys() - known):
+        raise CrnnError(f"a look has no {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+    looks = []
+    for weight, look in preset.looks:
+        grounds = {**look.backgrounds, "photo": photo} if photo else look.backgrounds
+        looks.append((weight, dataclasses.replace(look, backgrounds=grounds, **overrides)))
+    return dataclasses.replace(preset, looks=tuple(looks))

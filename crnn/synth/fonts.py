@@ -1,28 +1,45 @@
-"""Fonts: where they are found, which characters each face has, how one is chosen."""
+"""Font faces: which characters each has, of which kind it is, how one is drawn for a text."""
 
 import dataclasses
-import hashlib
-import importlib
-import importlib.metadata
+import itertools
 import logging
 import random
-import shutil
-import subprocess
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal
 
 from fontTools.ttLib import TTCollection, TTFont, TTLibError
 
+from crnn.synth.fontfiles import COLLECTIONS
+from crnn.synth.split import Split, held_out
 from crnn_runtime.errors import CrnnError
 
 logger = logging.getLogger(__name__)
+logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of harmless flaws
 
-Split = Literal["train", "heldout", "all"]
+# The first pattern that a family's name matches says its kind; sans is the rest.
+_KINDS = {
+    "segment": r"dseg|segment",
+    "pixel": r"dotgothic|unifont|pixel|proggy|terminus",
+    "mono": r"mono|courier|consol|code|hack|ocr|typewriter|nimbus sans l mono",
+    "hand": r"hand|script|breip|humor|ecolier|rufscript|juice|comic|lobster|femke",
+    "kai": r"kai|楷",
+    "fangsong": r"cwtexfs|fang|仿",
+    "display": r"bebas|smiley|cwtexyen|cwtex.*圓|black ops|得意",
+    "serif": r"(?<!sans.)serif|song|sung|ming|roman|times|tinos|libertine|garamond|didot|"
+    r"vollkorn|caladea|slab|lora|babelstone|宋|明",
+}
+KINDS = (*_KINDS, "sans")
 
-_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
-_SYSTEM_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
-_HELD_OUT_SHARE = 0.15
+# Faces of one collection that draw a region's forms; the one for simplified Chinese stays.
+_OTHER_REGION = re.compile(r" (JP|KR|TC|HK|TW|TW MBE)\b")
+_NO_TEXT = re.compile(r"weather|ggchan|emoji|symbol|dingbats|math|keyboard|lignes|icons|initials", re.I)
+_CAPITALS_ONLY = re.compile(r"bebas|small.?caps|\bsc\b$", re.I)
+_SEGMENT_CHARACTERS = {*map(ord, "0123456789-.: ")}
+# What tells relatives of one design apart: they stay on one side of a split.
+_VARIANT = re.compile(r" (mono|code|sans mono|narrow|condensed|sharp|mini|display|o)\b", re.I)
+HAN = "的"
+"""A font that has this character is a Chinese one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +52,7 @@ class Face:
         family: family name; faces are chosen family first.
         style: such as ``Bold Italic``.
         axes: a variable font's coordinates, empty for a static one.
+        kind: one of `KINDS`.
         coverage: bit ``c`` is set when the cmap maps code point ``c``.
     """
 
@@ -43,6 +61,7 @@ class Face:
     family: str
     style: str
     axes: tuple[float, ...]
+    kind: str
     coverage: bytes = dataclasses.field(repr=False, compare=False)
 
     def covers(self, text: Iterable[str]) -> bool:
@@ -88,97 +107,73 @@ def read_faces(path: Path) -> list[Face]:
 
 
 def _faces_of(path: Path, index: int, font: TTFont) -> list[Face]:
-    cmap = font.getBestCmap()
-    if not cmap:
-        raise TTLibError("it maps no Unicode characters")
-    coverage = bitmap(cmap)
     names = font["name"]
     family = names.getBestFamilyName() or path.stem
+    if _NO_TEXT.search(family) or (
+        path.suffix.lower() in COLLECTIONS and _OTHER_REGION.search(family)
+    ):
+        return []
+    kind = kind_of(family)
+    coverage = bitmap(_codes(font, family, kind))
     style = names.getBestSubFamilyName() or "Regular"
     if "fvar" not in font:
-        return [Face(str(path), index, family, style, (), coverage)]
-    fvar = font["fvar"]
-    tags = [axis.axisTag for axis in fvar.axes]
-    return [
-        Face(
-            str(path),
-            index,
-            family,
-            names.getDebugName(instance.subfamilyNameID) or style,
-            tuple(float(instance.coordinates[tag]) for tag in tags),
-            coverage,
-        )
-        for instance in fvar.instances
-    ] or [Face(str(path), index, family, style, tuple(a.defaultValue for a in fvar.axes), coverage)]
+        return [Face(str(path), index, family, style, (), kind, coverage)]
+    axes = font["fvar"].axes
+    faces = []
+    for instance in font["fvar"].instances:
+        named = names.getDebugName(instance.subfamilyNameID) or style
+        place = tuple(float(instance.coordinates[axis.axisTag]) for axis in axes)
+        faces.append(Face(str(path), index, family, named, place, kind, coverage))
+    default = tuple(float(axis.defaultValue) for axis in axes)
+    return faces or [Face(str(path), index, family, style, default, kind, coverage)]
 
 
-def package_fonts() -> list[Path]:
-    """Font files that installed Python packages bring (``fonts_ttf``, ``fontpkg.family``)."""
-    files: set[Path] = set()
-    for entry in importlib.metadata.entry_points(group="fonts_ttf"):
-        files.update(Path(value) for value in entry.load().values())
-    for entry in importlib.metadata.entry_points(group="fontpkg.family"):
-        folder = Path(str(importlib.import_module(entry.value).__file__)).parent
-        files.update(_font_files(folder))
-    return sorted(files)
+def kind_of(family: str) -> str:
+    """The kind (`KINDS`) that a family's name tells."""
+    for kind, pattern in _KINDS.items():
+        if re.search(pattern, family, re.I):
+            return kind
+    return "sans"
 
 
-def system_fonts() -> list[Path]:
-    """Font files in the usual folders of the system and of the user."""
-    folders = [Path(folder).expanduser() for folder in _SYSTEM_FOLDERS]
-    return sorted({file for folder in folders for file in _font_files(folder)})
+def _codes(font: TTFont, family: str, kind: str) -> set[int]:
+    """The code points that the face draws as what they are."""
+    cmap: dict[int, str] = font.getBestCmap() or {}
+    codes = {code for code, glyph in cmap.items() if glyph != ".notdef"}
+    if not codes:
+        raise TTLibError("it maps no Unicode character")
+    if kind == "segment":
+        return codes & _SEGMENT_CHARACTERS
+    if _CAPITALS_ONLY.search(family) or cmap.get(ord("a")) == cmap.get(ord("A")):
+        codes -= {*range(ord("a"), ord("z") + 1)}  # they look like capitals
+    return codes
 
 
-def _font_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-
-
-def _fontconfig(query: str) -> list[Path]:
-    if not shutil.which("fc-list"):
-        raise CrnnError(f"font query {query!r} needs fc-list: install fontconfig, or name a folder")
-    run = subprocess.run(
-        ["fc-list", "-f", "%{file}\n", "--", query], capture_output=True, text=True, check=False
-    )
-    files = {Path(line) for line in run.stdout.splitlines() if line.lower().endswith(_SUFFIXES)}
-    return sorted(files)
-
-
-def find_fonts(where: str | Path | Sequence[str | Path] | None = None) -> list[Path]:
-    """The font files at ``where``.
-
-    Args:
-        where: a font file, a folder, ``packages``, ``system``, a fontconfig query such
-            as ``:lang=zh-cn``, or several of these; None takes packages and system.
+def load_faces(files: Iterable[Path]) -> list[Face]:
+    """The faces of many files; a broken one among several is skipped with a warning.
 
     Raises:
-        CrnnError: nothing is found.
+        CrnnError: no file has a usable face; the message is that of the last one.
     """
-    if where is None:
-        return package_fonts() + system_fonts()
-    if not isinstance(where, str | Path):
-        return list(dict.fromkeys(path for one in where for path in find_fonts(one)))
-    path = Path(where).expanduser()
-    if where == "packages":
-        files = package_fonts()
-    elif where == "system":
-        files = system_fonts()
-    elif path.is_file():
-        files = [path]
-    elif path.is_dir():
-        files = _font_files(path)
-    elif str(where).startswith(":") or ":" in str(where):
-        files = _fontconfig(str(where))
-    else:
-        raise CrnnError(f"no font file or folder {where}: see `fc-list` for what is installed")
-    if not files:
-        raise CrnnError(f"no font in {where}: `make fonts` installs free ones")
-    return files
-
-
-def held_out(name: str) -> bool:
-    """True for the fixed share of names (font families, words) that ``heldout`` keeps."""
-    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-    return int.from_bytes(digest) < _HELD_OUT_SHARE * 2**64
+    faces: list[Face] = []
+    shared: dict[bytes, bytes] = {}  # many faces have the same coverage
+    broken: CrnnError | None = None
+    for file in files:
+        try:
+            found = read_faces(file)
+        except CrnnError as error:
+            broken = error
+            logger.warning("%s: skipped", error)
+            continue
+        faces += [
+            dataclasses.replace(face, coverage=shared.setdefault(face.coverage, face.coverage))
+            for face in found
+        ]
+    if not faces:
+        raise broken or CrnnError(
+            "the font files have no face for text: `make fonts` installs some"
+        )
+    return faces
 
 
 class FontSet:
@@ -186,6 +181,8 @@ class FontSet:
 
     Args:
         faces: the candidates.
+        weights: kind → how often each family of that kind is drawn, 1 if not
+            given; 0 leaves the kind out.
         split: ``train`` leaves out the families of which `held_out` is true,
             ``heldout`` takes only them (at least one family is always held out).
 
@@ -193,30 +190,83 @@ class FontSet:
         CrnnError: no face is left.
     """
 
-    def __init__(self, faces: Iterable[Face], *, split: Split = "all") -> None:
+    def __init__(
+        self,
+        faces: Iterable[Face],
+        *,
+        weights: Mapping[str, float] | None = None,
+        split: Split = "all",
+    ) -> None:
+        weights = weights or {}
         families: dict[str, list[Face]] = {}
         for face in faces:
-            families.setdefault(face.family, []).append(face)
-        names = sorted(families)
-        if split != "all":
-            out = {name for name in names if held_out(name)} or set(names[:1])
-            names = [name for name in names if (name in out) == (split == "heldout")]
-        if not names:
+            if weights.get(face.kind, 1.0) > 0:
+                families.setdefault(face.family, []).append(face)
+        self._han = _Families(_split(families, lambda face: face.covers(HAN), split), weights)
+        self._other = _Families(_split(families, lambda face: not face.covers(HAN), split), weights)
+        self._all = _Families({**self._han.families, **self._other.families}, weights)
+        if not self._all.families:
             raise CrnnError(
-                f"no font family is left for split {split!r}: `make fonts` installs more"
+                f"no font family is left for split {split!r} and the preset's kinds "
+                f"{dict(weights)}: `make fonts` installs more"
             )
-        self.families = [families[name] for name in names]
 
-    def __len__(self) -> int:
-        return sum(map(len, self.families))
+    @property
+    def faces(self) -> list[Face]:
+        """Every face that may be drawn."""
+        return [face for family in self._all.families.values() for face in family]
+
+    @property
+    def main_faces(self) -> list[Face]:
+        """The Chinese faces if there is one, else all."""
+        families = (self._han if self._han.families else self._all).families
+        return [face for family in families.values() for face in family]
 
     def choose(self, rng: random.Random, text: str) -> Face | None:
         """A random face that has every character of ``text``, family first; None if none has."""
         characters = set(text)
-        for _ in range(6):
-            face = rng.choice(rng.choice(self.families))
+        han = any(character >= "\u2e80" for character in characters)
+        return (self._han if han else self._all).choose(rng, characters)
+
+    def companion(self, rng: random.Random, text: str) -> Face | None:
+        """A face without Chinese, as typesetters use for the Latin parts of Chinese lines."""
+        return self._other.choose(rng, set(text))
+
+
+def _split(
+    families: Mapping[str, list[Face]], keep: Callable[[Face], bool], split: Split
+) -> dict[str, list[Face]]:
+    """The families of one script that ``split`` may use, by name."""
+    kept = {name: [f for f in families[name] if keep(f)] for name in sorted(families)}
+    kept = {name: faces for name, faces in kept.items() if faces}
+    if split == "all":
+        return kept
+    out = {name for name in kept if held_out(_VARIANT.sub("", name))} or set(list(kept)[:1])
+    return {name: faces for name, faces in kept.items() if (name in out) == (split == "heldout")}
+
+
+class _Families:
+    """Families of one script, drawn by the weight of their kind."""
+
+    def __init__(self, families: dict[str, list[Face]], weights: Mapping[str, float]) -> None:
+        self.families = families
+        self._names = list(families)
+        self._cumulative = list(
+            itertools.accumulate(weights.get(faces[0].kind, 1.0) for faces in families.values())
+        )
+
+    def choose(self, rng: random.Random, characters: set[str]) -> Face | None:
+        if not self._names:
+            return None
+        for _ in range(8):
+            (name,) = rng.choices(self._names, cum_weights=self._cumulative)
+            face = rng.choice(self.families[name])
             if face.covers(characters):
                 return face
-        fit = [[face for face in family if face.covers(characters)] for family in self.families]
+        # Rare characters: look through all.
+        fit = [
+            [face for face in family if face.covers(characters)]
+            for family in self.families.values()
+        ]
         fit = [family for family in fit if family]
         return rng.choice(rng.choice(fit)) if fit else None

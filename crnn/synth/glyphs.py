@@ -1,4 +1,4 @@
-"""Glyphs as small alpha masks, cached, and their layout on one line."""
+"""Glyphs as small alpha masks, rendered once and kept."""
 
 import dataclasses
 from collections import OrderedDict
@@ -12,6 +12,8 @@ from crnn_runtime.errors import CrnnError
 
 Mask = npt.NDArray[np.uint8]
 
+_OVERHEAD = 420  # bytes of a kept glyph besides its pixels, measured
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Glyph:
@@ -23,58 +25,85 @@ class Glyph:
     advance: float
 
 
-class GlyphCache:
-    """Renders glyphs and keeps the latest ``capacity`` bytes of them."""
+class SizedFace:
+    """A face opened at one size, with the glyphs drawn so far.
 
-    def __init__(self, capacity: int = 64 << 20, fonts: int = 64) -> None:
-        self._capacity = capacity
-        self._max_fonts = fonts
-        self._bytes = 0
-        self._glyphs: OrderedDict[tuple[Face, int, str], Glyph] = OrderedDict()
-        self._fonts: OrderedDict[tuple[Face, int], ImageFont.FreeTypeFont] = OrderedDict()
+    Args:
+        face: the face.
+        size: pixels per em.
 
-    def font(self, face: Face, size: int) -> ImageFont.FreeTypeFont:
-        """The face opened at ``size`` pixels per em.
+    Raises:
+        CrnnError: FreeType cannot open the file.
+    """
 
-        Raises:
-            CrnnError: FreeType cannot open it.
-        """
-        key = (face, size)
-        if font := self._fonts.get(key):
-            self._fonts.move_to_end(key)
-            return font
+    def __init__(self, face: Face, size: int) -> None:
+        self.face = face
+        self.bytes = self.settled = 0
+        self.glyphs: dict[str, Glyph] = {}
+        self._kerning: dict[str, float] = {}
         try:
-            font = ImageFont.truetype(
+            self._font = ImageFont.truetype(
                 face.path, size, index=face.index, layout_engine=ImageFont.Layout.BASIC
             )
             if face.axes:
-                font.set_variation_by_axes(list(face.axes))
+                self._font.set_variation_by_axes(list(face.axes))
         except OSError as error:
             raise CrnnError(f"font {face.path} is broken: {error}") from error
-        self._fonts[key] = font
-        if len(self._fonts) > self._max_fonts:
-            self._fonts.popitem(last=False)
-        return font
 
-    def glyph(self, face: Face, size: int, character: str) -> Glyph:
+    def glyph(self, character: str) -> Glyph:
         """The glyph of ``character``; its mask is None when it has no ink."""
-        key = (face, size, character)
-        if found := self._glyphs.get(key):
-            self._glyphs.move_to_end(key)
+        found = self.glyphs.get(character)
+        if found is not None:
             return found
-        font = self.font(face, size)
         try:
-            core, (left, top) = font.getmask2(character, "L", anchor="ls")
+            core, (left, top) = self._font.getmask2(character, "L", anchor="ls")
         except OSError as error:
-            raise CrnnError(f"font {face.path} is broken at {character!r}: {error}") from error
+            raise CrnnError(f"font {self.face.path} is broken at {character!r}: {error}") from error
         width, height = core.size
         mask = None
         if width and height:
             mask = np.frombuffer(bytes(core), np.uint8).reshape(height, width)
-        glyph = Glyph(mask, left, top, font.getlength(character))
-        self._glyphs[key] = glyph
-        self._bytes += width * height + 500
-        while self._bytes > self._capacity:
-            _, old = self._glyphs.popitem(last=False)
-            self._bytes -= 500 + (0 if old.mask is None else old.mask.size)
+        glyph = Glyph(mask, int(left), int(top), self._font.getlength(character))
+        self.glyphs[character] = glyph
+        self.bytes += width * height + _OVERHEAD
         return glyph
+
+    def kerning(self, pair: str) -> float:
+        """Pixels by which the second character moves after the first, by the ``kern`` table."""
+        found = self._kerning.get(pair)
+        if found is None:
+            length = self._font.getlength
+            found = length(pair) - length(pair[0]) - length(pair[1])
+            self._kerning[pair] = found
+        return found
+
+
+class GlyphCache:
+    """The faces opened last, with their glyphs, up to about ``capacity`` bytes of glyphs."""
+
+    def __init__(self, capacity: int, faces: int = 160) -> None:
+        self._capacity = capacity
+        self._most = faces
+        self._bytes = 0
+        self._open: OrderedDict[tuple[Face, int], SizedFace] = OrderedDict()
+
+    def open(self, face: Face, size: int) -> SizedFace:
+        """The face at ``size`` pixels per em.
+
+        Raises:
+            CrnnError: FreeType cannot open the file.
+        """
+        key = (face, size)
+        sized = self._open.get(key)
+        if sized is None:
+            sized = self._open[key] = SizedFace(face, size)
+        self._open.move_to_end(key)
+        # What was drawn since the last call is settled here, not glyph by glyph.
+        self._bytes += sized.bytes - sized.settled
+        sized.settled = sized.bytes
+        while len(self._open) > 1 and (
+            len(self._open) > self._most or self._bytes > self._capacity
+        ):
+            _, old = self._open.popitem(last=False)
+            self._bytes -= old.settled
+        return sized

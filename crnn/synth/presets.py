@@ -1,28 +1,316 @@
-"""The presets: what each kind of line looks like, declared in one place."""
+"""The presets: what each kind of line reads and looks like, declared in one place.
+
+To add one, add an entry to `PRESETS`: command line, contact sheets, tests and
+benchmarks go through that table.
+"""
 
 import dataclasses
+from collections.abc import Mapping
 
-from crnn.synth import text
-from crnn.synth.text import TextSource
-
-Range = tuple[float, float]
+from crnn.synth.look import Look
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preset:
-    """What a kind of line is made of. Lengths are in em unless said otherwise."""
+    """A kind of line.
 
-    source: TextSource
-    height: tuple[int, int] = (32, 48)
-    margin: Range = (0.0, 0.25)
-    stretch: Range = (0.85, 1.2)
-    spacing: Range = (-0.03, 0.12)
-    degrees: float = 1.5
-    blur: Range = (0.0, 1.0)
-    noise: Range = (0.0, 12.0)
+    Attributes:
+        summary: one line for `crnn-synth --help` and the sheets.
+        alphabet: name of a shipped alphabet; text outside it is not drawn.
+        text: generator → how often; keys of `crnn.synth.text.SOURCES`.
+        fonts: kind of face → weight of each of its families, 1 if not given; see
+            `crnn.synth.fonts.FontSet`.
+        looks: what happens to the glyphs; look → how often.
+    """
 
+    summary: str
+    alphabet: str
+    text: Mapping[str, float]
+    fonts: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    looks: tuple[tuple[float, Look], ...] = ((1.0, Look()),)
+
+
+_CHINESE_STRINGS = Look(
+    em=32,
+    height=(32, 32),
+    width=280,
+    crop=(0.02, 0.3),
+    sides=(0.0, 0.3),
+    stretch=(0.85, 1.15),
+    spacing=(0.25, 0.0, 0.12),
+    latin_face=0.3,
+    weight=(0.2, -0.4, 0.6),
+    rotate=(0.5, -1.2, 1.2),
+    perspective=(0.4, 0.02, 0.14),
+    shear=(0.2, -0.15, 0.15),
+    curve=(0.1, 0.05, 0.15),
+    palette="grey",
+    backgrounds={"plain": 1, "stone": 3, "paper": 2, "brushed": 1},
+    texture=(2, 14),
+    gradient=(0.3, 5, 30),
+    blur=(0.75, 0.4, 1.3),
+    noise=(0.4, 1, 6),
+    jpeg=(0.8, 5, 45),
+    grey=1.0,
+)
+
+_SCAN = Look(
+    em=36,
+    height=(32, 56),
+    crop=(-0.02, 0.22),
+    sides=(0.0, 0.35),
+    stretch=(0.92, 1.08),
+    spacing=(0.25, -0.02, 0.12),
+    word_space=(0.4, -0.05, 0.6),
+    latin_face=0.7,
+    weight=(0.5, -0.4, 0.8),
+    underline=(0.03, 0.03, 0.06),
+    rules=(0.04, 0.03, 0.08),
+    neighbours=(0.15, 0.05, 0.25),
+    rotate=(0.4, -0.8, 0.8),
+    curve=(0.1, 0.03, 0.15),
+    backgrounds={"plain": 3, "paper": 4, "stone": 1},
+    texture=(2, 16),
+    gradient=(0.25, 5, 40),
+    fade=(0.15, 0.2, 0.7),
+    bleed=(0.25, 0.5, 1.1),
+    blur=(0.6, 0.3, 1.1),
+    lowres=(0.2, 1.1, 1.9),
+    noise=(0.4, 1, 9),
+    salt=(0.05, 0.0005, 0.004),
+    jpeg=(0.6, 5, 60),
+    grey=0.7,
+)
+_BILEVEL = dataclasses.replace(
+    _SCAN,
+    weight=(0.6, -0.5, 1.0),
+    bleed=(0.35, 0.5, 1.2),
+    binarise=(1.0, 2, 26),
+    jpeg=(0.1, 5, 30),
+    grey=1.0,
+)
+_CLEAN = Look(
+    em=40,
+    height=(32, 56),
+    crop=(0.0, 0.3),
+    latin_face=0.7,
+    weight=(0.2, -0.3, 0.4),
+    jpeg=(0.5, 5, 30),
+    lowres=(0.15, 1.1, 1.6),
+)
+
+_RECEIPT = Look(
+    em=32,
+    height=(32, 44),
+    crop=(-0.05, 0.2),
+    sides=(0.0, 0.3),
+    stretch=(0.6, 1.25),
+    spacing=(0.4, -0.05, 0.25),
+    word_space=(0.3, 0.0, 0.8),
+    latin_face=0.3,
+    weight=(0.5, -0.5, 1.0),
+    dots=(0.18, 0.09, 0.13),
+    underline=(0.02, 0.03, 0.06),
+    rules=(0.03, 0.03, 0.06),
+    neighbours=(0.2, 0.05, 0.3),
+    rotate=(0.5, -1.5, 1.5),
+    curve=(0.15, 0.05, 0.25),
+    elastic=(0.1, 0.3, 0.9),
+    palette="thermal",
+    backgrounds={"plain": 2, "paper": 3, "stone": 2, "brushed": 1},
+    texture=(2, 18),
+    gradient=(0.4, 10, 60),
+    fade=(0.4, 0.2, 0.9),
+    bleed=(0.3, 0.5, 1.2),
+    blur=(0.6, 0.4, 1.5),
+    lowres=(0.5, 1.2, 2.6),
+    noise=(0.4, 1, 10),
+    salt=(0.03, 0.0005, 0.003),
+    jpeg=(0.8, 10, 75),
+    grey=0.5,
+)
+
+_SCENE = Look(
+    em=40,
+    height=(32, 64),
+    crop=(-0.04, 0.3),
+    sides=(0.0, 0.5),
+    stretch=(0.7, 1.3),
+    spacing=(0.5, -0.03, 0.4),
+    latin_face=0.4,
+    weight=(0.3, -0.4, 1.0),
+    wander=(0.04, 0.01, 0.04),
+    underline=(0.03, 0.04, 0.1),
+    rules=(0.05, 0.03, 0.12),
+    neighbours=(0.1, 0.05, 0.3),
+    rotate=(0.5, -5, 5),
+    shear=(0.3, -0.3, 0.3),
+    perspective=(0.5, 0.03, 0.3),
+    curve=(0.15, 0.05, 0.4),
+    elastic=(0.1, 0.3, 1.0),
+    palette="sign",
+    backgrounds={"plain": 4, "clutter": 4, "stone": 2, "brushed": 1, "fabric": 1, "paper": 1},
+    texture=(4, 50),
+    gradient=(0.5, 10, 90),
+    outline=(0.12, 1, 2),
+    shadow=(0.15, 1, 2.5),
+    fade=(0.08, 0.2, 0.6),
+    bleed=(0.05, 0.5, 1.0),
+    blur=(0.6, 0.4, 1.8),
+    motion=(0.12, 2, 5),
+    lowres=(0.4, 1.2, 3.0),
+    noise=(0.5, 2, 16),
+    jpeg=(0.8, 10, 75),
+    grey=0.08,
+)
+
+_SCREEN = Look(
+    em=18,
+    height=(20, 34),
+    crop=(0.05, 0.35),
+    sides=(0.05, 0.5),
+    stretch=(1.0, 1.0),
+    spacing=(0.15, 0.0, 0.08),
+    latin_face=0.4,
+    palette="screen",
+    gradient=(0.05, 5, 30),
+    rules=(0.08, 0.03, 0.06),
+    underline=(0.04, 0.04, 0.07),
+    neighbours=(0.05, 0.05, 0.2),
+    blur=(0.1, 0.3, 0.6),
+    lowres=(0.2, 1.1, 1.6),
+    jpeg=(0.5, 5, 65),
+)
+_DISPLAYED = dataclasses.replace(_SCREEN, em=36, height=(32, 48))
+
+_PLATE = Look(
+    em=40,
+    height=(24, 48),
+    crop=(-0.02, 0.22),
+    sides=(0.0, 0.35),
+    stretch=(0.75, 1.05),
+    spacing=(1.0, 0.05, 0.2),
+    weight=(0.6, -0.3, 1.0),
+    rules=(0.3, 0.03, 0.08),
+    rotate=(0.8, -7, 7),
+    shear=(0.5, -0.3, 0.3),
+    perspective=(0.6, 0.03, 0.25),
+    palette="plate",
+    backgrounds={"plain": 2, "stone": 2, "brushed": 2, "clutter": 1},
+    texture=(3, 30),
+    gradient=(0.5, 10, 80),
+    outline=(0.05, 1, 1),
+    shadow=(0.1, 1, 1.5),
+    fade=(0.15, 0.2, 0.6),
+    blur=(0.7, 0.4, 1.6),
+    motion=(0.2, 2, 5),
+    lowres=(0.6, 1.3, 2.8),
+    noise=(0.6, 2, 14),
+    jpeg=(0.7, 10, 70),
+)
+
+_DIGITS = Look(
+    em=36,
+    height=(32, 48),
+    crop=(-0.02, 0.3),
+    sides=(0.0, 0.5),
+    stretch=(0.75, 1.25),
+    spacing=(0.5, -0.04, 0.3),
+    weight=(0.3, -0.4, 0.9),
+    dots=(0.05, 0.09, 0.13),
+    rules=(0.08, 0.03, 0.08),
+    rotate=(0.5, -3, 3),
+    shear=(0.3, -0.2, 0.2),
+    perspective=(0.2, 0.02, 0.15),
+    palette="mixed",
+    backgrounds={"plain": 4, "paper": 2, "stone": 2, "clutter": 1, "brushed": 1},
+    texture=(2, 25),
+    gradient=(0.3, 10, 60),
+    shadow=(0.05, 1, 2),
+    fade=(0.08, 0.2, 0.6),
+    bleed=(0.1, 0.5, 1.0),
+    blur=(0.6, 0.3, 1.3),
+    lowres=(0.2, 1.2, 2.2),
+    noise=(0.5, 1, 12),
+    jpeg=(0.4, 5, 60),
+    grey=0.4,
+)
 
 PRESETS: dict[str, Preset] = {
-    "digits": Preset(source=text.digit_string),
-    "latin": Preset(source=text.ascii_words),
-}
+    "chinese-strings": Preset(
+        summary="ten characters of running text, 280 x 32, grey: the original's lines",
+        alphabet="zh",
+        text={"zh-window": 1},
+        fonts={"kai": 1.5, "fangsong": 1.5, "pixel": 0.2, "mono": 0.3},
+        looks=((1, _CHINESE_STRINGS),),
+    ),
+    "document": Preset(
+        summary="printed Chinese and English: books, forms, scans, bilevel pages",
+        alphabet="zh",
+        text={
+            "zh-running": 6, "en-running": 4, "zh-field": 1.5, "zh-numbered": 1, "zh-phrase": 1.5,
+            "zh-mixed": 1, "en-phrase": 1, "en-title": 0.5, "number": 0.5, "date": 0.3,
+            "address": 0.2,
+        },
+        fonts={"serif": 2, "hand": 0.05, "display": 0.1, "pixel": 0.05, "mono": 0.3, "segment": 0},
+        looks=((5, _SCAN), (2, _BILEVEL), (3, _CLEAN)),
+    ),
+    "receipt": Preset(
+        summary="till receipts: mono, dot-matrix and thermal print, faded and creased",
+        alphabet="zh",
+        text={
+            "receipt-item": 4, "en-field": 4, "amount": 3, "number": 1.5, "date": 1, "clock": 0.4,
+            "phone": 0.7, "code": 0.7, "zh-field": 1.5, "zh-word": 0.8, "en-title": 0.8,
+            "address": 0.2,
+        },
+        fonts={"mono": 3, "hand": 0, "kai": 0.1, "display": 0.3, "segment": 0, "pixel": 1.5},
+        looks=((1, _RECEIPT),),
+    ),
+    "scene": Preset(
+        summary="signs, packaging and adverts in photographs",
+        alphabet="zh",
+        text={
+            "zh-word": 5, "zh-phrase": 5, "zh-mixed": 2, "en-title": 4, "en-phrase": 1,
+            "number": 1, "phone": 1, "zh-field": 0.7, "address": 0.4, "amount": 0.5, "code": 0.3,
+        },
+        fonts={"display": 3, "hand": 0.7, "segment": 0, "pixel": 0.4},
+        looks=((1, _SCENE),),
+    ),
+    "screen": Preset(
+        summary="screenshots: interfaces, web pages, small crisp type",
+        alphabet="zh",
+        text={
+            "zh-phrase": 5, "zh-word": 3, "zh-running": 2, "zh-mixed": 3, "zh-field": 1.5,
+            "en-phrase": 3, "en-title": 2, "number": 1.5, "date": 1, "clock": 0.5, "amount": 1,
+            "address": 1, "phone": 0.5, "code": 0.5, "zh-numbered": 1,
+        },
+        fonts={"hand": 0.05, "kai": 0.2, "fangsong": 0.2, "serif": 0.5, "segment": 0},
+        looks=(
+            *((1.0, dataclasses.replace(_SCREEN, em=em, height=(em + 6, em + 16)))
+              for em in (12, 13, 14, 16, 18, 21, 24)),
+            (3.0, _DISPLAYED),
+        ),
+    ),
+    "plate": Preset(
+        summary="Chinese licence plates, small, slanting and badly lit",
+        alphabet="zh",
+        text={"plate": 1},
+        fonts={"serif": 0.1, "kai": 0.1, "fangsong": 0.1, "pixel": 0, "segment": 0, "hand": 0},
+        looks=((1, _PLATE),),
+    ),
+    "digits": Preset(
+        summary="1 to 14 digits in every style, seven-segment displays too",
+        alphabet="digits",
+        text={"digits": 1},
+        fonts={"hand": 0.5, "segment": 3},
+        looks=((1, _DIGITS),),
+    ),
+    "latin": Preset(
+        summary="printable ASCII: words, prose, numbers and codes",
+        alphabet="latin",
+        text={"ascii-words": 3, "en-phrase": 3, "en-title": 2, "en-field": 1, "number": 1,
+              "code": 1, "address": 0.5, "receipt-item": 1},
+        fonts={"hand": 0.4, "segment": 0},
+        looks=((2, _DIGITS), (1, _CLEAN), (1, _SCAN)),
+    ),
+}  # fmt: skip

@@ -1,0 +1,134 @@
+"""What is drawn with the ink: decorations around the text, and flaws of print."""
+
+import math
+import random
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from crnn.synth.glyphs import Mask
+from crnn.synth.layout import Layout
+from crnn.synth.look import Look, draw
+from crnn.synth.texture import Backgrounds
+
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
+_GAP = 0.1  # em between the text and what surrounds it
+
+
+def print_line(layout: Layout, look: Look, rng: random.Random) -> Layout:
+    """Change the strokes, then frame the line: margins, underline, rules, neighbours."""
+    alpha = layout.alpha
+    if bolder := draw(rng, look.weight):
+        alpha = _weigh(alpha, bolder)
+    if pitch := draw(rng, look.dots):
+        alpha = _dots(alpha, max(3, round(pitch * layout.size)))
+    return _frame(Layout(alpha, layout.boxes, layout.size), look, rng)
+
+
+def _weigh(alpha: Mask, bolder: float) -> Mask:
+    """Strokes thicker or thinner by up to about a pixel on each side."""
+    changed = cv2.dilate(alpha, _CROSS) if bolder > 0 else cv2.erode(alpha, _CROSS)
+    share = min(1.0, abs(bolder))
+    return np.asarray(cv2.addWeighted(changed, share, alpha, 1 - share, 0), np.uint8)
+
+
+def _dots(alpha: Mask, pitch: int) -> Mask:
+    """Print by the needles of a dot-matrix printer, ``pitch`` pixels apart."""
+    rows, columns = alpha.shape
+    down, across = math.ceil(rows / pitch), math.ceil(columns / pitch)
+    padded = np.zeros((down * pitch, across * pitch), np.uint8)
+    padded[:rows, :columns] = alpha
+    cells = cv2.resize(padded, (across, down), interpolation=cv2.INTER_AREA)
+    fired = np.asarray(cells > 90, np.uint8) * 255
+    offsets = np.arange(pitch, dtype=np.float32) - (pitch - 1) / 2
+    distance = np.hypot(offsets[:, None], offsets[None, :])
+    dot = np.clip((pitch * 0.62 - distance) * 1.5, 0, 1)
+    tiled = np.kron(fired, np.ones((pitch, pitch), np.uint8)) * np.tile(dot, (down, across))
+    return np.asarray(tiled[:rows, :columns], np.uint8)
+
+
+def _frame(layout: Layout, look: Look, rng: random.Random) -> Layout:
+    size = layout.size
+    top, bottom = (rng.uniform(*look.crop) * size for _ in range(2))
+    left, right = (rng.uniform(*look.sides) * size for _ in range(2))
+    # The text stays in sight: a tight crop may graze it only.
+    least = -0.08 * layout.alpha.shape[0]
+    top, bottom = max(least, top), max(least, bottom)
+    under, rules, near = (draw(rng, c) for c in (look.underline, look.rules, look.neighbours))
+    if near:
+        top, bottom = (
+            max(side, (_GAP + near) * size) if rng.random() < 0.6 else side
+            for side in (top, bottom)
+        )
+    if under:
+        bottom = max(bottom, (_GAP + under) * size + 1)
+    canvas = _pad(layout.alpha, *(round(side) for side in (top, bottom, left, right)))
+    shift = np.array([round(left), round(top)] * 2, np.float32)
+    gap = round(_GAP * size)
+    if near:
+        _add_neighbours(canvas, layout.alpha, round(top) - gap, round(bottom) - gap, rng)
+    if under:
+        y = canvas.shape[0] - round(bottom) + rng.randint(1, gap)
+        canvas[y : y + max(1, round(under * size)), round(max(0, left)) :] = 255
+    if rules:
+        _add_rules(canvas, max(1, round(rules * size)), rng)
+    return Layout(canvas, layout.boxes + shift, size)
+
+
+def _pad(alpha: Mask, top: int, bottom: int, left: int, right: int) -> Mask:
+    """Add margins; a negative one cuts."""
+    rows, columns = alpha.shape
+    cut = alpha[max(0, -top) : rows - max(0, -bottom), max(0, -left) : columns - max(0, -right)]
+    high, wide = cut.shape
+    top, bottom, left, right = (max(0, side) for side in (top, bottom, left, right))
+    canvas = np.zeros((high + top + bottom, wide + left + right), np.uint8)
+    canvas[top : top + high, left : left + wide] = cut
+    return canvas
+
+
+def _add_neighbours(canvas: Mask, alpha: Mask, above: int, below: int, rng: random.Random) -> None:
+    """Fragments of the lines above and below, ``above`` and ``below`` pixels of them.
+
+    They are the line's own ink moved sideways: only its edge is seen.
+    """
+    rows, columns = canvas.shape
+    turned = np.roll(alpha, rng.randint(1, max(1, alpha.shape[1])), axis=1)
+    wide = min(columns, turned.shape[1])
+    high = min(max(0, above), turned.shape[0] // 3)
+    if high:
+        canvas[above - high : above, :wide] = turned[-high:, :wide]
+    high = min(max(0, below), turned.shape[0] // 3)
+    if high:
+        start = rows - below
+        canvas[start : start + high, :wide] = turned[:high, :wide]
+
+
+def _add_rules(canvas: Mask, thick: int, rng: random.Random) -> None:
+    """Lines of a table at some of the picture's edges."""
+    strength = rng.randint(90, 255)
+    for side in range(4):
+        if rng.random() < 0.5:
+            continue
+        inset = rng.randint(0, 2)
+        edge = (canvas, canvas[::-1], canvas.T, canvas.T[::-1])[side]
+        band = edge[inset : inset + thick]
+        np.maximum(band, np.uint8(strength), out=band)
+
+
+def wear(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) -> Mask:
+    """Ink that runs, breaks up or fades."""
+    height, width = alpha.shape
+    if run := draw(rng, look.bleed):
+        soft = cv2.GaussianBlur(alpha, (0, 0), run).astype(np.float32)
+        ragged = textures.draw(rng, "stone", height, width)[:, :, 0] * rng.uniform(10, 45)
+        level = rng.uniform(60, 120)
+        alpha = np.asarray(
+            np.clip((soft + ragged * (soft > 20) - level) * 3 + level, 0, 255), np.uint8
+        )
+    if lost := draw(rng, look.fade):
+        kind = rng.choice(("stone", "paper", "brushed"))
+        patches = textures.draw(rng, kind, height, width)[:, :, 0]
+        kept: npt.NDArray[np.float32] = np.clip(1 - lost * (0.6 + patches), 0.15, 1)
+        alpha = np.asarray(alpha * kept, np.uint8)
+    return alpha

@@ -1,0 +1,100 @@
+"""`Look`: what happens to a line between its glyphs and its pixels, as numbers."""
+
+import dataclasses
+import random
+from collections.abc import Mapping
+
+Range = tuple[float, float]
+Chance = tuple[float, float, float]
+"""Probability, then the range of the value when it happens."""
+
+NEVER: Chance = (0.0, 0.0, 0.0)
+
+
+def draw(rng: random.Random, chance: Chance) -> float:
+    """A value of the range with the chance's probability, else 0."""
+    probability, low, high = chance
+    if probability <= 0 or rng.random() >= probability:
+        return 0.0
+    return low + (high - low) * rng.random()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """How lines of a preset look. Lengths are in em unless a pixel is named.
+
+    Attributes:
+        em: pixels per em at which glyphs are drawn before the line is scaled.
+        height: height in pixels of the picture.
+        width: fixed width in pixels; None follows the text.
+        crop: space above and below the ink; negative cuts into it.
+        sides: space left and right of the ink.
+        stretch: horizontal scale.
+        spacing: space added after every glyph.
+        word_space: width added to every space.
+        wander: standard deviation of the glyphs' distance from the baseline.
+        latin_face: probability that the Latin part of a Chinese line has a face of its own.
+        weight: strokes made bolder (positive) or thinner, in pixels at `em`.
+        dots: dot-matrix print; the value is the dot's pitch.
+        underline: a line below the text; the value is its thickness.
+        rules: table lines around the text; the value is their thickness.
+        neighbours: how much of the lines above and below is seen.
+        rotate: degrees.
+        shear: horizontal shift per height.
+        perspective: shrinkage of one side against the other.
+        curve: height of the arc that the baseline follows.
+        elastic: amplitude in pixels of a smooth random displacement.
+        palette: name of the colours, a key of `crnn.synth.paint.PALETTES`.
+        backgrounds: texture → how often; keys of `crnn.synth.texture.TEXTURES`.
+        texture: strength of the texture, in grey levels.
+        gradient: change of the light across the picture, in grey levels.
+        outline: width in pixels of a contour in another colour.
+        shadow: offset in pixels of a shadow.
+        fade: how much of the ink is lost in patches.
+        bleed: how far ink runs, in pixels.
+        blur: Gaussian, sigma in pixels.
+        motion: length in pixels of a motion blur.
+        lowres: factor by which the picture is made small and large again.
+        noise: standard deviation of sensor noise, in grey levels.
+        salt: share of pixels that are black or white.
+        jpeg: quality lost, 0..95 (quality is 100 less this).
+        binarise: probability-like chance of a bilevel scan; the value is its noise.
+        grey: probability that the picture has no colour.
+    """
+
+    em: int = 36
+    height: tuple[int, int] = (32, 48)
+    width: int | None = None
+    crop: Range = (0.0, 0.25)
+    sides: Range = (0.0, 0.4)
+    stretch: Range = (0.9, 1.1)
+    spacing: Chance = (0.3, -0.02, 0.15)
+    word_space: Chance = (0.3, -0.05, 0.5)
+    wander: Chance = NEVER
+    latin_face: float = 0.4
+    weight: Chance = NEVER
+    dots: Chance = NEVER
+    underline: Chance = NEVER
+    rules: Chance = NEVER
+    neighbours: Chance = NEVER
+    rotate: Chance = NEVER
+    shear: Chance = NEVER
+    perspective: Chance = NEVER
+    curve: Chance = NEVER
+    elastic: Chance = NEVER
+    palette: str = "print"
+    backgrounds: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"plain": 1.0})
+    texture: Range = (2.0, 12.0)
+    gradient: Chance = NEVER
+    outline: Chance = NEVER
+    shadow: Chance = NEVER
+    fade: Chance = NEVER
+    bleed: Chance = NEVER
+    blur: Chance = NEVER
+    motion: Chance = NEVER
+    lowres: Chance = NEVER
+    noise: Chance = NEVER
+    salt: Chance = NEVER
+    jpeg: Chance = NEVER
+    binarise: Chance = NEVER
+    grey: float = 0.0

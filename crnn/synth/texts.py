@@ -1,0 +1,105 @@
+"""`Texts`: which text a line has: generators by weight, and rare characters lifted."""
+
+import itertools
+import math
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from crnn.synth.fonts import FontSet
+from crnn.synth.split import Split, in_split
+from crnn.synth.text import SOURCES
+from crnn.synth.words import Corpus, Lexicon, read_counts
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError
+
+_ATTEMPTS = 200
+
+
+class Texts:
+    """Draws the text of lines.
+
+    Args:
+        sources: generator → how often, keys of `SOURCES`.
+        alphabet: characters that may appear.
+        fonts: lifted characters are those that a face has.
+        split: which words and texts take part.
+        corpus: files of running text, none for made-up prose.
+        words: a word list in place of the shipped ones.
+        rare: lifted characters per line.
+
+    Raises:
+        CrnnError: an empty corpus or word list, or ``rare`` beyond what lines can hold.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, float],
+        alphabet: Alphabet,
+        fonts: FontSet,
+        *,
+        split: Split = "all",
+        corpus: Sequence[Path] = (),
+        words: str | Path | None = None,
+        rare: float = 0.0,
+    ) -> None:
+        self._sources = [SOURCES[name] for name in sources]
+        self._weights = list(sources.values())
+        self._split: Split = split
+        self.lexicon = Lexicon(
+            alphabet,
+            split,
+            Corpus(corpus, split) if corpus else None,
+            read_counts(Path(words)) if words is not None else None,
+        )
+        if not 0 <= rare <= 3:
+            raise CrnnError(f"{rare:g} lifted characters per line, of 0 to 3: draw more lines")
+        self._rare = rare
+        faces = fonts.main_faces
+        self.without_font = [
+            c for c in alphabet if c != " " and not any(face.covers(c) for face in faces)
+        ]
+        missing = set(self.without_font)
+        self.lifted = [c for c in dict.fromkeys(alphabet) if c != " " and c not in missing]
+        random.Random(len(self.lifted)).shuffle(self.lifted)
+
+    def draw(self, index: int, rng: random.Random, *, lift: bool) -> str:
+        """The text of line ``index``.
+
+        Raises:
+            CrnnError: the generators or the corpus give nothing that the alphabet allows.
+        """
+        text = self._plain(rng)
+        if lift and self._rare and self.lifted:
+            first, last = math.floor(index * self._rare), math.floor((index + 1) * self._rare)
+            parts = last - first
+            # Each into a part of its own, so that none overwrites another.
+            cuts = [len(text) * part // max(1, parts) for part in range(parts + 1)]
+            pieces = [text[a:b] for a, b in itertools.pairwise(cuts)]
+            for part, slot in enumerate(range(first, last)):
+                lifted = self.lifted[slot % len(self.lifted)]
+                pieces[part] = self._insert(pieces[part], lifted, rng)
+            text = "".join(pieces).strip() or text
+        return text
+
+    def _plain(self, rng: random.Random) -> str:
+        text = ""
+        for _ in range(_ATTEMPTS):
+            source = rng.choices(self._sources, self._weights)[0]
+            text = source(rng, self.lexicon).strip()
+            if text and self.lexicon.allows(text) and in_split(text, self._split):
+                return text
+        unknown = self.lexicon.alphabet.unknown(text) if self.lexicon.alphabet else []
+        raise CrnnError(
+            f"{_ATTEMPTS} texts in a row have characters outside the alphabet, the last "
+            f"{text[:20]!r}{' with ' + unknown[0] if unknown else ''}: give another corpus or alphabet"
+        )
+
+    def _insert(self, text: str, character: str, rng: random.Random) -> str:
+        """Put a word with ``character`` somewhere in ``text``, whose length changes little."""
+        word = self.lexicon.word_with(character, rng)
+        if len(word) > max(4, len(text)):
+            word = character
+        place = rng.randint(0, max(0, len(text) - len(word)))
+        rest = text[place + len(word) :]
+        return text[:place] + word + rest

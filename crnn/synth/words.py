@@ -1,0 +1,226 @@
+"""Words with frequencies, and running text from files or made of such words."""
+
+import bisect
+import importlib.util
+import itertools
+import os
+import random
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from crnn.synth.split import Split, in_split
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError, MissingDependencyError
+
+_LONGEST = 12
+_SELDOM = 20  # words that jieba counted less often than this are left out
+_TEMPER = 0.9  # exponent on frequencies: the rarer half of the words is seen a little more
+
+
+class WordList:
+    """Words drawn by frequency.
+
+    Args:
+        counts: word and a positive weight, each word once.
+
+    Raises:
+        CrnnError: there is no word.
+    """
+
+    def __init__(self, counts: Iterable[tuple[str, float]]) -> None:
+        pairs = [(word, weight**_TEMPER) for word, weight in counts if word and weight > 0]
+        if not pairs:
+            raise CrnnError(
+                "the word list is empty: no word has all its characters in the alphabet"
+            )
+        self.words = [word for word, _ in pairs]
+        self._cumulative = list(itertools.accumulate(weight for _, weight in pairs))
+
+    def draw(self, rng: random.Random) -> str:
+        """One word, by frequency."""
+        return self.words[bisect.bisect(self._cumulative, rng.random() * self._cumulative[-1])]
+
+    def having(self) -> dict[str, list[str]]:
+        """Character → at most 8 of the most frequent words that have it."""
+        found: dict[str, list[str]] = {}
+        for word in self.words:
+            for character in word:
+                known = found.setdefault(character, [])
+                if len(known) < 8:
+                    known.append(word)
+        return found
+
+
+def read_counts(path: Path) -> list[tuple[str, float]]:
+    """A UTF-8 word list: one word per line, optionally followed by a space or tab and a count.
+
+    Raises:
+        CrnnError: not readable, not UTF-8, or a count is not a number.
+    """
+    counts: dict[str, float] = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        fields = line.rsplit(maxsplit=1)
+        if not fields:
+            continue
+        try:
+            counts[fields[0]] = float(fields[1]) if len(fields) == 2 else 1.0
+        except ValueError as error:
+            raise CrnnError(f"{path}:{number}: the count {fields[1]!r} is not a number") from error
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def read_text(path: Path) -> str:
+    """A UTF-8 file's text.
+
+    Raises:
+        CrnnError: not readable or not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise CrnnError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CrnnError(f"{path} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+
+
+@lru_cache(maxsize=4)
+def shipped_counts(language: str) -> tuple[tuple[str, float], ...]:
+    """The words of ``zh`` (wordfreq, then jieba's dictionary) or ``en`` (wordfreq), frequent first.
+
+    Raises:
+        MissingDependencyError: wordfreq or jieba is not installed.
+    """
+    try:
+        import wordfreq  # noqa: PLC0415 - optional, and slow to load
+    except ImportError as error:
+        raise MissingDependencyError.of_extra("wordfreq", "synth") from error
+    counts = {
+        word: frequency
+        for word, frequency in wordfreq.get_frequency_dict(language, "small").items()
+        if len(word) <= _LONGEST
+    }
+    wordfreq.get_frequency_dict.cache_clear()  # tens of megabytes in every worker
+    if language == "zh":
+        spec = importlib.util.find_spec("jieba")
+        if spec is None or not spec.submodule_search_locations:
+            raise MissingDependencyError.of_extra("jieba", "synth")
+        dictionary = Path(spec.submodule_search_locations[0]) / "dict.txt"
+        # Jieba counts up to about 9e5 where wordfreq has 0.05.
+        for line in read_text(dictionary).splitlines():
+            word, count, _ = line.split(" ")
+            if word not in counts and len(word) <= 6 and int(count) >= _SELDOM:
+                counts[word] = float(count) * 2e-8
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+class Corpus:
+    """Running text in UTF-8 files, read piece by piece, so that its size costs no memory.
+
+    Args:
+        paths: files, or folders whose ``.txt`` files are taken.
+        split: which lines take part, by the hash of the line's place.
+
+    Raises:
+        CrnnError: nothing to read, or not UTF-8.
+    """
+
+    def __init__(self, paths: Sequence[Path], split: Split = "all") -> None:
+        self.files: list[Path] = []
+        for path in paths:
+            self.files += sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+        spans = []
+        for number, file in enumerate(self.files):
+            start = 0
+            for line in read_text(file).split("\n"):
+                size = len(line.encode()) + 1
+                if line.strip() and in_split(f"{number}:{start}:{line}", split):
+                    spans.append((number, start, size - 1))
+                start += size
+        if not spans:
+            shown = ", ".join(map(str, paths))
+            raise CrnnError(f"the corpus {shown} has no text: give UTF-8 .txt files with lines")
+        self._spans = np.array(spans, np.int64)
+        self._ends = np.cumsum(self._spans[:, 2])
+
+    def line(self, rng: random.Random) -> str:
+        """One line, by length, its white space made single."""
+        place = rng.randrange(int(self._ends[-1]))
+        number, start, size = map(int, self._spans[np.searchsorted(self._ends, place, "right")])
+        descriptor = os.open(self.files[number], os.O_RDONLY)
+        try:
+            raw = os.pread(descriptor, size, start)
+        finally:
+            os.close(descriptor)
+        return " ".join(raw.decode("utf-8", "ignore").lstrip("\ufeff").split())
+
+
+class Lexicon:
+    """Everything that generators of text draw from.
+
+    Args:
+        alphabet: characters that may appear; None allows all.
+        split: which words take part, see `in_split`.
+        corpus: running text; None makes it of words.
+        counts: words to use for every language in place of the shipped ones.
+    """
+
+    def __init__(
+        self,
+        alphabet: Alphabet | None = None,
+        split: Split = "all",
+        corpus: Corpus | None = None,
+        counts: Sequence[tuple[str, float]] | None = None,
+    ) -> None:
+        self.alphabet = alphabet
+        self.split: Split = split
+        self.corpus = corpus
+        self._counts = counts
+        self._allowed: Collection[str] = alphabet.codes if alphabet else ()
+        self._lists: dict[str, WordList] = {}
+        self._having: dict[str, list[str]] | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_lists": {}, "_having": None}
+
+    def allows(self, text: str) -> bool:
+        """True if the alphabet has every character of ``text``."""
+        return self.alphabet is None or all(map(self._allowed.__contains__, text))
+
+    def words(self, language: str) -> WordList:
+        """The list of ``zh`` or ``en``, made at first use."""
+        if language not in self._lists:
+            counts = self._counts if self._counts is not None else shipped_counts(language)
+            self._lists[language] = WordList(
+                (word, count)
+                for word, count in counts
+                if self.allows(word)
+                and in_split(word, self.split)
+                and (self._counts is not None or _is_of(word, language))
+            )
+        return self._lists[language]
+
+    def zh(self, rng: random.Random) -> str:
+        """One Chinese word."""
+        return self.words("zh").draw(rng)
+
+    def en(self, rng: random.Random) -> str:
+        """One English word in lower case."""
+        return self.words("en").draw(rng)
+
+    def word_with(self, character: str, rng: random.Random) -> str:
+        """A word that has ``character``, or the character alone."""
+        if not "\u4e00" <= character <= "\u9fff":
+            return character
+        if self._having is None:
+            self._having = self.words("zh").having()
+        words = self._having.get(character)
+        return rng.choice(words) if words else character
+
+
+def _is_of(word: str, language: str) -> bool:
+    if language == "zh":
+        return all("\u4e00" <= character <= "\u9fff" for character in word)
+    return word.isascii() and word.replace("'", "").isalpha()
