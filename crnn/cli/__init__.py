@@ -1,1 +1,1 @@
-"""."""
+"""Command-line programs of the training side."""

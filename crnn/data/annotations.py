@@ -11,7 +11,6 @@ import dataclasses
 import re
 import unicodedata
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,6 +52,7 @@ KINDS = {
     "unknown-character": "a character or code that is not in the alphabet",
     "missing-image": "no such image",
     "unreadable-image": "not a readable image",
+    "too-wide": "image wider than the reader takes",
     "too-long": "label too long for the width of the image",
 }
 
@@ -68,7 +68,7 @@ class Annotations:
         offsets: int64 of length n + 1; line ``i`` has ``codes[offsets[i]:offsets[i + 1]]``.
         numbers: int32 of length n, line number in the file, from 1.
         defects: of the lines that are left out.
-        unknown: how often each unknown character or code occurs.
+        unknown: of each unknown character or code, the line number of every occurrence.
         renormalized: labels whose characters were found only after NFC normalisation.
     """
 
@@ -78,7 +78,7 @@ class Annotations:
     offsets: NDArray[np.int64]
     numbers: NDArray[np.int32]
     defects: list[Defect] = dataclasses.field(default_factory=list)
-    unknown: Counter[str] = dataclasses.field(default_factory=Counter)
+    unknown: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     renormalized: int = 0
 
     def __len__(self) -> int:
@@ -159,7 +159,7 @@ class _Reader:
         self.offsets = array("q", [0])
         self.numbers = array("i")
         self.defects: list[Defect] = []
-        self.unknown: Counter[str] = Counter()
+        self.unknown: dict[str, list[int]] = {}
         self.renormalized = 0
 
     def defect(self, number: int, kind: str, detail: str) -> None:
@@ -193,7 +193,9 @@ class _Reader:
             self.renormalized += 1
             self.keep(number, image, [self.codes[character] for character in composed])
             return
-        self.unknown.update(character for character in composed if character in unknown)
+        for character in composed:
+            if character in unknown:
+                self.unknown.setdefault(character, []).append(number)
         shown = " ".join(f"{character!r} (U+{ord(character):04X})" for character in unknown)
         self.defect(number, "unknown-character", f"not in the alphabet: {shown} in {text!r}")
 
@@ -216,7 +218,8 @@ class _Reader:
         top = self.alphabet.num_classes - 1
         wrong = [word for word in words if not 1 <= int(word) <= top]
         if wrong:
-            self.unknown.update(f"code {word}" for word in wrong)
+            for word in wrong:
+                self.unknown.setdefault(f"code {word}", []).append(number)
             detail = f"codes {' '.join(dict.fromkeys(wrong))} are outside 1..{top} (0 is the blank)"
             self.defect(number, "unknown-character", detail)
         else:

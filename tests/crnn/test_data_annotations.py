@@ -55,7 +55,7 @@ def test_every_defect_of_a_code_file_names_its_line(tmp_path: Path) -> None:
     assert str(annotations.defects[0]).endswith(
         "train.txt:2: codes 11 0 are outside 1..10 (0 is the blank)"
     )
-    assert annotations.unknown == {"code 11": 1, "code 0": 1, "code -1": 1}
+    assert annotations.unknown == {"code 11": [2], "code 0": [2], "code -1": [5]}
 
 
 def test_every_defect_of_a_tsv_names_its_line(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_every_defect_of_a_tsv_names_its_line(tmp_path: Path) -> None:
         (5, "format"),
     ]
     assert "'x' (U+0078) in '1x2x'" in str(annotations.defects[0])
-    assert annotations.unknown == {"x": 2}
+    assert annotations.unknown == {"x": [2, 2]}
 
 
 def test_decomposed_labels_are_composed_only_when_that_helps(tmp_path: Path) -> None:

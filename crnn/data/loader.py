@@ -1,0 +1,242 @@
+"""Batches out of worker processes, from any position of any epoch."""
+
+import dataclasses
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from crnn.data.plan import Mix, Task, plan_epoch, plan_reading
+from crnn.data.sources import Line, Source
+from crnn_runtime.card import ModelCard
+from crnn_runtime.errors import ImageError
+from crnn_runtime.preprocess import to_input, valid_steps
+
+
+class Batch(NamedTuple):
+    """Lines as a network takes them.
+
+    Attributes:
+        images: (N, C, H, W) float32, normalised and padded.
+        steps: (N,) int64, valid time steps of each line.
+        targets: (sum of lengths,) int64, the codes of all lines one after the other.
+        lengths: (N,) int64, characters of each line.
+        indices: (N,) int64, index of each line in its source.
+        failures: messages about lines that could not be read and are not here.
+    """
+
+    images: Tensor
+    steps: Tensor
+    targets: Tensor
+    lengths: Tensor
+    indices: Tensor
+    failures: list[str]
+
+
+class Position(NamedTuple):
+    """Where a run stands: whole epochs done and steps done in the current one."""
+
+    epoch: int = 0
+    step: int = 0
+
+
+START = Position()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stream:
+    """What the batches of a training run follow from.
+
+    Attributes:
+        mix: the sources.
+        card: how lines are prepared.
+        batch_size: lines a batch.
+        seed: of the shuffling and the augmentation.
+        lanes: batches a step, over all processes; see `crnn.data.plan`.
+        mine: the lanes of this process.
+    """
+
+    mix: Mix
+    card: ModelCard
+    batch_size: int
+    seed: int = 0
+    lanes: int = 1
+    mine: Sequence[int] = (0,)
+
+    def plan(self, epoch: int) -> list[list[Task]]:
+        """The tasks of one epoch by lane, the same in every process."""
+        return plan_epoch(
+            self.mix,
+            self.card,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            epoch=epoch,
+            lanes=self.lanes,
+        )
+
+    def steps(self, epoch: int = 0) -> int:
+        """Steps of one epoch."""
+        return sum(task.batches for task in self.plan(epoch)[0])
+
+
+class _Spot(NamedTuple):
+    """A task on the way through the epochs, the same place in every lane."""
+
+    epoch: int
+    number: int
+    batches: int
+    before: int  # steps of the epoch before this task
+    is_last: bool
+
+
+def training_batches(
+    stream: Stream, start: Position = START, *, workers: int = 0, pin: bool = False
+) -> Iterator[tuple[Position, list[Batch]]]:
+    """Endless steps from ``start``: the position after the step, and this process's batches.
+
+    The workers live as long as the iterator: epochs follow without a pause.
+
+    Raises:
+        CrnnError: a source cannot give lines at all, such as characters that the
+            alphabet lacks.
+    """
+    results = _load(stream.mix.sources, stream.card, _keys(stream, start), workers, pin)
+    for spot in _walk(stream, start):
+        lanes = [next(results) for _ in stream.mine]
+        for offset in range(spot.batches):
+            step = spot.before + offset + 1
+            if spot.epoch == start.epoch and step <= start.step:
+                continue
+            is_end = spot.is_last and offset == spot.batches - 1
+            after = Position(spot.epoch + 1) if is_end else Position(spot.epoch, step)
+            yield after, [lane[offset] for lane in lanes]
+
+
+def reading_batches(
+    source: Source,
+    card: ModelCard,
+    *,
+    batch_size: int,
+    shard: tuple[int, int] = (0, 1),
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Every line of a source once; `Batch.indices` says which.
+
+    Args:
+        source: what is read.
+        card: how lines are prepared.
+        batch_size: lines a batch at most.
+        shard: (rank, world size); the ranks' batches together are all lines.
+        workers: processes; 0 loads in this one.
+    """
+    rank, world = shard
+    tasks = plan_reading(source, card, batch_size=batch_size)[rank::world]
+    keys = ((task, (0, 0)) for task in tasks)
+    for batches in _load([source], card, keys, workers, pin=False):
+        yield from batches
+
+
+def _walk(stream: Stream, start: Position) -> Iterator[_Spot]:
+    epoch = start.epoch
+    while True:
+        tasks = stream.plan(epoch)[0]
+        before = 0
+        for number, task in enumerate(tasks):
+            if epoch > start.epoch or before + task.batches > start.step:
+                yield _Spot(epoch, number, task.batches, before, number == len(tasks) - 1)
+            before += task.batches
+        epoch += 1
+
+
+def _keys(stream: Stream, start: Position) -> "Iterator[_Key]":
+    epoch, plan = -1, list[list[Task]]()
+    for spot in _walk(stream, start):
+        if spot.epoch != epoch:
+            epoch, plan = spot.epoch, stream.plan(spot.epoch)
+        for lane in stream.mine:
+            yield plan[lane][spot.number], (stream.seed, epoch)
+
+
+_Key = tuple[Task, tuple[int, int]]
+"""What to load, and the seed and epoch of the augmentation."""
+
+
+def _load(
+    sources: Sequence[Source], card: ModelCard, keys: Iterator[_Key], workers: int, pin: bool
+) -> Iterator[list[Batch]]:
+    loader: DataLoader[list[Batch]] = DataLoader(
+        _Tasks(sources, card),
+        batch_size=None,
+        sampler=_Once(keys),
+        num_workers=workers,
+        pin_memory=pin,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),  # the global one belongs to the model
+        # Workers must see the sources as they are, fonts and all, without a copy.
+        multiprocessing_context="fork" if workers and sys.platform != "win32" else None,
+    )
+    return iter(loader)
+
+
+class _Once(Sampler[Any]):
+    """Lends an iterator to a DataLoader, which never asks for its length."""
+
+    def __init__(self, keys: Iterator[_Key]) -> None:
+        self.keys = keys
+
+    def __iter__(self) -> Iterator[_Key]:
+        return self.keys
+
+
+class _Tasks(Dataset[list[Batch]]):
+    """Loads one task at a time; lives in the workers."""
+
+    def __init__(self, sources: Sequence[Source], card: ModelCard) -> None:
+        self.sources = sources
+        self.card = card
+
+    def __getitem__(self, key: _Key) -> list[Batch]:
+        task, (seed, epoch) = key
+        lines: list[tuple[int, Line]] = []
+        failures: list[str] = []
+        for number, index in zip(task.sources.tolist(), task.indices.tolist(), strict=True):
+            rng = np.random.default_rng((seed, epoch, number, index))
+            try:
+                lines.append((index, self.sources[number].line(index, rng)))
+            except ImageError as error:
+                failures.append(str(error))
+        lines.sort(key=lambda item: item[1].pixels.shape[1])
+        # Equal parts, also when some lines failed: every lane needs as many batches.
+        bounds = np.linspace(0, len(lines), task.batches + 1).round().astype(int)
+        batches = [self._batch(lines[start:end]) for start, end in pairwise(bounds)]
+        batches[0].failures.extend(failures)
+        order = np.random.default_rng((seed, epoch, *task.indices[:1])).permutation(len(batches))
+        return [batches[place] for place in order]
+
+    def _batch(self, lines: list[tuple[int, Line]]) -> Batch:
+        if not lines:  # every one failed: an empty picture reads as nothing
+            pixels = np.zeros((self.card.height, self.card.width or 32, self.card.channels))
+            lines = [(-1, Line(pixels.astype(np.uint8), []))]
+        codes = [line.codes for _, line in lines]
+        widths = [line.pixels.shape[1] for _, line in lines]
+        return Batch(
+            images=torch.from_numpy(to_input([line.pixels for _, line in lines], self.card)),
+            steps=torch.tensor([valid_steps(self.card, width) for width in widths]),
+            targets=torch.tensor([code for line in codes for code in line], dtype=torch.int64),
+            lengths=torch.tensor([len(line) for line in codes]),
+            indices=torch.tensor([index for index, _ in lines]),
+            failures=[],
+        )
+
+
+def _start_worker(_: int) -> None:
+    cv2.setNumThreads(1)
+    # Ctrl-C reaches the whole process group: only the main process should answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

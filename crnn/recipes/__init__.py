@@ -1,0 +1,52 @@
+"""Recipes: one readable TOML file per task or backbone, with the options of ``crnn-train``."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from crnn.training.config import TrainConfig
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError
+
+_FOLDER = Path(__file__).parent
+
+
+def recipe_names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def load_recipe(name: str) -> dict[str, Any]:
+    """The options that a recipe sets, by the names of `TrainConfig`'s fields.
+
+    Args:
+        name: one of `recipe_names`, or the path of a TOML file.
+
+    Raises:
+        CrnnError: there is no such recipe, or it sets what is no option.
+    """
+    path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
+    if not path.is_file():
+        raise CrnnError(f"no recipe {name!r}: choose from {', '.join(recipe_names())}, or a file")
+    try:
+        options = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CrnnError(f"recipe {path}: {error}") from error
+    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    options = {option.replace("-", "_"): value for option, value in options.items()}
+    if unknown := sorted(options.keys() - known):
+        raise CrnnError(f"recipe {path}: {unknown[0]!r} is no option of crnn-train")
+    return options
+
+
+def recipe_config(name: str, directory: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401
+    """A recipe as a configuration, some options changed.
+
+    Raises:
+        CrnnError: see `load_recipe`.
+    """
+    options = load_recipe(name) | changes
+    if not isinstance(options["alphabet"], Alphabet):
+        options["alphabet"] = Alphabet.load(options["alphabet"])
+    return TrainConfig(directory=directory, **options)

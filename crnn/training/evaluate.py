@@ -1,0 +1,105 @@
+"""Read a data set with a model and compare."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from crnn.data.loader import Batch, reading_batches
+from crnn.data.sources import Source
+from crnn.metrics import Scores, score
+from crnn.training import distributed
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.card import ModelCard
+from crnn_runtime.ctc import decode_greedy
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a model read on a data set.
+
+    Attributes:
+        scores: how well.
+        indices: of the lines in their source.
+        truths: what is written on them.
+        texts: what was read.
+        failures: messages about lines whose image could not be read.
+    """
+
+    scores: Scores
+    indices: list[int]
+    truths: list[str]
+    texts: list[str]
+    failures: list[str]
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    source: Source,
+    card: ModelCard,
+    *,
+    batch_size: int = 64,
+    workers: int = 0,
+    precision: str = "fp32",
+) -> Reading:
+    """Read every line of a source, shared out among the processes of a run.
+
+    Args:
+        model: (N, C, H, W) → log-probabilities (N, T, C); left in evaluation mode.
+        source: the lines.
+        card: of the model.
+        batch_size: lines per forward pass.
+        workers: processes that load lines.
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    rows: list[tuple[int, str, str]] = []
+    failures: list[str] = []
+    batches = reading_batches(
+        source,
+        card,
+        batch_size=batch_size,
+        shard=(distributed.rank(), distributed.world_size()),
+        workers=workers,
+    )
+    for batch in batches:
+        failures += batch.failures
+        with distributed.autocast(device, precision):
+            log_probs = model(batch.images.to(device))
+        texts = _decode(log_probs, batch, card.alphabet)
+        rows += [
+            (index, truth, text)
+            for index, truth, text in zip(
+                batch.indices.tolist(), _truths(batch, card.alphabet), texts, strict=True
+            )
+            if index >= 0  # the stand-in of a batch that failed as a whole
+        ]
+    rows = sorted(distributed.gathered(rows))
+    return _reading(rows, distributed.gathered(failures))
+
+
+def _reading(rows: Sequence[tuple[int, str, str]], failures: list[str]) -> Reading:
+    truths = [truth for _, truth, _ in rows]
+    texts = [text for _, _, text in rows]
+    return Reading(
+        scores=score(truths, texts),
+        indices=[index for index, _, _ in rows],
+        truths=truths,
+        texts=texts,
+        failures=failures,
+    )
+
+
+def _decode(log_probs: torch.Tensor, batch: Batch, alphabet: Alphabet) -> list[str]:
+    best, ids = log_probs.float().max(dim=-1)
+    return decode_greedy(ids.cpu().numpy(), best.cpu().numpy(), batch.steps.numpy(), alphabet)
+
+
+def _truths(batch: Batch, alphabet: Alphabet) -> list[str]:
+    ends = np.cumsum(batch.lengths.numpy())
+    codes = batch.targets.numpy()
+    return [alphabet.decode(part.tolist()) for part in np.split(codes, ends[:-1])]

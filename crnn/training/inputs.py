@@ -1,0 +1,186 @@
+"""From a configuration to the lines it trains and validates on."""
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from crnn.backbones import BACKBONES
+from crnn.data.annotations import find_annotations
+from crnn.data.check import DataSet, check
+from crnn.data.loader import Stream
+from crnn.data.plan import Mix
+from crnn.data.sources import AnnotatedLines, Source, SyntheticLines
+from crnn.synth import Synthesizer
+from crnn.training import distributed
+from crnn.training.config import TrainConfig
+from crnn_runtime.card import ModelCard
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.files import write_atomically
+from crnn_runtime.preprocess import padded_width, valid_steps
+
+logger = logging.getLogger(__name__)
+
+_SYNTH = "synth:"
+_DEV_SEED = 1_000_003
+"""Added to the seed: validation lines are never training lines."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What a run reads.
+
+    Attributes:
+        stream: of training batches.
+        dev: validation sets by name, the first decides which checkpoint is best.
+    """
+
+    stream: Stream
+    dev: dict[str, Source]
+
+
+def steps_of(card: ModelCard) -> Callable[[int], int]:
+    """Width in pixels of a scaled line → time steps that CTC may use."""
+    backbone = BACKBONES[card.arch]
+
+    def steps(width: int) -> int:
+        return min(valid_steps(card, width), backbone.time_steps(padded_width(card, width)))
+
+    return steps
+
+
+def load_inputs(config: TrainConfig, card: ModelCard) -> Inputs:
+    """Check all data and lay out the run.
+
+    Raises:
+        CrnnError: a file is missing or, without ``skip_bad``, a line is unusable.
+    """
+    main, main_dev = _main(config, card)
+    dev = {"dev": main_dev} if main_dev is not None else {}
+    others = []
+    for name, share in config.mix:
+        source, its_dev = _named(name, config, card)
+        others.append((source, share))
+        if its_dev is not None:
+            dev[name] = its_dev
+    lanes = distributed.world_size() * config.accumulate
+    first = distributed.rank() * config.accumulate
+    stream = Stream(
+        mix=Mix.of(main, others),
+        card=card,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        lanes=lanes,
+        mine=range(first, first + config.accumulate),
+    )
+    return Inputs(stream, dev)
+
+
+def annotation_files(config: TrainConfig) -> list[Path]:
+    """The annotation files of a run: train and, where there is one, dev, of every data set.
+
+    Raises:
+        CrnnError: the run has no data set, or no training file is in it.
+    """
+    roots = [Path(name) for name, _ in config.mix if not name.startswith(_SYNTH)]
+    if config.dataset_root is not None:
+        roots.insert(0, config.dataset_root)
+    if not roots:
+        raise CrnnError("no data set to check: give --dataset-root")
+    files = []
+    for root in roots:
+        files.append(find_annotations(root, "train"))
+        with contextlib.suppress(CrnnError):
+            files.append(find_annotations(root, "dev"))
+    return files
+
+
+def load_dev(config: TrainConfig, card: ModelCard) -> Source:
+    """The validation lines alone.
+
+    Raises:
+        CrnnError: see `load_inputs`; or there is no dev file.
+    """
+    if config.dataset_root is None:
+        assert config.synth is not None, "TrainConfig demands one of them"
+        return _synthetic(config.synth, config, card)[1]
+    return AnnotatedLines(_checked(config.dataset_root, "dev", config, card), card)
+
+
+def _main(config: TrainConfig, card: ModelCard) -> tuple[Source, Source | None]:
+    train: Source
+    dev: Source | None
+    if config.dataset_root is None:
+        assert config.synth is not None, "TrainConfig demands one of them"
+        train, dev = _synthetic(config.synth, config, card)
+    else:
+        train, dev = _annotated(config.dataset_root, config, card)
+        if dev is None:
+            logger.warning("%s has no dev.txt or dev.tsv: nothing to validate on", train.name)
+    if config.overfit:
+        few = _First(train, config.overfit)
+        return few, few
+    return train, dev
+
+
+def _named(name: str, config: TrainConfig, card: ModelCard) -> tuple[Source, Source | None]:
+    if name.startswith(_SYNTH):
+        return _synthetic(name.removeprefix(_SYNTH), config, card)
+    return _annotated(Path(name), config, card)
+
+
+def _synthetic(preset: str, config: TrainConfig, card: ModelCard) -> tuple[Source, Source]:
+    train = Synthesizer(preset, seed=config.seed)
+    dev = Synthesizer(preset, seed=config.seed + _DEV_SEED)
+    return (
+        SyntheticLines(train, card, config.synth_lines),
+        SyntheticLines(dev, card, config.dev_lines),
+    )
+
+
+def _annotated(
+    root: Path, config: TrainConfig, card: ModelCard
+) -> tuple[AnnotatedLines, AnnotatedLines | None]:
+    train = AnnotatedLines(_checked(root, "train", config, card), card)
+    try:
+        find_annotations(root, "dev")
+    except CrnnError:
+        return train, None
+    return train, AnnotatedLines(_checked(root, "dev", config, card), card)
+
+
+def _checked(root: Path, split: str, config: TrainConfig, card: ModelCard) -> DataSet:
+    data = check(find_annotations(root, split), card, steps_of(card))
+    data.demand_good(skip_bad=config.skip_bad)
+    if data.defects and distributed.is_first():
+        quarantine = config.directory / f"quarantine-{root.resolve().name}-{split}.txt"
+        write_lines(quarantine, [str(defect) for defect in data.defects])
+        logger.warning(
+            "%s: %d lines are left out, see %s",
+            data.annotations.file, len(data.defects), quarantine,
+        )  # fmt: skip
+    return data
+
+
+def write_lines(path: Path, lines: list[str]) -> None:
+    """Write a text file whole or not at all."""
+    text = "".join(f"{line}\n" for line in lines)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda part: part.write_text(text, "utf-8", "surrogateescape"))
+
+
+class _First:
+    """The first few lines of a source."""
+
+    endless = False
+
+    def __init__(self, source: Source, count: int) -> None:
+        self.name = f"first {count} of {source.name}"
+        self.source = source
+        self.count = min(count, len(source))
+        self.widths = None if source.widths is None else source.widths[: self.count]
+        self.line = source.line
+
+    def __len__(self) -> int:
+        return self.count

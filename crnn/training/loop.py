@@ -1,0 +1,244 @@
+"""The training loop, to be read from top to bottom."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from crnn.data.loader import Batch, training_batches
+from crnn.metrics import Scores
+from crnn.training import distributed, state
+from crnn.training.config import TrainConfig
+from crnn.training.evaluate import evaluate
+from crnn.training.inputs import Inputs, load_inputs, write_lines
+from crnn.training.loss import ctc_loss
+from crnn.training.optim import gradient_norm, learning_rate
+from crnn.training.report import Reporter
+from crnn.training.state import BEST, LAST, State
+
+logger = logging.getLogger(__name__)
+
+_MAX_SKIPPED = 100
+"""Steps in a row without a finite gradient after which a run is given up."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """How a run ended.
+
+    Attributes:
+        steps: optimiser steps done.
+        epochs: whole epochs done.
+        minutes: spent, over all resumptions.
+        scores: of the last validation, by name of the set; the first is the main one.
+        best_accuracy: best share of exact lines on the main set; -1 without one.
+        failures: messages about lines that could not be read on the way.
+        last: checkpoint of the final state.
+        best: checkpoint of the best reader; the last one where nothing was validated.
+    """
+
+    steps: int
+    epochs: int
+    minutes: float
+    scores: dict[str, Scores]
+    best_accuracy: float
+    failures: list[str]
+    last: Path
+    best: Path
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train a reader, or go on where the last save left a run.
+
+    Under torchrun every process calls it.
+
+    Raises:
+        CrnnError: the data, the checkpoint, the device or an option will not do.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    device = distributed.pick_device(config.gpu)
+    distributed.autocast(device, config.precision)  # refuses what the device cannot do
+    config.directory.mkdir(parents=True, exist_ok=True)
+    with distributed.process_group(device):
+        inputs = load_inputs(config, config.card())
+        return _Run(config, inputs, device).go()
+
+
+class _Run:
+    """One run in one process."""
+
+    def __init__(self, config: TrainConfig, inputs: Inputs, device: torch.device) -> None:
+        self.config = config
+        self.inputs = inputs
+        self.device = device
+        self.state: State = state.start(config, device)
+        self.steps_per_epoch = inputs.stream.steps()
+        self.reporter = Reporter(config, self.state, self.steps_per_epoch)
+        self.scores: dict[str, Scores] = {}
+        self.failures: dict[str, None] = {}  # an ordered set
+        self.started = time.monotonic() - self.state.seconds
+        self.skipped_in_a_row = 0
+
+    def go(self) -> TrainResult:
+        """Train until the run's end."""
+        config, run = self.config, self.state
+        self.net = self._network()
+        batches = training_batches(
+            self.inputs.stream, run.position, workers=config.workers, pin=self.device.type == "cuda"
+        )
+        progress = self._progress()
+        while progress < 1:
+            position, lanes = next(batches)
+            self._freeze()
+            loss = self._step(lanes, progress)
+            ended_epoch = position.epoch > run.position.epoch
+            run.position = position
+            run.steps += 1
+            if run.ema is not None:
+                run.ema.update(run.model, run.steps)
+            self.reporter.step(loss, len(lanes), self.rate, run)
+            progress = self._progress()
+            self._after_step(ended_epoch=ended_epoch, is_last=progress >= 1)
+        del batches  # ends the workers
+        return self._finish()
+
+    def _network(self) -> nn.Module:
+        """What is called and differentiated: the model, compiled and shared out if asked."""
+        self.frozen = self.state.position.epoch < self.config.freeze_backbone
+        self.state.model.backbone.requires_grad_(not self.frozen)
+        net: nn.Module = self.state.model
+        if self.config.compile:
+            net = torch.compile(net, dynamic=True)  # type: ignore[assignment]
+        return distributed.wrapped(net)
+
+    def _freeze(self) -> None:
+        """Let the backbone learn once its frozen epochs are over."""
+        if self.frozen and self.state.position.epoch >= self.config.freeze_backbone:
+            self.net = self._network()
+        self.net.train()
+        if self.frozen:
+            self.state.model.backbone.eval()  # its norms keep their statistics
+
+    def _progress(self) -> float:
+        """How much of the run is done, 0 to 1, by epochs, steps or time, whichever is furthest."""
+        config, run = self.config, self.state
+        run.seconds = time.monotonic() - self.started
+        total = config.max_epoch * self.steps_per_epoch
+        if config.max_steps is not None:
+            total = min(total, config.max_steps)
+        progress = run.steps / total
+        if config.max_minutes is not None:
+            # The first process's clock counts for all.
+            spent = distributed.first_value(run.seconds / (60 * config.max_minutes))
+            progress = max(progress, spent)
+        return progress
+
+    def _step(self, lanes: Sequence[Batch], progress: float) -> torch.Tensor:
+        """One optimiser step over the batches of all lanes; returns their mean loss."""
+        config, run = self.config, self.state
+        epochs = run.position.epoch + run.position.step / self.steps_per_epoch
+        self.rate = learning_rate(config, progress, epochs)
+        for group in run.optimizer.param_groups:
+            group["lr"] = self.rate
+        losses = []
+        for number, batch in enumerate(lanes):
+            self.failures.update(dict.fromkeys(batch.failures))
+            is_last = number == len(lanes) - 1
+            with nullcontext() if is_last else distributed.unsynchronised(self.net):
+                loss = self._loss(batch) / len(lanes)
+                run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+        run.scaler.unscale_(run.optimizer)
+        norm = gradient_norm(run.model.parameters(), config.clip)
+        self._apply(bool(torch.isfinite(norm)))
+        run.optimizer.zero_grad(set_to_none=True)
+        return torch.stack(losses).sum()
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        images = batch.images.to(self.device, non_blocking=True)
+        if self.config.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with distributed.autocast(self.device, self.config.precision):
+            log_probs = self.net(images)  # (N, T, C) float32
+        return ctc_loss(log_probs, batch)
+
+    def _apply(self, is_finite: bool) -> None:
+        """Step the optimiser, unless the gradient is not finite."""
+        run = self.state
+        if is_finite or run.scaler.is_enabled():  # the scaler skips such steps by itself
+            run.scaler.step(run.optimizer)
+            run.scaler.update()
+        if is_finite:
+            self.skipped_in_a_row = 0
+            return
+        run.skipped += 1
+        self.skipped_in_a_row += 1
+        self.reporter.skipped(run, self.rate, self.skipped_in_a_row, _MAX_SKIPPED)
+
+    def _after_step(self, *, ended_epoch: bool, is_last: bool) -> None:
+        config, run = self.config, self.state
+        epoch = run.position.epoch
+        every = config.validate_steps
+        if (
+            is_last
+            or (ended_epoch and epoch % config.validate_interval == 0)
+            or (every and run.steps % every == 0)
+        ):
+            self._validate()
+        if ended_epoch or is_last or (config.save_steps and run.steps % config.save_steps == 0):
+            self._save(LAST)
+        if ended_epoch and config.save_interval and epoch % config.save_interval == 0:
+            self._save(f"{config.arch}_epoch_{epoch}.pth.tar")
+
+    def _validate(self) -> None:
+        """Read every validation set; keep the reader if it is the best so far."""
+        config, run = self.config, self.state
+        distributed.average_buffers(run.shipped)
+        for name, source in self.inputs.dev.items():
+            reading = evaluate(
+                run.shipped, source, run.card, batch_size=config.batch_size,
+                workers=config.workers, precision=config.precision,
+            )  # fmt: skip
+            self.failures.update(dict.fromkeys(reading.failures))
+            self.scores[name] = reading.scores
+            self.reporter.validation(name, reading, run)
+        if not self.scores:
+            return
+        run.accuracy = next(iter(self.scores.values())).exact
+        if run.accuracy > run.best:
+            run.best = run.accuracy
+            if distributed.is_first():
+                state.save_weights(run, config, BEST)
+
+    def _save(self, name: str) -> None:
+        self.state.seconds = time.monotonic() - self.started
+        if distributed.is_first():
+            state.save(self.state, self.config, name)
+
+    def _finish(self) -> TrainResult:
+        config, run = self.config, self.state
+        if not self.scores:  # a finished run was resumed
+            self._validate()
+        if self.failures and distributed.is_first():
+            file = config.directory / "unreadable.txt"
+            write_lines(file, list(self.failures))
+            logger.warning("%d lines could not be read, see %s", len(self.failures), file)
+        self.reporter.close()
+        best = config.directory / BEST
+        last = config.directory / LAST
+        return TrainResult(
+            steps=run.steps,
+            epochs=run.position.epoch,
+            minutes=run.seconds / 60,
+            scores=self.scores,
+            best_accuracy=run.best,
+            failures=list(self.failures),
+            last=last,
+            best=best if best.is_file() else last,
+        )

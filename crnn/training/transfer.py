@@ -1,0 +1,99 @@
+"""Start from the weights of another reader, perhaps of another alphabet."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import torch
+
+from crnn.checkpoint import load_checkpoint
+from crnn.model import CRNN
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.card import ModelCard
+from crnn_runtime.errors import CrnnError, ModelError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Transfer:
+    """What becomes of the classifier's rows.
+
+    Attributes:
+        kept: (new code, old code) of characters that both alphabets have.
+        new: characters whose rows start fresh.
+        dropped: characters of the old alphabet that the new one lacks.
+    """
+
+    kept: list[tuple[int, int]]
+    new: list[str]
+    dropped: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"{len(self.kept)} characters kept, {len(self.new)} new{_some(self.new)}, "
+            f"{len(self.dropped)} dropped{_some(self.dropped)}"
+        )
+
+
+def _some(characters: list[str]) -> str:
+    if not characters:
+        return ""
+    return f" ({''.join(characters[:20])}{'…' if len(characters) > 20 else ''})"
+
+
+def match_alphabets(old: Alphabet, new: Alphabet) -> Transfer:
+    """Match the rows of two classifiers by character.
+
+    A character with several codes keeps them in their order.
+    """
+    waiting: dict[str, list[int]] = {}
+    for code, character in enumerate(old, start=1):
+        waiting.setdefault(character, []).append(code)
+    kept, fresh = [], []
+    for code, character in enumerate(new, start=1):
+        if waiting.get(character):
+            kept.append((code, waiting[character].pop(0)))
+        else:
+            fresh.append(character)
+    return Transfer(kept, fresh, [character for character, codes in waiting.items() if codes])
+
+
+@torch.no_grad()
+def init_weights(model: CRNN, card: ModelCard, path: Path) -> Transfer:
+    """Take a checkpoint's weights into a new model, classifier rows by character.
+
+    Raises:
+        CrnnError: the checkpoint is of another architecture or preprocessing, or
+            does not say its alphabet and has another number of classes.
+    """
+    try:
+        checkpoint = load_checkpoint(path, arch=card.arch)
+    except ModelError as error:
+        raise CrnnError(f"--init: {error}") from error
+    if checkpoint.in_channels != card.channels:
+        raise CrnnError(
+            f"--init {path} reads {checkpoint.in_channels} channels, the new reader {card.channels}"
+        )
+    old = checkpoint.card.alphabet if checkpoint.card else None
+    if old is None:
+        if checkpoint.num_classes != card.num_classes:
+            raise CrnnError(
+                f"--init {path} does not say its alphabet: its {checkpoint.num_classes} classes "
+                f"cannot be matched with the {card.num_classes} of the new one"
+            )
+        old = card.alphabet
+    transfer = match_alphabets(old, card.alphabet)
+    weights = {
+        name: tensor
+        for name, tensor in checkpoint.state_dict.items()
+        if not name.startswith("classifier.")
+    }
+    model.load_state_dict(weights, strict=False)
+    targets = torch.tensor([0, *(new for new, _ in transfer.kept)])  # the blank stays the blank
+    sources = torch.tensor([0, *(code for _, code in transfer.kept)])
+    for name in ("weight", "bias"):
+        row = getattr(model.classifier, name)
+        row[targets] = checkpoint.state_dict[f"classifier.{name}"][sources]
+    logger.info("weights of %s: %s", path, transfer)
+    return transfer
