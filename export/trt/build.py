@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import prod
 from pathlib import Path
 
 import onnx
@@ -105,7 +106,7 @@ def build_engine(
     check_profiles(options.profiles, source.card)
     _check_writable(path)
     plan, facts = build_plan(source, options, Progress(progress))
-    check_facts(facts, source.card.precision, weight_shares(source.data), options.profiles)
+    check_facts(facts, source.card.precision, weight_elements(source.data), options.profiles)
     record = _describe(plan, facts, source, options)
     name = FLAVOUR_NAMES[record.flavour]
     card = source.card.replace(versions={**source.card.versions, name: record.version})
@@ -113,8 +114,8 @@ def build_engine(
     return EngineInfo(path, sidecar_path(path), card, record, time.monotonic() - started)
 
 
-def weight_shares(data: bytes) -> Mapping[str, float]:
-    """Shares of an ONNX file's weights by TensorRT's type name, 0..1.
+def weight_elements(data: bytes) -> Mapping[str, int]:
+    """Elements of an ONNX file's weights by TensorRT's type name.
 
     A float weight that feeds QuantizeLinear counts as what it is quantised to.
     """
@@ -124,9 +125,8 @@ def weight_shares(data: bytes) -> Mapping[str, float]:
     for tensor in graph.initializer:
         if tensor.data_type in _ONNX_TYPES:
             kind = "Int8" if tensor.name in quantised else _ONNX_TYPES[tensor.data_type]
-            elements[kind] += int(onnx.numpy_helper.to_array(tensor).size)
-    total = sum(elements.values())
-    return {kind: count / total for kind, count in elements.items()}
+            elements[kind] += prod(tensor.dims)
+    return elements
 
 
 def _describe(

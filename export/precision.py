@@ -1,0 +1,105 @@
+"""An ONNX file in another precision, written only if it reads as the float32 file does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from crnn_export.precision_fp16 import to_fp16
+from crnn_export.precision_int8 import to_int8
+from crnn_export.precision_measure import Agreement, measure
+from crnn_export.trt.source import read_source
+from crnn_runtime.card import METADATA_KEY, ModelCard
+from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.files import write_atomically
+
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
+DEFAULT_MAX_CER_LOSS = 0.005
+
+
+class PrecisionError(CrnnError):
+    """The reduced graph reads worse than was accepted; nothing was written."""
+
+
+def convert_precision(
+    source: Path,
+    target: Path,
+    precision: str,
+    *,
+    lines: Sequence[NDArray[np.uint8]] = (),
+    truths: Sequence[str] | None = None,
+    quantise_ends: bool = False,
+    max_cer_loss: float = DEFAULT_MAX_CER_LOSS,
+) -> tuple[ModelCard, Agreement]:
+    """Write ``target``: the float32 file ``source`` in another precision.
+
+    TensorRT takes an engine's precision from its graph, so this is where it is
+    decided; the file also runs on ONNX Runtime.
+
+    Args:
+        source: a float32 ONNX file of this project.
+        target: the ONNX file to write.
+        precision: ``fp16`` or ``int8``.
+        lines: real lines (H, w, C): int8 calibrates on them, and both files read them.
+        truths: what the lines say, if it is known.
+        quantise_ends: int8 also for the first convolution and the classifier.
+        max_cer_loss: character error rate that may be lost on ``lines``, as a fraction.
+
+    Returns:
+        The card in the written file and what was measured.
+
+    Raises:
+        PrecisionError: more is lost than accepted.
+        MissingDependencyError: the precision needs a package that is not there.
+        CrnnError: the source is not float32, there is no such precision, int8
+            without lines, or the file cannot be written.
+    """
+    original = read_source(source)
+    if original.card.precision != "fp32":
+        raise CrnnError(f"{source} is {original.card.precision} already: start from a float32 file")
+    if truths is not None and len(truths) != len(lines):
+        raise CrnnError(f"{len(lines)} lines but {len(truths)} labels")
+    model = onnx.load_from_string(original.data)
+    if precision == "fp16":
+        reduced = to_fp16(model)
+    elif precision == "int8":
+        reduced = to_int8(model, original.card, lines, quantise_ends=quantise_ends)
+    else:
+        raise _refusal(precision)
+    card = original.card.replace(
+        precision=precision, hashes={**original.card.hashes, "onnx_fp32": original.sha256}
+    )
+    agreement: Agreement | None = None
+
+    def write(part: Path) -> None:
+        nonlocal agreement, card
+        _save(reduced, card, part)
+        agreement = measure(source, part, card, lines, truths)
+        if agreement.cer_loss > max_cer_loss:
+            raise PrecisionError(
+                f"not written: {precision} costs {agreement.cer_loss:.3%} of characters on "
+                f"{len(lines)} lines, accepted are {max_cer_loss:.3%} (--max-cer-loss)"
+            )
+        card = card.replace(export={**card.export, "precision": agreement.summary()})
+        _save(reduced, card, part)
+
+    write_atomically(target, write)
+    assert agreement is not None
+    return card, agreement
+
+
+def _refusal(precision: str) -> CrnnError:
+    if precision in ("bf16", "fp8"):
+        return MissingDependencyError(
+            f"precision {precision} is not available: ONNX Runtime cannot run such a graph on the "
+            "CPU, so its accuracy could not be measured; use fp16 or int8"
+        )
+    known = ", ".join(PRECISIONS)
+    return CrnnError(f"precision {precision!r} is not one of {known}, or the file has it already")
+
+
+def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.save(model, path)
