@@ -63,7 +63,7 @@ def export_onnx(
         CrnnError: the graph is not valid or not dynamic, or the file cannot be written.
     """
     model = model.cpu().float().eval()
-    _flush_denormals(model)
+    flush_denormals(model)
     k = min(topk, card.num_classes)
     graph = _trace(add_head(model, head, k), card.replace(head=head))
     hashes = dict(card.hashes)
@@ -143,7 +143,7 @@ def _save(graph: onnx.ModelProto, card: ModelCard, path: Path) -> None:
     onnx.save(graph, path)
 
 
-def _flush_denormals(model: nn.Module) -> None:
+def flush_denormals(model: nn.Module) -> None:
     """Zero weights too small for normal numbers: CPUs compute with them in microcode."""
     smallest = torch.finfo(torch.float32).tiny
     with torch.no_grad():
