@@ -108,6 +108,7 @@ def _binarise(image: Image, roughness: float, rng: random.Random) -> Image:
     """Black and white only, as old scans are; the threshold lies between ink and paper."""
     grey = np.asarray(image.mean(2), np.float32)
     low, high = np.percentile(grey, (2, 70))
+    roughness *= min(1.0, float(high - low) / 150)
     threshold = low + (high - low) * rng.uniform(0.35, 0.72)
     rough = noise(rng, (*grey.shape, 1))[:, :, 0]
     if rng.random() < 0.6:

@@ -159,7 +159,15 @@ class Synthesizer:
             other = self.fonts.companion(rng, "".join(sorted(ascii_part))) if ascii_part else None
             if other is not None:
                 faces = [other if character in ascii_part else face for character in text]
-        return lay_out(self._cache, faces, text, look, rng)
+        at = look.silent_dot
+        if not 0 < at < len(text):
+            return lay_out(self._cache, faces, text, look, rng)
+        dotted = lay_out(
+            self._cache, [*faces[:at], face, *faces[at:]], f"{text[:at]}·{text[at:]}", look, rng
+        )
+        if dotted is None:
+            return None
+        return dataclasses.replace(dotted, boxes=np.delete(dotted.boxes, at, axis=0))
 
     def _draw(self, layout: Layout, text: str, look: Look, rng: random.Random) -> Sample:
         alpha, boxes = place(print_line(layout, look, rng), look, rng)

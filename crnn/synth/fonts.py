@@ -22,7 +22,7 @@ _KINDS = {
     "segment": r"dseg|segment",
     "pixel": r"dotgothic|unifont|pixel|proggy|terminus",
     "mono": r"mono|courier|consol|code|hack|ocr|typewriter|nimbus sans l mono",
-    "hand": r"hand|script|breip|humor|ecolier|rufscript|juice|comic|lobster|femke",
+    "hand": r"hand|script|breip|humor|ecolier|rufscript|juice|delphine|steve|comic|lobster|femke",
     "kai": r"kai|楷",
     "fangsong": r"cwtexfs|fang|仿",
     "display": r"bebas|smiley|cwtexyen|cwtex.*圓|black ops|得意",
@@ -33,11 +33,14 @@ KINDS = (*_KINDS, "sans")
 
 # Faces of one collection that draw a region's forms; the one for simplified Chinese stays.
 _OTHER_REGION = re.compile(r" (JP|KR|TC|HK|TW|TW MBE)\b")
-_NO_TEXT = re.compile(r"weather|ggchan|emoji|symbol|dingbats|math|keyboard|lignes|icons|initials", re.I)
+_NO_TEXT = re.compile(
+    r"weather|ggchan|emoji|symbol|dingbats|math|keyboard|lignes|icons|initials", re.I
+)
 _CAPITALS_ONLY = re.compile(r"bebas|small.?caps|\bsc\b$", re.I)
 _SEGMENT_CHARACTERS = {*map(ord, "0123456789-.: ")}
 # What tells relatives of one design apart: they stay on one side of a split.
 _VARIANT = re.compile(r" (mono|code|sans mono|narrow|condensed|sharp|mini|display|o)\b", re.I)
+_SLANTED = re.compile(r"italic|oblique|\bit\b", re.I)
 HAN = "的"
 """A font that has this character is a Chinese one."""
 
@@ -109,13 +112,13 @@ def read_faces(path: Path) -> list[Face]:
 def _faces_of(path: Path, index: int, font: TTFont) -> list[Face]:
     names = font["name"]
     family = names.getBestFamilyName() or path.stem
-    if _NO_TEXT.search(family) or (
-        path.suffix.lower() in COLLECTIONS and _OTHER_REGION.search(family)
-    ):
+    style = names.getBestSubFamilyName() or "Regular"
+    if _NO_TEXT.search(f"{family} {style}"):
+        return []
+    if path.suffix.lower() in COLLECTIONS and _OTHER_REGION.search(family):
         return []
     kind = kind_of(family)
     coverage = bitmap(_codes(font, family, kind))
-    style = names.getBestSubFamilyName() or "Regular"
     if "fvar" not in font:
         return [Face(str(path), index, family, style, (), kind, coverage)]
     axes = font["fvar"].axes
@@ -204,6 +207,12 @@ class FontSet:
                 families.setdefault(face.family, []).append(face)
         self._han = _Families(_split(families, lambda face: face.covers(HAN), split), weights)
         self._other = _Families(_split(families, lambda face: not face.covers(HAN), split), weights)
+        plain = {
+            name: [face for face in family if not _SLANTED.search(face.style)]
+            for name, family in self._other.families.items()
+            if family[0].kind in ("serif", "sans")
+        }
+        self._plain = _Families({name: f for name, f in plain.items() if f}, weights)
         self._all = _Families({**self._han.families, **self._other.families}, weights)
         if not self._all.families:
             raise CrnnError(
@@ -229,8 +238,8 @@ class FontSet:
         return (self._han if han else self._all).choose(rng, characters)
 
     def companion(self, rng: random.Random, text: str) -> Face | None:
-        """A face without Chinese, as typesetters use for the Latin parts of Chinese lines."""
-        return self._other.choose(rng, set(text))
+        """An upright serif or sans without Chinese, as set beside Chinese for Latin parts."""
+        return self._plain.choose(rng, set(text))
 
 
 def _split(

@@ -127,8 +127,8 @@ def wear(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) -> 
             np.clip((soft + ragged * (soft > 20) - level) * 3 + level, 0, 255), np.uint8
         )
     if lost := draw(rng, look.fade):
-        kind = rng.choice(("stone", "paper", "brushed"))
+        kind = rng.choice(("stone", "stone", "paper", "brushed"))
         patches = textures.draw(rng, kind, height, width)[:, :, 0]
-        kept: npt.NDArray[np.float32] = np.clip(1 - lost * (0.6 + patches), 0.15, 1)
+        kept: npt.NDArray[np.float32] = np.clip(1 - lost * (0.5 + patches), 0.3, 1)
         alpha = np.asarray(alpha * kept, np.uint8)
     return alpha

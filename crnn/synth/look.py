@@ -36,6 +36,8 @@ class Look:
         latin_face: probability that the Latin part of a Chinese line has a face of its own.
         weight: strokes made bolder (positive) or thinner, in pixels at `em`.
         dots: dot-matrix print; the value is the dot's pitch.
+        silent_dot: characters before a middle dot that is drawn but is no part of the
+            text, as on Chinese plates; 0 for none.
         underline: a line below the text; the value is its thickness.
         rules: table lines around the text; the value is their thickness.
         neighbours: how much of the lines above and below is seen.
@@ -74,6 +76,7 @@ class Look:
     latin_face: float = 0.4
     weight: Chance = NEVER
     dots: Chance = NEVER
+    silent_dot: int = 0
     underline: Chance = NEVER
     rules: Chance = NEVER
     neighbours: Chance = NEVER

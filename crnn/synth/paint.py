@@ -26,6 +26,25 @@ def _vivid(rng: random.Random, value: tuple[float, float]) -> Colour:
     return red * 255, green * 255, blue * 255
 
 
+def _muted(rng: random.Random) -> Colour:
+    """The colours of things in photographs: seldom pure."""
+    rgb = colorsys.hsv_to_rgb(rng.random(), rng.random() ** 1.7, rng.uniform(0.05, 0.95))
+    return rgb[0] * 255, rgb[1] * 255, rgb[2] * 255
+
+
+def _lit(colour: Colour, rng: random.Random) -> Colour:
+    """A colour under some light."""
+    light, haze = rng.uniform(0.55, 1.1), rng.uniform(0, 30)
+    return tuple(haze + c * light + rng.gauss(0, 6) for c in colour)  # type: ignore[return-value]
+
+
+_PAINTS: tuple[Colour, ...] = (
+    (200, 25, 30), (225, 50, 40), (15, 80, 170), (0, 120, 75), (250, 200, 20), (240, 130, 20),
+    (250, 250, 245), (25, 25, 28), (110, 70, 40), (180, 150, 90), (0, 150, 200), (120, 30, 90),
+)  # fmt: skip
+"""What signs, boxes and adverts are painted with."""
+
+
 def luma(colour: Colour) -> float:
     """Brightness of an RGB colour, 0..255 (ITU-R BT.601)."""
     return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
@@ -34,7 +53,7 @@ def luma(colour: Colour) -> float:
 def grey_levels(rng: random.Random) -> tuple[Colour, Colour]:
     """The original's: dark grey ink on any lighter grey, often with little contrast."""
     paper = rng.uniform(75, 255)
-    ink = max(0.0, paper - 28 - (paper - 28) * rng.random() ** 0.8)
+    ink = max(0.0, paper - 40 - (paper - 40) * rng.random() ** 0.8)
     return _grey(ink, rng), _grey(paper, rng)
 
 
@@ -53,7 +72,7 @@ def thermal(rng: random.Random) -> tuple[Colour, Colour]:
     """Receipts: from deep black to nearly gone, greyish, bluish or brownish."""
     paper = rng.uniform(205, 255)
     ink = rng.uniform(0, 200) if rng.random() < 0.45 else rng.uniform(0, 90)
-    ink = min(ink, paper - 45)
+    ink = min(ink, paper - 60)
     tone = rng.choice(((0, 0, 0), (0, 0, 0), (-14, -4, 26), (20, 4, -12)))
     share = ink / 220
     return (ink + tone[0] * share, ink + tone[1] * share, ink + tone[2] * share), _grey(
@@ -63,11 +82,19 @@ def thermal(rng: random.Random) -> tuple[Colour, Colour]:
 
 def signs(rng: random.Random) -> tuple[Colour, Colour]:
     """Any two colours whose brightness differs enough to be read."""
-    least = rng.uniform(45, 110)
+    least = rng.uniform(55, 130)
     while True:
-        one, other = _vivid(rng, (0.0, 1.0)), _vivid(rng, (0.0, 1.0))
-        if rng.random() < 0.35:
-            one = _grey(rng.choice((10, 30, 240, 252)), rng, 4)
+        one, other = _muted(rng), _muted(rng)
+        kind = rng.random()
+        if kind < 0.3:
+            one = _grey(rng.choice((10, 30, 240, 252)), rng, 5)
+        elif kind < 0.5:
+            one = _lit(rng.choice(_PAINTS), rng)
+        kind = rng.random()
+        if kind < 0.35:
+            other = _lit(rng.choice(_PAINTS), rng)
+        elif kind < 0.55:
+            other = _grey(rng.choice((20, 60, 128, 200, 235, 250)), rng, 5)
         if abs(luma(one) - luma(other)) > least:
             return one, other
 
@@ -100,7 +127,7 @@ _PLATES: tuple[tuple[float, Colour, Colour], ...] = (
 def plates(rng: random.Random) -> tuple[Colour, Colour]:
     """Chinese licence plates under any light."""
     _, ink, paper = rng.choices(_PLATES, [weight for weight, *_ in _PLATES])[0]
-    light = rng.uniform(0.3, 1.25)
+    light = rng.uniform(0.45, 1.25)
     cast = [rng.uniform(0.8, 1.2) for _ in range(3)]
     haze = rng.uniform(0, 45)
 
@@ -159,7 +186,7 @@ def paint(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) ->
         piece = textures.draw(rng, kind, height, width)
         strength = rng.uniform(*look.texture)
         # The texture may not drown the ink.
-        strength = min(strength, 0.55 * abs(luma(ink) - luma(paper)))
+        strength = min(strength, 0.4 * abs(luma(ink) - luma(paper)))
         picture += (piece.mean(2, keepdims=True) if grey else piece) * np.float32(strength)
     if shadow := draw(rng, look.shadow):
         _lay(picture, _shadow(alpha, shadow, rng), paper, -rng.uniform(30, 110))
@@ -169,7 +196,7 @@ def paint(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) ->
         _blend(picture, wide, _grey(away, rng, 5))
     _blend(picture, alpha, ink)
     if change := draw(rng, look.gradient):
-        _light(picture, change, rng)
+        _light(picture, min(change, 0.8 * abs(luma(ink) - luma(paper))), rng)
     return picture
 
 

@@ -7,7 +7,7 @@ benchmarks go through that table.
 import dataclasses
 from collections.abc import Mapping
 
-from crnn.synth.look import Look
+from crnn.synth.look import NEVER, Look
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ _SCAN = Look(
     backgrounds={"plain": 3, "paper": 4, "stone": 1},
     texture=(2, 16),
     gradient=(0.25, 5, 40),
-    fade=(0.15, 0.2, 0.7),
+    fade=(0.15, 0.15, 0.6),
     bleed=(0.25, 0.5, 1.1),
     blur=(0.6, 0.3, 1.1),
     lowres=(0.2, 1.1, 1.9),
@@ -83,9 +83,13 @@ _SCAN = Look(
 )
 _BILEVEL = dataclasses.replace(
     _SCAN,
-    weight=(0.6, -0.5, 1.0),
-    bleed=(0.35, 0.5, 1.2),
-    binarise=(1.0, 2, 26),
+    em=44,
+    height=(40, 72),
+    weight=(0.6, -0.4, 0.9),
+    bleed=(0.35, 0.5, 0.9),
+    blur=(0.5, 0.3, 0.8),
+    lowres=NEVER,
+    binarise=(1.0, 2, 20),
     jpeg=(0.1, 5, 30),
     grey=1.0,
 )
@@ -109,7 +113,6 @@ _RECEIPT = Look(
     word_space=(0.3, 0.0, 0.8),
     latin_face=0.3,
     weight=(0.5, -0.5, 1.0),
-    dots=(0.18, 0.09, 0.13),
     underline=(0.02, 0.03, 0.06),
     rules=(0.03, 0.03, 0.06),
     neighbours=(0.2, 0.05, 0.3),
@@ -120,14 +123,25 @@ _RECEIPT = Look(
     backgrounds={"plain": 2, "paper": 3, "stone": 2, "brushed": 1},
     texture=(2, 18),
     gradient=(0.4, 10, 60),
-    fade=(0.4, 0.2, 0.9),
+    fade=(0.4, 0.15, 0.6),
     bleed=(0.3, 0.5, 1.2),
     blur=(0.6, 0.4, 1.5),
-    lowres=(0.5, 1.2, 2.6),
+    lowres=(0.5, 1.2, 2.2),
     noise=(0.4, 1, 10),
     salt=(0.03, 0.0005, 0.003),
-    jpeg=(0.8, 10, 75),
+    jpeg=(0.8, 10, 72),
     grey=0.5,
+)
+_NEEDLES = dataclasses.replace(
+    _RECEIPT,
+    em=48,
+    stretch=(0.7, 1.1),
+    weight=NEVER,
+    dots=(1.0, 0.062, 0.084),
+    fade=(0.3, 0.1, 0.4),
+    bleed=NEVER,
+    lowres=(0.3, 1.1, 1.5),
+    blur=(0.5, 0.4, 1.0),
 )
 
 _SCENE = Look(
@@ -150,15 +164,15 @@ _SCENE = Look(
     elastic=(0.1, 0.3, 1.0),
     palette="sign",
     backgrounds={"plain": 4, "clutter": 4, "stone": 2, "brushed": 1, "fabric": 1, "paper": 1},
-    texture=(4, 50),
+    texture=(4, 60),
     gradient=(0.5, 10, 90),
     outline=(0.12, 1, 2),
     shadow=(0.15, 1, 2.5),
     fade=(0.08, 0.2, 0.6),
     bleed=(0.05, 0.5, 1.0),
-    blur=(0.6, 0.4, 1.8),
-    motion=(0.12, 2, 5),
-    lowres=(0.4, 1.2, 3.0),
+    blur=(0.6, 0.4, 1.5),
+    motion=(0.1, 2, 4),
+    lowres=(0.4, 1.2, 2.3),
     noise=(0.5, 2, 16),
     jpeg=(0.8, 10, 75),
     grey=0.08,
@@ -186,12 +200,14 @@ _DISPLAYED = dataclasses.replace(_SCREEN, em=36, height=(32, 48))
 _PLATE = Look(
     em=40,
     height=(24, 48),
-    crop=(-0.02, 0.22),
-    sides=(0.0, 0.35),
-    stretch=(0.75, 1.05),
-    spacing=(1.0, 0.05, 0.2),
-    weight=(0.6, -0.3, 1.0),
-    rules=(0.3, 0.03, 0.08),
+    crop=(0.0, 0.3),
+    sides=(0.0, 0.4),
+    stretch=(0.65, 1.0),
+    spacing=(1.0, 0.03, 0.2),
+    latin_face=0.9,
+    weight=(0.8, 0.0, 1.2),
+    silent_dot=2,
+    rules=(0.4, 0.03, 0.08),
     rotate=(0.8, -7, 7),
     shear=(0.5, -0.3, 0.3),
     perspective=(0.6, 0.03, 0.25),
@@ -201,12 +217,12 @@ _PLATE = Look(
     gradient=(0.5, 10, 80),
     outline=(0.05, 1, 1),
     shadow=(0.1, 1, 1.5),
-    fade=(0.15, 0.2, 0.6),
-    blur=(0.7, 0.4, 1.6),
-    motion=(0.2, 2, 5),
-    lowres=(0.6, 1.3, 2.8),
-    noise=(0.6, 2, 14),
-    jpeg=(0.7, 10, 70),
+    fade=(0.1, 0.15, 0.4),
+    blur=(0.7, 0.4, 1.3),
+    motion=(0.15, 2, 4),
+    lowres=(0.6, 1.2, 2.0),
+    noise=(0.6, 2, 12),
+    jpeg=(0.7, 10, 65),
 )
 
 _DIGITS = Look(
@@ -217,7 +233,6 @@ _DIGITS = Look(
     stretch=(0.75, 1.25),
     spacing=(0.5, -0.04, 0.3),
     weight=(0.3, -0.4, 0.9),
-    dots=(0.05, 0.09, 0.13),
     rules=(0.08, 0.03, 0.08),
     rotate=(0.5, -3, 3),
     shear=(0.3, -0.2, 0.2),
@@ -234,6 +249,9 @@ _DIGITS = Look(
     noise=(0.5, 1, 12),
     jpeg=(0.4, 5, 60),
     grey=0.4,
+)
+_DOTTED_DIGITS = dataclasses.replace(
+    _DIGITS, em=48, weight=NEVER, dots=(1.0, 0.062, 0.1), fade=NEVER, bleed=NEVER
 )
 
 PRESETS: dict[str, Preset] = {
@@ -264,7 +282,7 @@ PRESETS: dict[str, Preset] = {
             "address": 0.2,
         },
         fonts={"mono": 3, "hand": 0, "kai": 0.1, "display": 0.3, "segment": 0, "pixel": 1.5},
-        looks=((1, _RECEIPT),),
+        looks=((9, _RECEIPT), (1, _NEEDLES)),
     ),
     "scene": Preset(
         summary="signs, packaging and adverts in photographs",
@@ -295,7 +313,7 @@ PRESETS: dict[str, Preset] = {
         summary="Chinese licence plates, small, slanting and badly lit",
         alphabet="zh",
         text={"plate": 1},
-        fonts={"serif": 0.1, "kai": 0.1, "fangsong": 0.1, "pixel": 0, "segment": 0, "hand": 0},
+        fonts={"serif": 0.05, "kai": 0.05, "fangsong": 0.05, "pixel": 0, "segment": 0, "hand": 0},
         looks=((1, _PLATE),),
     ),
     "digits": Preset(
@@ -303,7 +321,7 @@ PRESETS: dict[str, Preset] = {
         alphabet="digits",
         text={"digits": 1},
         fonts={"hand": 0.5, "segment": 3},
-        looks=((1, _DIGITS),),
+        looks=((19, _DIGITS), (1, _DOTTED_DIGITS)),
     ),
     "latin": Preset(
         summary="printable ASCII: words, prose, numbers and codes",
