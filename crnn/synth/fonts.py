@@ -8,8 +8,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from fontTools.ttLib import TTCollection, TTFont, TTLibError
+import numpy as np
+from fontTools.ttLib import TTCollection, TTFont
 
+from crnn.synth.cmap import Codes, read_codes
 from crnn.synth.fontfiles import COLLECTIONS
 from crnn.synth.split import Split, held_out
 from crnn_runtime.errors import CrnnError
@@ -37,7 +39,7 @@ _NO_TEXT = re.compile(
     r"weather|ggchan|emoji|symbol|dingbats|math|keyboard|lignes|icons|initials", re.I
 )
 _CAPITALS_ONLY = re.compile(r"bebas|small.?caps|\bsc\b$", re.I)
-_SEGMENT_CHARACTERS = {*map(ord, "0123456789-.: ")}
+_SEGMENT_CODES = [*map(ord, "0123456789-.: ")]
 # What tells relatives of one design apart: they stay on one side of a split.
 _VARIANT = re.compile(r" (mono|code|sans mono|narrow|condensed|sharp|mini|display|o)\b", re.I)
 _SLANTED = re.compile(r"italic|oblique|\bit\b", re.I)
@@ -78,13 +80,11 @@ class Face:
         return True
 
 
-def bitmap(codes: Iterable[int]) -> bytes:
+def bitmap(codes: Codes) -> bytes:
     """A bit per code point, as `Face.coverage` holds them."""
-    codes = [*codes]
-    bits = bytearray(max(codes, default=0) // 8 + 1)
-    for code in codes:
-        bits[code >> 3] |= 1 << (code & 7)
-    return bytes(bits)
+    flags = np.zeros(int(codes.max(initial=0)) + 1, bool)
+    flags[codes] = True
+    return np.packbits(flags, bitorder="little").tobytes()
 
 
 def read_faces(path: Path) -> list[Face]:
@@ -139,16 +139,14 @@ def kind_of(family: str) -> str:
     return "sans"
 
 
-def _codes(font: TTFont, family: str, kind: str) -> set[int]:
+def _codes(font: TTFont, family: str, kind: str) -> Codes:
     """The code points that the face draws as what they are."""
-    cmap: dict[int, str] = font.getBestCmap() or {}
-    codes = {code for code, glyph in cmap.items() if glyph != ".notdef"}
-    if not codes:
-        raise TTLibError("it maps no Unicode character")
+    codes, glyphs = read_codes(font)
     if kind == "segment":
-        return codes & _SEGMENT_CHARACTERS
-    if _CAPITALS_ONLY.search(family) or cmap.get(ord("a")) == cmap.get(ord("A")):
-        codes -= {*range(ord("a"), ord("z") + 1)}  # they look like capitals
+        return codes[np.isin(codes, _SEGMENT_CODES)]
+    small, capital = (glyphs[codes == ord(letter)] for letter in "aA")
+    if _CAPITALS_ONLY.search(family) or (len(small) and np.array_equal(small, capital)):
+        codes = codes[(codes < ord("a")) | (codes > ord("z"))]  # they look like capitals
     return codes
 
 
