@@ -89,10 +89,9 @@ class Texts:
             text = source(rng, self.lexicon).strip()
             if text and self.lexicon.allows(text) and in_split(text, self._split):
                 return text
-        unknown = self.lexicon.alphabet.unknown(text) if self.lexicon.alphabet else []
         raise CrnnError(
-            f"{_ATTEMPTS} texts in a row have characters outside the alphabet, the last "
-            f"{text[:20]!r}{' with ' + unknown[0] if unknown else ''}: give another corpus or alphabet"
+            f"{_ATTEMPTS} texts in a row are empty or outside the alphabet, the last "
+            f"{text[:20]!r}: give another corpus or alphabet"
         )
 
     def _insert(self, text: str, character: str, rng: random.Random) -> str:
