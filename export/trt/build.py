@@ -15,6 +15,7 @@ from crnn_export.trt.options import (
     check_profiles,
     choose_flavour,
     normalise_targets,
+    widest_line,
 )
 from crnn_export.trt.progress import Progress, ProgressCallback
 from crnn_export.trt.readback import EngineFacts, check_facts
@@ -109,7 +110,10 @@ def build_engine(
     check_facts(facts, source.card.precision, weight_elements(source.data), options.profiles)
     record = _describe(plan, facts, source, options)
     name = FLAVOUR_NAMES[record.flavour]
-    card = source.card.replace(versions={**source.card.versions, name: record.version})
+    card = source.card.replace(
+        max_width=min(source.card.max_width, widest_line(record.profiles)),
+        versions={**source.card.versions, name: record.version},
+    )
     record = _write_pair(path, plan, card, record)
     return EngineInfo(path, sidecar_path(path), card, record, time.monotonic() - started)
 

@@ -116,6 +116,10 @@ def _configure(
     # TF32 rounds what is called float32 to 10 bits of mantissa.
     set_or_clear = config.set_flag if options.tf32 else config.clear_flag
     set_or_clear(trt.BuilderFlag.TF32)
+    # From TensorRT 10.10: lets the runtime take less memory for smaller shapes.
+    resize = getattr(trt.PreviewFeature, "RUNTIME_ACTIVATION_RESIZE_10_10", None)
+    if resize is not None:
+        config.set_preview_feature(resize, True)
     if options.targets:
         config.num_compute_capabilities = len(options.targets)
         for index, target in enumerate(options.targets):

@@ -93,6 +93,19 @@ def check_profiles(profiles: Sequence[Profile], card: ModelCard) -> None:
             )
 
 
+def widest_line(profiles: Sequence[Profile]) -> int:
+    """Widest line in pixels whose bucket one of the profiles serves.
+
+    Raises:
+        CrnnError: every profile is narrower than the narrowest bucket.
+    """
+    limit = max(profile.width.max for profile in profiles)
+    for width in range(limit, 0, -1):
+        if width_bucket(width) <= limit:
+            return width
+    raise CrnnError(f"no line fits profiles up to {limit} pixels wide: allow {width_bucket(1)}")
+
+
 def profile_from_widths(widths: Sequence[int], card: ModelCard, batch: Range) -> Profile:
     """The profile for lines of given widths, from percentiles.
 

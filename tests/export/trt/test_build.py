@@ -168,12 +168,6 @@ def test_profiles_that_contradict_are_refused(
         build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=profiles)
 
 
-@pytest.mark.parametrize("text", ["8:4:2", "0:1:2", "1:2", "a:b:c", "", "1:2:3:4", "-1:2:3"])
-def test_a_range_that_contradicts_itself_is_refused(text: str) -> None:
-    with pytest.raises(CrnnError, match="range"):
-        Range.parse(text)
-
-
 def test_a_precision_that_the_graph_does_not_have_is_refused(
     tmp_path: Path,
 ) -> None:
@@ -186,3 +180,10 @@ def test_a_precision_that_the_graph_does_not_have_is_refused(
 def test_a_missing_folder_is_found_before_the_build(tiny_onnx: Path, tmp_path: Path) -> None:
     with pytest.raises(CrnnError, match="no folder"):
         build_engine(tiny_onnx, tmp_path / "nowhere" / "x.trt", flavour="rtx")
+
+
+def test_the_card_says_how_wide_the_engine_reads(tmp_path: Path) -> None:
+    write_tiny_reader(tmp_path / "x.onnx", tiny_card(max_width=4000))
+    profiles = (Profile(Range(1, 1, 1), Range(32, 320, 1000)),)
+    info = build_engine(tmp_path / "x.onnx", tmp_path / "x.trt", flavour="rtx", profiles=profiles)
+    assert info.card.max_width == 960  # the widest bucket within 1000 pixels
