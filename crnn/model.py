@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crnn.backbones import BACKBONES, Backbone
-from crnn.backbones._base import initialise
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError
@@ -25,7 +24,7 @@ class CRNN(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.classifier = nn.Linear(backbone.out_features, num_classes)
-        self.backbone.apply(initialise)
+        self.backbone.initialise()
         # Small: the first predictions are even, so that CTC starts from no belief.
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)

@@ -137,6 +137,24 @@ class Backbone(nn.Module):
             renamed[new] = tensor
         return renamed
 
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Set the weights for training from nothing; linear and recurrent layers keep torch's.
+
+        Convolutions: He normal over the outputs (arXiv 1502.01852, section 2.2),
+        counted per group, so that depthwise ones are not shrunk by their width.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                height, width = module.kernel_size
+                fan_out = module.out_channels * height * width // module.groups
+                nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.BatchNorm2d):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+
     def features(self, x: Tensor) -> Tensor:
         """The convolutional part: (N, C, H, W) -> (N, F, H', T)."""
         maps: Tensor = self.layers(x)
@@ -150,21 +168,3 @@ class Backbone(nn.Module):
         """(N, C, H, W) -> (N, T, `out_features`), for any height and width above the least."""
         columns = self.features(x).mean(dim=2)  # (N, F, T)
         return self.sequence(columns.transpose(1, 2))
-
-
-@torch.no_grad()
-def initialise(module: nn.Module) -> None:
-    """Set one module's weights for training from nothing; linear and recurrent ones keep torch's.
-
-    Convolutions: He normal over the outputs (arXiv 1502.01852, section 2.2),
-    counted per group, so that depthwise ones are not shrunk by their width.
-    """
-    if isinstance(module, nn.Conv2d):
-        height, width = module.kernel_size
-        fan_out = module.out_channels * height * width // module.groups
-        module.weight.normal_(0.0, math.sqrt(2 / fan_out))
-        if module.bias is not None:
-            module.bias.zero_()
-    elif isinstance(module, nn.BatchNorm2d):
-        module.weight.fill_(1.0)
-        module.bias.zero_()
