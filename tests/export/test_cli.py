@@ -1,0 +1,115 @@
+"""crnn-export as a user runs it."""
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from seed_parity import ARCHS, WIDTHS, seed_alphabet, seed_input, seed_log_probs
+
+from crnn import build_model
+from crnn.checkpoint import save_checkpoint
+from crnn.model import default_card
+from crnn_export.cli import main, onnx_path
+from crnn_runtime import Alphabet
+from crnn_runtime.backends import open_backend
+
+DIGITS = "0123456789"
+
+
+def export(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained checkpoint of this project, card inside."""
+    torch.manual_seed(0)
+    alphabet = Alphabet(DIGITS)
+    path = tmp_path_factory.mktemp("checkpoint") / "lite.pth"
+    save_checkpoint(path, build_model("lite", 11), default_card("lite", alphabet))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arch", ARCHS)
+def test_the_originals_checkpoints_keep_their_log_probabilities(
+    arch: str, seed_checkpoint: Callable[[str], Path], tmp_path: Path
+) -> None:
+    alphabet = "".join(seed_alphabet(arch))
+    out = tmp_path / "x.onnx"
+    result = export(
+        "--arch", arch, "--ckpt", seed_checkpoint(arch), "--alphabet", alphabet,
+        "--head", "log-probs", "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "Parity with PyTorch on 15 shapes" in result.output
+    with open_backend(out) as backend:
+        for width in WIDTHS:
+            found = backend.infer(seed_input(arch, width))["log_probs"]
+            np.testing.assert_allclose(found, seed_log_probs(arch, width), atol=1e-4, rtol=0)
+
+
+def test_our_checkpoint_needs_no_options_and_real_lines_are_compared(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(zlib.crc32(b"lines"))
+    for i in range(3):
+        noise = generator.integers(0, 256, (40, 100 + 150 * i), np.uint8)
+        tmp_path.joinpath(f"{i}.png").write_bytes(cv2.imencode(".png", noise)[1].tobytes())
+    tmp_path.joinpath("bad.png").write_bytes(b"")
+    result = export("--ckpt", checkpoint, "--data", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "0 of 3 lines read differently" in result.output
+    assert "bad.png: image is empty" in result.stderr
+    with open_backend(checkpoint.with_suffix(".onnx")) as backend:
+        card = backend.card
+    assert card.head == "greedy"
+    assert card.alphabet == Alphabet(DIGITS)
+    assert len(card.hashes["checkpoint"]) == 64
+    assert card.versions["torch"] == torch.__version__.split("+")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("x.pth", "x.onnx"), ("a.b.pth.tar", "a.b.onnx"), ("x", "x.onnx"), ("x.tar", "x.onnx")],
+)
+def test_the_file_is_named_after_the_checkpoint(name: str, expected: str) -> None:
+    assert onnx_path(Path("folder") / name) == Path("folder") / expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing"),
+        (("--ckpt", "gone.pth"), "no checkpoint file gone.pth"),
+        (("--ckpt", "{ckpt}", "--arch", "resnet_cifar"), "holds a lite, not the resnet_cifar"),
+        (("--ckpt", "{ckpt}", "--arch", "resnet"), "resnet"),
+        (("--ckpt", "{ckpt}", "--alphabet", "abc"), "not the one of 3 given"),
+        (("--ckpt", "{ckpt}", "--width", "280", "--keep-ratio"), "exclude each other"),
+        (("--ckpt", "{ckpt}", "--data", "gone/*.png"), "no line can be read"),
+        (("--ckpt", "{ckpt}", "--out", "gone/x.onnx"), "cannot write gone/x.onnx: No such file"),
+        (("--ckpt", "{text}"), "is not a PyTorch checkpoint"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_with_2(
+    arguments: tuple[str, ...], message: str, checkpoint: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.pth"
+    text.write_text("I am not a checkpoint")
+    result = export(*(a.format(ckpt=checkpoint, text=text) for a in arguments))
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_checkpoint_without_an_alphabet_says_what_to_give(
+    seed_checkpoint: Callable[[str], Path],
+) -> None:
+    result = export("--ckpt", seed_checkpoint("shufflenetv2_cifar"))
+    assert result.exit_code == 2
+    assert "give --alphabet with the 10 characters of its 11 classes" in result.stderr
