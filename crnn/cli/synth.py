@@ -114,7 +114,7 @@ def _synthesizer(preset: str, options: dict[str, Any]) -> Synthesizer:
         alphabet=alphabet,
         corpus=options["corpus"] or None,
         words=options["words"],
-        backgrounds=options["backgrounds"] or None,
+        pictures=options["backgrounds"] or None,
         rare=rare,
     )
 

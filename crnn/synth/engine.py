@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from crnn.synth.degrade import degrade
 from crnn.synth.fontfiles import find_fonts
-from crnn.synth.fonts import FontSet, load_faces
+from crnn.synth.fonts import HAN, FontSet, load_faces
 from crnn.synth.geometry import place
 from crnn.synth.glyphs import GlyphCache
 from crnn.synth.ink import print_line, wear
@@ -65,7 +65,7 @@ class Synthesizer:
         alphabet: characters that may appear; None takes the preset's.
         corpus: UTF-8 files or folders of running text in place of made-up prose.
         words: a UTF-8 word list, ``word count`` a line, in place of the shipped ones.
-        backgrounds: pictures or folders of pictures to put behind the text.
+        pictures: photographs or folders of them to put behind the text.
         rare: characters of the alphabet forced into each line, in turn, so that
             ``N`` lines have each at least ``floor(N * rare / len(alphabet))`` times.
         cache_bytes: limit of the glyph cache.
@@ -85,7 +85,7 @@ class Synthesizer:
         alphabet: Alphabet | None = None,
         corpus: Paths | None = None,
         words: str | Path | None = None,
-        backgrounds: Paths | None = None,
+        pictures: Paths | None = None,
         rare: float = 0.0,
         cache_bytes: int = 96 << 20,
         **overrides: Any,  # noqa: ANN401
@@ -96,7 +96,12 @@ class Synthesizer:
         self.preset = _override(PRESETS[preset], overrides)
         self.alphabet = alphabet or Alphabet.load(self.preset.alphabet)
         self.fonts = FontSet(load_faces(find_fonts(fonts)), weights=self.preset.fonts, split=split)
-        self.backgrounds = Backgrounds(_paths(backgrounds))
+        if HAN in self.alphabet.codes and not self.fonts.has_han:
+            raise CrnnError(
+                f"preset {preset} needs a font with Chinese characters: `make fonts` installs free "
+                f"ones, or name a folder of fonts"
+            )
+        self.backgrounds = Backgrounds(_paths(pictures))
         if self.backgrounds.files:
             self.preset = _override(
                 self.preset, {}, photo=sum(self.preset.looks[0][1].backgrounds.values())
@@ -192,7 +197,9 @@ def _override(preset: Preset, overrides: dict[str, Any], photo: float = 0.0) -> 
     if unknown := sorted(overrides.keys() - known):
         raise CrnnError(f"a look has no {unknown[0]!r}: choose from {', '.join(sorted(known))}")
     looks = []
-    for weight, look in preset.looks:
-        grounds = {**look.backgrounds, "photo": photo} if photo else look.backgrounds
-        looks.append((weight, dataclasses.replace(look, backgrounds=grounds, **overrides)))
+    for weight, base in preset.looks:
+        look = dataclasses.replace(base, **overrides)
+        if photo:
+            look = dataclasses.replace(look, backgrounds={**look.backgrounds, "photo": photo})
+        looks.append((weight, look))
     return dataclasses.replace(preset, looks=tuple(looks))

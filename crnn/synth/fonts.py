@@ -224,6 +224,11 @@ class FontSet:
         return [face for family in self._all.families.values() for face in family]
 
     @property
+    def has_han(self) -> bool:
+        """True if a face has Chinese characters."""
+        return bool(self._han.families)
+
+    @property
     def main_faces(self) -> list[Face]:
         """The Chinese faces if there is one, else all."""
         families = (self._han if self._han.families else self._all).families

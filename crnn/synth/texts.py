@@ -9,11 +9,11 @@ from pathlib import Path
 from crnn.synth.fonts import FontSet
 from crnn.synth.split import Split, in_split
 from crnn.synth.text import SOURCES
-from crnn.synth.words import Corpus, Lexicon, read_counts
+from crnn.synth.words import Corpus, EmptyListError, Lexicon, read_counts
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
 
-_ATTEMPTS = 200
+_ATTEMPTS, _PATIENCE = 200, 30
 
 
 class Texts:
@@ -84,9 +84,15 @@ class Texts:
 
     def _plain(self, rng: random.Random) -> str:
         text = ""
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             source = rng.choices(self._sources, self._weights)[0]
-            text = source(rng, self.lexicon).strip()
+            try:
+                text = source(rng, self.lexicon).strip()
+            except EmptyListError:  # another source may do without words
+                continue
+            if attempt >= _PATIENCE:
+                # A small alphabet: take what it has of a text rather than no text.
+                text = "".join(filter(self.lexicon.allows, text)).strip()
             if text and self.lexicon.allows(text) and in_split(text, self._split):
                 return text
         raise CrnnError(

@@ -20,6 +20,10 @@ _SELDOM = 20  # words that jieba counted less often than this are left out
 _TEMPER = 0.9  # exponent on frequencies: the rarer half of the words is seen a little more
 
 
+class EmptyListError(CrnnError):
+    """A word list of which nothing is left."""
+
+
 class WordList:
     """Words drawn by frequency.
 
@@ -27,13 +31,13 @@ class WordList:
         counts: word and a positive weight, each word once.
 
     Raises:
-        CrnnError: there is no word.
+        EmptyListError: there is no word.
     """
 
     def __init__(self, counts: Iterable[tuple[str, float]]) -> None:
         pairs = [(word, weight**_TEMPER) for word, weight in counts if word and weight > 0]
         if not pairs:
-            raise CrnnError(
+            raise EmptyListError(
                 "the word list is empty: no word has all its characters in the alphabet"
             )
         self.words = [word for word, _ in pairs]
@@ -179,7 +183,7 @@ class Lexicon:
         self.corpus = corpus
         self._counts = counts
         self._allowed: Collection[str] = alphabet.codes if alphabet else ()
-        self._lists: dict[str, WordList] = {}
+        self._lists: dict[str, WordList | EmptyListError] = {}
         self._having: dict[str, list[str]] | None = None
 
     def __getstate__(self) -> dict[str, object]:
@@ -190,17 +194,30 @@ class Lexicon:
         return self.alphabet is None or all(map(self._allowed.__contains__, text))
 
     def words(self, language: str) -> WordList:
-        """The list of ``zh`` or ``en``, made at first use."""
+        """The list of ``zh`` or ``en``, made at first use.
+
+        Raises:
+            EmptyListError: the alphabet and the split leave no word.
+        """
         if language not in self._lists:
-            counts = self._counts if self._counts is not None else shipped_counts(language)
-            self._lists[language] = WordList(
-                (word, count)
-                for word, count in counts
-                if self.allows(word)
-                and in_split(word, self.split)
-                and (self._counts is not None or _is_of(word, language))
-            )
-        return self._lists[language]
+            try:
+                self._lists[language] = WordList(self._fit(language))
+            except EmptyListError as error:
+                self._lists[language] = error
+        found = self._lists[language]
+        if isinstance(found, EmptyListError):
+            raise found
+        return found
+
+    def _fit(self, language: str) -> Iterable[tuple[str, float]]:
+        counts = self._counts if self._counts is not None else shipped_counts(language)
+        return (
+            (word, count)
+            for word, count in counts
+            if self.allows(word)
+            and in_split(word, self.split)
+            and (self._counts is not None or _is_of(word, language))
+        )
 
     def zh(self, rng: random.Random) -> str:
         """One Chinese word."""

@@ -4,7 +4,9 @@ Both are whole and countable at any moment: a chunk of lines is listed only afte
 all of it is stored, and a run that was stopped goes on where it stood.
 """
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -91,7 +93,7 @@ class FolderWriter:
             (folder / "images").mkdir(exist_ok=True)
             for name in ("train", "dev"):
                 path = folder / f"{name}.txt"
-                self._files[name] = path.open("a+b")
+                self._files[name] = path.open("ab", buffering=0)
                 _drop_partial_line(path)
         except OSError as error:
             raise CrnnError(f"cannot write {folder}: {error.strerror}") from error
@@ -99,9 +101,9 @@ class FolderWriter:
     def count(self) -> int:
         """Listed lines of both files, each the first ones of its share."""
         listed = 0
-        for file in self._files.values():
-            file.seek(0)
-            listed += sum(1 for _ in file)
+        for name in self._files:
+            with (self._folder / f"{name}.txt").open("rb") as file:
+                listed += sum(1 for _ in file)
         return listed
 
     def write(self, lines: list[Encoded]) -> None:
@@ -127,10 +129,11 @@ class FolderWriter:
 
     def _append(self, part: str, rows: bytes) -> None:
         file = self._files[part]
-        end = file.seek(0, 2)
+        end = file.seek(0, os.SEEK_END)
+        # Unbuffered: a full disk shows here, as a short write or an error.
         try:
-            file.write(rows)
-            file.flush()
+            if file.write(rows) < len(rows):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             file.truncate(end)
             raise

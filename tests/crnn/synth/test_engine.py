@@ -1,0 +1,202 @@
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from han_font import write_han_font
+
+from crnn.synth import PRESETS, Sample, Synthesizer
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError
+
+CHINESE = [name for name, preset in PRESETS.items() if preset.alphabet == "zh"]
+
+
+def same(one: Sample, other: Sample) -> bool:
+    return (
+        one.text == other.text
+        and np.array_equal(one.image, other.image)
+        and np.array_equal(one.boxes, other.boxes)
+    )
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_line_depends_on_its_index_only(preset: str, fonts: list[str]) -> None:
+    synthesizer = Synthesizer(preset, seed=3, fonts=fonts)
+    forward = [synthesizer.line(index) for index in range(12)]
+    again = pickle.loads(pickle.dumps(synthesizer))
+    backward = [again.line(index) for index in reversed(range(12))][::-1]
+    assert all(map(same, forward, backward))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_lines_are_pictures_of_text_of_the_alphabet(preset: str, fonts: list[str]) -> None:
+    synthesizer = Synthesizer(preset, fonts=fonts)
+    alphabet = Alphabet.load(PRESETS[preset].alphabet)
+    for index in range(40):
+        sample = synthesizer.line(index)
+        height, width, channels = sample.image.shape
+        assert sample.image.dtype == np.uint8
+        assert channels == 3
+        assert 18 <= height <= 80
+        assert width >= 4
+        assert sample.text == sample.text.strip() != ""
+        assert not alphabet.unknown(sample.text)
+        assert sample.boxes.shape == (len(sample.text), 4)
+        assert (sample.boxes[:, 2] > sample.boxes[:, 0]).all()
+        # Ink and paper differ somewhere.
+        assert np.ptp(sample.image.astype(int).sum(2)) > 30
+
+
+def test_another_seed_gives_other_lines(fonts: list[str]) -> None:
+    texts = [
+        [Synthesizer("latin", seed, fonts="packages").line(i).text for i in range(10)]
+        for seed in (0, 1)
+    ]
+    assert sum(map(str.__eq__, *texts)) <= 2
+
+
+def test_the_cache_may_be_small_without_changing_a_line(fonts: list[str]) -> None:
+    large = Synthesizer("document", fonts=fonts)
+    small = Synthesizer("document", fonts=fonts, cache_bytes=1)
+    assert all(same(large.line(index), small.line(index)) for index in range(20))
+
+
+def test_original_strings_are_280_by_32_and_grey(fonts: list[str]) -> None:
+    synthesizer = Synthesizer("chinese-strings", fonts=fonts)
+    for index in range(20):
+        sample = synthesizer.line(index)
+        assert sample.image.shape == (32, 280, 3)
+        assert len(sample.text) <= 10
+        assert (sample.image == sample.image[:, :, :1]).all()
+
+
+@pytest.mark.parametrize("preset", ["digits", "document", "plate"])
+def test_boxes_hold_the_ink(preset: str, fonts: list[str]) -> None:
+    # Nothing but the text is drawn: black on white, warped but not degraded.
+    plain = {"rules": (0, 0, 0), "underline": (0, 0, 0), "neighbours": (0, 0, 0)}
+    plain |= dict.fromkeys(("blur", "motion", "lowres", "noise", "salt", "jpeg"), (0, 0, 0))
+    plain |= dict.fromkeys(("shadow", "outline", "gradient", "bleed", "binarise"), (0, 0, 0))
+    plain |= {"backgrounds": {"plain": 1.0}, "fade": (0, 0, 0), "silent_dot": 0, "grey": 1.0}
+    synthesizer = Synthesizer(preset, fonts=fonts, **plain)
+    for index in range(60):
+        sample = synthesizer.line(index)
+        grey = sample.image[:, :, 0].astype(int)
+        # The paper is the level of the corner that no glyph reaches.
+        ink = np.abs(grey - np.bincount(grey.ravel()).argmax()) > 100
+        allowed = np.zeros_like(ink)
+        for x0, y0, x1, y1 in sample.boxes:
+            rows = slice(max(0, int(y0) - 2), max(0, int(y1) + 3))
+            allowed[rows, max(0, int(x0) - 2) : max(0, int(x1) + 3)] = True
+        outside = (ink & ~allowed).sum()
+        assert outside <= 0.02 * max(1, ink.sum()) or ink.mean() > 0.5, (index, sample.text)
+
+
+def test_rare_characters_appear_as_often_as_promised(fonts: list[str]) -> None:
+    alphabet = Alphabet("0123456789的一是不了人我在有他这为之大来以个中上们囧镕璘㎏∞")
+    lines, rare = 120, 0.9
+    synthesizer = Synthesizer("chinese-strings", fonts=fonts, alphabet=alphabet, rare=rare)
+    texts = [synthesizer.line(index).text for index in range(lines)]
+    least = int(lines * rare / len(alphabet))
+    assert least >= 2
+    for character in alphabet:
+        assert sum(character in text for text in texts) >= least, character
+
+
+def test_the_split_shares_no_family_and_no_long_word(fonts: list[str]) -> None:
+    train, held = (Synthesizer("latin", fonts="packages", split=s) for s in ("train", "heldout"))
+    families = [{face.family for face in one.fonts.faces} for one in (train, held)]
+    assert families[0]
+    assert families[1]
+    assert not families[0] & families[1]
+    words = [{word for word in one.texts.lexicon.words("en").words if len(word) > 3}
+             for one in (train, held)]  # fmt: skip
+    assert not words[0] & words[1]
+    assert len(words[0]) > 4 * len(words[1]) > 0
+    texts = [{one.line(index).text for index in range(40)} for one in (train, held)]
+    assert not {text for text in texts[0] & texts[1] if len(text) > 3}
+
+
+def test_a_corpus_is_where_the_prose_comes_from(tmp_path: Path, fonts: list[str]) -> None:
+    (tmp_path / "news.txt").write_text("停下来，看着那些握着枪的人们走过去。\n" * 3, "utf-8")
+    synthesizer = Synthesizer("chinese-strings", fonts=fonts, corpus=tmp_path)
+    for index in range(10):
+        assert synthesizer.line(index).text in "停下来，看着那些握着枪的人们走过去。"
+
+
+def test_a_word_list_replaces_the_shipped_ones(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("kumquat 5\npomelo 3\n", "utf-8")
+    synthesizer = Synthesizer("latin", fonts="packages", words=tmp_path / "words.txt")
+    assert {synthesizer.texts.lexicon.words("en").draw(synthesizer._rng(i)) for i in range(30)} == {
+        "kumquat",
+        "pomelo",
+    }
+
+
+def test_pictures_of_a_folder_become_backgrounds(tmp_path: Path, fonts: list[str]) -> None:
+    import cv2
+
+    stripes = np.zeros((64, 256, 3), np.uint8)
+    stripes[:, ::16] = 255
+    cv2.imwrite(str(tmp_path / "stripes.png"), stripes)
+    options = {"fonts": fonts, "grey": 0.0}
+    with_photo = Synthesizer("scene", pictures=tmp_path, **options)
+    assert any("photo" in look.backgrounds for _, look in with_photo.preset.looks)
+    assert not all(
+        same(with_photo.line(i), Synthesizer("scene", **options).line(i)) for i in range(8)
+    )
+    (tmp_path / "torn.jpg").write_bytes(b"no picture")
+    torn = Synthesizer("scene", pictures=tmp_path / "torn.jpg", **options)
+    with pytest.raises(CrnnError, match=r"torn\.jpg is not a picture"):
+        [torn.line(index) for index in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"preset": "papyrus"}, "no preset 'papyrus': choose from chinese-strings"),
+        ({"preset": "digits", "wobble": 3}, "a look has no 'wobble'"),
+        ({"preset": "digits", "fonts": "/no/such/folder"}, "no font file or folder"),
+        ({"preset": "digits", "pictures": "/no/such/folder"}, "no file or folder"),
+        ({"preset": "document", "fonts": "packages"}, "needs a font with Chinese"),
+        ({"preset": "digits", "rare": 9}, "draw more lines"),
+    ],
+)
+def test_a_wrong_argument_is_named(options: dict[str, object], message: str) -> None:
+    with pytest.raises(CrnnError, match=message):
+        Synthesizer(**({"fonts": "packages"} | options))  # type: ignore[arg-type]
+
+
+def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CrnnError, match="has no text"):
+        Synthesizer("latin", fonts="packages", corpus=tmp_path)
+    (tmp_path / "blank.txt").write_text("\n \n", "utf-8")
+    with pytest.raises(CrnnError, match="has no text"):
+        Synthesizer("latin", fonts="packages", corpus=tmp_path)
+    (tmp_path / "latin1.txt").write_bytes("café".encode("latin-1"))
+    with pytest.raises(CrnnError, match="not UTF-8"):
+        Synthesizer("latin", fonts="packages", corpus=tmp_path)
+
+
+def test_a_font_without_the_glyphs_is_an_error(tmp_path: Path) -> None:
+    font = write_han_font(tmp_path / "few.ttf", "0123")
+    synthesizer = Synthesizer("digits", fonts=font, alphabet=Alphabet("56789"))
+    with pytest.raises(CrnnError, match="no font has all of"):
+        synthesizer.line(0)
+
+
+def test_a_broken_font_is_an_error_alone_and_skipped_among_others(
+    tmp_path: Path, han_font: Path
+) -> None:
+    (tmp_path / "torn.ttf").write_bytes(han_font.read_bytes()[:5000])
+    with pytest.raises(CrnnError, match=r"torn\.ttf is broken"):
+        Synthesizer("digits", fonts=tmp_path / "torn.ttf")
+    shutil.copy(han_font, tmp_path / "good.ttf")
+    assert len(Synthesizer("digits", fonts=tmp_path).fonts.faces) == 1
+
+
+def test_chinese_presets_can_draw_every_character(fonts: list[str]) -> None:
+    assert CHINESE
+    for preset in CHINESE:
+        assert Synthesizer(preset, fonts=fonts).texts.without_font == []
