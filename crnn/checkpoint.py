@@ -7,7 +7,9 @@ only ever read with ``weights_only=True``: a pickle cannot run code.
 """
 
 import dataclasses
+import io
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -108,14 +110,15 @@ def save_checkpoint(
         "extra": dict(extra or {}),
     }
 
-    def write(part: Path) -> None:
-        torch.save(content, part)
-        try:
-            torch.load(part, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:
-            raise TypeError(f"not loadable as plain data: {_first_line(error)}") from error
-
-    write_atomically(Path(path), write)
+    # In memory first: torch hides a full disk behind errors of its own.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    buffer.seek(0)
+    try:
+        torch.load(buffer, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TypeError(f"not loadable as plain data: {_first_line(error)}") from error
+    write_atomically(Path(path), lambda part: part.write_bytes(buffer.getbuffer()))
 
 
 def load_checkpoint(
@@ -180,12 +183,19 @@ def load_model(
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ModelError(f"no checkpoint file {path}")
-    if path.stat().st_size == 0:
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(2)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    if not beginning:
         raise ModelError(f"{path} is empty: copy or train the checkpoint again")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever foreign bytes make of the reader
-        raise ModelError(_why_unreadable(path, error)) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it warns of, it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever foreign bytes make of the unpickler
+        raise ModelError(_why_unreadable(path, beginning, error)) from error
     if not isinstance(content, dict):
         raise ModelError(
             f"{path} is not a checkpoint: it holds a {type(content).__name__}, not a dictionary"
@@ -193,17 +203,13 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _why_unreadable(path: Path, error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"cannot read {path}: {error.strerror or error}"
+def _why_unreadable(path: Path, beginning: bytes, error: Exception) -> str:
     if found := re.search(r"GLOBAL (\S+)", str(error)):
         return (
             f"{path} is refused: it holds {found[1]}, which could run code; "
             "save only tensors and plain values, such as model.state_dict()"
         )
-    with path.open("rb") as file:
-        is_torch_file = file.read(2) in (b"PK", b"\x80\x02")
-    if is_torch_file:
+    if beginning in (b"PK", b"\x80\x02"):  # a zip, or a pickle as PyTorch writes it
         return f"{path} is damaged or truncated ({_first_line(error)}): copy it again"
     return f"{path} is not a PyTorch checkpoint"
 

@@ -27,11 +27,11 @@ class _Block(nn.Module):
             nn.BatchNorm2d(hidden),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
         )
+        self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch: Tensor = self.layers(x)
+        branch: Tensor = self.norm(self.layers(x))
         return x + branch
 
 
@@ -86,4 +86,4 @@ class Lite(Backbone):
         super().initialise()
         for block in self.modules():
             if isinstance(block, _Block):
-                nn.init.zeros_(block.layers[-1].weight)
+                nn.init.zeros_(block.norm.weight)

@@ -1,0 +1,17 @@
+"""Fixtures that several folders of tests share."""
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def seed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Architecture → a checkpoint as its original project writes it, see `seed_parity`."""
+    # Imported here: tests of the runtime also run where torch is missing.
+    from seed_parity import write_seed_checkpoint
+
+    folder = tmp_path_factory.mktemp("seed")
+    return cache(lambda arch: write_seed_checkpoint(arch, folder / f"{arch}_best.pth.tar"))
