@@ -60,16 +60,19 @@ def build_plan(
             plan.append(_build(source, options, progress, lines))
         except BaseException as error:
             failure.append(error)
+        finally:
+            done.set()
 
+    done = threading.Event()  # Thread.join() forgets a running thread on Ctrl-C (Python 3.11)
     with collect_logs() as lines:
         thread = threading.Thread(target=work, name="tensorrt-build", daemon=True)
-        thread.start()
         try:
-            while thread.is_alive():
-                thread.join(0.1)
+            thread.start()
+            done.wait()
         except KeyboardInterrupt:
             progress.stop.set()
-            thread.join()
+            if thread.ident is not None:  # the interrupt may come before it runs
+                done.wait()
             raise
         if failure:
             raise failure[0]
@@ -93,6 +96,8 @@ def _build(
     config, cache = _configure(trt, builder, source, options)
     config.progress_monitor = make_monitor(trt, progress)
     serialized = builder.build_serialized_network(network, config)
+    if progress.error is not None:
+        raise progress.error
     if serialized is None:
         reason = "it was stopped" if progress.stop.is_set() else last_error(lines)
         raise ModelError(f"{source.path}: {name} cannot build it: {reason}")

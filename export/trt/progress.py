@@ -16,6 +16,8 @@ class Progress:
 
     def __init__(self, report: ProgressCallback | None) -> None:
         self.stop = threading.Event()
+        self.error: BaseException | None = None
+        """What the callback raised; TensorRT would only print it."""
         self._report = report
         self._lock = threading.Lock()
         self._phases: dict[str, _Phase] = {}
@@ -46,8 +48,13 @@ class Progress:
     def _tell(self, name: str) -> None:
         phase = self._phases.get(name)
         self._share = max(self._share, phase.share if phase else 1.0)
-        if self._report is not None:
+        if self._report is None or self.stop.is_set():
+            return
+        try:
             self._report(name, min(1.0, self._share))
+        except Exception as error:
+            self.error = error
+            self.stop.set()
 
 
 class _Phase:

@@ -1,3 +1,6 @@
+import os
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,3 +190,72 @@ def test_the_card_says_how_wide_the_engine_reads(tmp_path: Path) -> None:
     profiles = (Profile(Range(1, 1, 1), Range(32, 320, 1000)),)
     info = build_engine(tmp_path / "x.onnx", tmp_path / "x.trt", flavour="rtx", profiles=profiles)
     assert info.card.max_width == 960  # the widest bucket within 1000 pixels
+
+
+def test_an_older_engine_survives_a_failure(tiny_onnx: Path, tmp_path: Path) -> None:
+    build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+    before = read_engine(tmp_path / "x.trt")
+    (tmp_path / "bad.onnx").write_bytes(b"")
+    with pytest.raises(ModelError):
+        build_engine(tmp_path / "bad.onnx", tmp_path / "x.trt", flavour="rtx")
+    assert read_engine(tmp_path / "x.trt") == before
+
+
+def test_a_full_disk_leaves_nothing(tiny_onnx: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # bytes a file may have
+    try:
+        with pytest.raises(CrnnError, match=r"cannot write .*x\.trt: ") as error:
+            build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    one_line(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_stops_the_build_and_leaves_nothing(tiny_onnx: Path, tmp_path: Path) -> None:
+    shares = []
+
+    def interrupt(_: str, share: float) -> None:
+        if not shares:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # the builder is still busy when the signal is handled
+        shares.append(share)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", progress=interrupt)
+    assert max(shares) < 1  # TensorRT gave up, it did not finish
+    assert list(tmp_path.iterdir()) == []
+    build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+
+
+def test_a_progress_callback_that_fails_fails_the_build(tiny_onnx: Path, tmp_path: Path) -> None:
+    def broken(_: str, share: float) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", progress=broken)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_timing_cache_is_ignored_by_rtx_without_harm(tiny_onnx: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "timing.cache"
+    build_engine(
+        tiny_onnx,
+        tmp_path / "x.trt",
+        flavour="rtx",
+        profiles=SMALL,
+        timing_cache=cache,
+        opt_level=1,
+    )
+    assert not cache.exists()
+    with pytest.raises(CrnnError, match=r"level 6 is outside 0\.\.5"):
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", opt_level=6)
+
+
+def test_tf32_is_off_unless_asked(tiny_onnx: Path, tmp_path: Path) -> None:
+    for tf32 in (False, True):
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL, tf32=tf32)
+        plan = (tmp_path / "x.trt").read_bytes()
+        assert (b"tf32=1" in plan) == tf32
