@@ -1,8 +1,9 @@
-"""``crnn-export``: checkpoint → ONNX, each file checked before it is written."""
+"""``crnn-export``: checkpoint → ONNX → TensorRT, each file checked before it is written."""
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 import numpy as np
@@ -13,67 +14,116 @@ from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError, ImageError
 
 if TYPE_CHECKING:
+    from crnn_export.trt import EngineInfo
     from crnn_runtime.card import ModelCard
 
-_MAX_PARITY_LINES = 200
+Target = Literal["onnx", "trt"]
+_MAX_LINES = 200
 
 
 @click.command(cls=Command)
-@click.option("--ckpt", required=True, help="Checkpoint: ours, the original's, or meijieru's.")
+@click.argument("model", required=False)
+@click.option("--ckpt", help="Checkpoint: ours, the original's, or meijieru's.")
 @click.option("--arch", help="Architecture; needed where the checkpoint does not name it.")
-@click.option(
-    "--alphabet",
-    help="A string, or a UTF-8 text file; needed where the checkpoint has none.",
-)
-@click.option("--out", help="File to write (default: the checkpoint's name with .onnx).")
+@click.option("--alphabet", help="Name, characters or UTF-8 file; where the checkpoint has none.")
+@click.option("--to", type=click.Choice(["onnx", "trt"]), default="onnx", show_default=True)
+@click.option("--out", help="File to write (default: the source's name with the new suffix).")
 @click.option("--head", type=click.Choice(HEADS), default="greedy", show_default=True)
 @click.option("--topk", default=8, show_default=True, help="Classes a step of the topk head.")
 @click.option("--width", type=click.IntRange(min=1), help="Stretch every line to this width.")
 @click.option("--keep-ratio", is_flag=True, help="Keep every line's aspect ratio.")
-@click.option("--data", help="Images of lines (file, folder, glob) that both must read alike.")
+@click.option("--data", help="Real lines (file, folder, glob): compared, and int8 calibrates.")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, fp16 or int8.")
+@click.option("--max-cer-loss", default=0.005, show_default=True, help="That a precision may cost.")
+@click.option("--quantise-ends", is_flag=True, help="int8 for the first and last layer too.")
+@click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")
+@click.option("--batch", default="1:8:64", show_default=True, help="MIN:OPT:MAX lines.")
+@click.option(
+    "--profile",
+    "widths",
+    multiple=True,
+    help="MIN:OPT:MAX pixels of width; several make several profiles.  [default: 32:320:2048]",
+)
+@click.option("--profile-from", help="Take the widths from these images instead.")
+@click.option("--target", default="", help="GPUs to build for, as sm_86,sm_89 (rtx only).")
+@click.option("--opt-level", type=int, help="0 builds fast, 5 runs fast.")
+@click.option("--timing-cache", type=click.Path(path_type=Path), help="Kept between builds.")
 @click.version_option(package_name="crnn")
 def main(
-    ckpt: str,
+    model: str | None,
+    ckpt: str | None,
     arch: str | None,
     alphabet: str | None,
+    to: Target,
     out: str | None,
     head: Head,
     topk: int,
     width: int | None,
     keep_ratio: bool,
     data: str | None,
+    precision: str,
+    max_cer_loss: float,
+    quantise_ends: bool,
+    flavour: str,
+    batch: str,
+    widths: tuple[str, ...],
+    profile_from: str | None,
+    target: str,
+    opt_level: int | None,
+    timing_cache: Path | None,
 ) -> None:
-    """Export a checkpoint to an ONNX file with dynamic batch and width.
+    """Export a checkpoint to ONNX, or further to a TensorRT engine.
 
-    The file is written only if it gives what PyTorch gives, on five widths and
-    three batch sizes and on the lines of --data.
-    """
-    # Imported here because --help must not wait for PyTorch.
-    from crnn.checkpoint import load_model  # noqa: PLC0415
-    from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
-    from crnn_runtime.alphabet import Alphabet  # noqa: PLC0415
+    \b
+    crnn-export --ckpt x.pth                       writes x.onnx
+    crnn-export --ckpt x.pth --to trt              writes x.onnx, x.trt and x.trt.json
+    crnn-export x.onnx --to trt --precision fp16   writes x.fp16.onnx, x.fp16.trt and its .json
 
+    An ONNX file is written only if it gives what PyTorch gives, on five widths
+    and three batch sizes and on the lines of --data; a reduced precision only if
+    it costs less than --max-cer-loss; an engine only if it is what was asked.
+    """  # fmt: skip
+    if (model is None) == (ckpt is None):
+        raise click.UsageError("give --ckpt with a checkpoint, or MODEL, an ONNX file made before")
     if width is not None and keep_ratio:
         raise click.UsageError("--width and --keep-ratio exclude each other")
-    model, card = load_model(
-        Path(ckpt), arch=arch, alphabet=Alphabet.load(alphabet) if alphabet else None
-    )
-    if keep_ratio or width is not None:
-        card = card.replace(width=width)
-    path = Path(out) if out else onnx_path(Path(ckpt))
-    lines = load_lines(data, card) if data else []
-    click.echo(f"Exporting {card.arch}, {card.num_classes} classes, {head} head")
-    card, parity = export_onnx(
-        model, card, path, head=head, topk=topk, lines=lines, checkpoint=Path(ckpt)
-    )
-    click.echo(f"Parity with PyTorch on {parity}")
-    click.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    final = final_path(Path(model or ckpt or ""), out, to, precision)
+    if to == "trt":  # a library that is missing is told before minutes are spent
+        from crnn_export.trt.options import choose_flavour  # noqa: PLC0415
+
+        choose_flavour(flavour, _split(target))
+    if model is not None:
+        onnx_file = Path(model)
+    else:
+        onnx_file = final if (to, precision) == ("onnx", "fp32") else final.with_name(
+            _stem(final, precision) + ".onnx"
+        )  # fmt: skip
+        assert ckpt is not None
+        card = _load_card_and_export(
+            Path(ckpt), arch, alphabet, onnx_file, head, topk, width, keep_ratio, data
+        )
+        click.echo(f"Wrote {onnx_file} ({_megabytes(onnx_file)}): {card.arch}, {head} head")
+    if precision != "fp32":
+        reduced = final if to == "onnx" else final.with_suffix(".onnx")
+        _convert(onnx_file, reduced, precision, data, max_cer_loss, quantise_ends)
+        onnx_file = reduced
+    if to == "trt":
+        info = _build(
+            onnx_file, final, flavour, batch, widths, profile_from, target, opt_level, timing_cache
+        )
+        click.echo(describe_engine(info))
+    elif model is not None and precision == "fp32":
+        raise click.UsageError("nothing to do: an ONNX file needs --to trt or --precision")
 
 
-def onnx_path(checkpoint: Path) -> Path:
-    """``x.pth`` and ``x.pth.tar`` → ``x.onnx``, beside it."""
-    stem = checkpoint.name.removesuffix(".tar")
-    return checkpoint.with_name(stem.removesuffix(Path(stem).suffix) + ".onnx")
+def final_path(source: Path, out: str | None, to: Target, precision: str) -> Path:
+    """``x.pth``, ``x.pth.tar`` or ``x.onnx`` → ``x.onnx``, ``x.fp16.onnx``, ``x.fp16.trt``, …"""
+    if out is not None:
+        return Path(out)
+    stem = source.name.removesuffix(".tar")
+    stem = stem.removesuffix(Path(stem).suffix)
+    middle = "" if precision == "fp32" else f".{precision}"
+    return source.with_name(f"{stem}{middle}.{to}")
 
 
 def load_lines(images: str, card: "ModelCard") -> list[NDArray[np.uint8]]:
@@ -88,12 +138,138 @@ def load_lines(images: str, card: "ModelCard") -> list[NDArray[np.uint8]]:
 
     lines = []
     reason = "no image there"
-    for path in islice(iter_paths((images,)), _MAX_PARITY_LINES):
+    for path in islice(iter_paths((images,)), _MAX_LINES):
         try:
             lines.append(resize_line(load_image(path, card.color), card))
         except ImageError as error:
             reason = f"{path}: {error}"
             click.echo(f"left out: {reason}", err=True)
     if not lines:
-        raise CrnnError(f"--data {images}: no line can be read ({reason})")
+        raise CrnnError(f"{images}: no line can be read ({reason})")
     return lines
+
+
+def describe_engine(info: "EngineInfo") -> str:
+    """What was built, in a few lines."""
+    record = info.record
+    weights = ", ".join(f"{count:,} {kind}" for kind, count in record.weights.items())
+    profiles = "; ".join(map(str, record.profiles))
+    memory = f", {record.activation_bytes / 1e6:.0f} MB for the largest activations"
+    return (
+        f"Wrote {info.path} ({_megabytes(info.path)}) and {info.sidecar.name} in "
+        f"{info.seconds:.1f} s\n"
+        f"  built with {record.built_with} for {', '.join(record.targets) or 'its default GPUs'}\n"
+        f"  precision {record.precision}, read back from the {record.evidence} ({weights} weights)"
+        f"{memory if record.activation_bytes else ''}\n"
+        f"  profiles: {profiles}"
+    )
+
+
+def _load_card_and_export(
+    checkpoint: Path,
+    arch: str | None,
+    alphabet: str | None,
+    path: Path,
+    head: Head,
+    topk: int,
+    width: int | None,
+    keep_ratio: bool,
+    data: str | None,
+) -> "ModelCard":
+    # Imported here because --help must not wait for PyTorch.
+    from crnn.checkpoint import load_model  # noqa: PLC0415
+    from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
+    from crnn_runtime.alphabet import Alphabet  # noqa: PLC0415
+
+    reader, card = load_model(checkpoint, arch, Alphabet.load(alphabet) if alphabet else None)
+    if keep_ratio or width is not None:
+        card = card.replace(width=width)
+    lines = load_lines(data, card) if data else []
+    click.echo(f"Exporting {card.arch}, {card.num_classes} classes")
+    card, parity = export_onnx(
+        reader, card, path, head=head, topk=topk, lines=lines, checkpoint=checkpoint
+    )
+    click.echo(f"Parity with PyTorch on {parity}")
+    return card
+
+
+def _convert(
+    source: Path,
+    target: Path,
+    precision: str,
+    data: str | None,
+    max_cer_loss: float,
+    quantise_ends: bool,
+) -> None:
+    from crnn_export.precision import convert_precision  # noqa: PLC0415
+    from crnn_export.trt.source import read_source  # noqa: PLC0415
+
+    lines: Sequence[NDArray[np.uint8]] = ()
+    if data:
+        lines = load_lines(data, read_source(source).card)
+    _, agreement = convert_precision(
+        source,
+        target,
+        precision,
+        lines=lines,
+        max_cer_loss=max_cer_loss,
+        quantise_ends=quantise_ends,
+    )
+    click.echo(f"Precision: {agreement}")
+    click.echo(f"Wrote {target} ({_megabytes(target)})")
+
+
+def _build(
+    source: Path,
+    target: Path,
+    flavour: str,
+    batch: str,
+    widths: tuple[str, ...],
+    profile_from: str | None,
+    gpus: str,
+    opt_level: int | None,
+    timing_cache: Path | None,
+) -> "EngineInfo":
+    from crnn_export.trt import build_engine  # noqa: PLC0415
+    from crnn_export.trt.options import DEFAULT_PROFILES, profile_from_widths  # noqa: PLC0415
+    from crnn_export.trt.source import read_source  # noqa: PLC0415
+    from crnn_runtime.engine_file import Profile, Range  # noqa: PLC0415
+
+    lines = Range.parse(batch)
+    if profile_from:
+        card = read_source(source).card
+        seen = [line.shape[1] for line in load_lines(profile_from, card)]
+        profiles = [profile_from_widths(seen, card, lines)]
+    else:
+        default = str(DEFAULT_PROFILES[0].width)
+        profiles = [Profile(lines, Range.parse(text)) for text in widths or (default,)]
+    with click.progressbar(length=1000, label="Building") as bar:
+        shown = 0
+
+        def report(_: str, share: float) -> None:
+            nonlocal shown
+            bar.update(int(share * 1000) - shown)
+            shown = int(share * 1000)
+
+        return build_engine(
+            source,
+            target,
+            flavour=flavour,
+            profiles=profiles,
+            targets=_split(gpus),
+            opt_level=opt_level,
+            timing_cache=timing_cache,
+            progress=report,
+        )
+
+
+def _split(targets: str) -> list[str]:
+    return [target.strip() for target in targets.split(",") if target.strip()]
+
+
+def _stem(path: Path, precision: str) -> str:
+    return path.stem.removesuffix(f".{precision}")
+
+
+def _megabytes(path: Path) -> str:
+    return f"{path.stat().st_size / 1e6:.1f} MB"

@@ -28,7 +28,7 @@ _CHUNK = 256
 @click.argument("images", nargs=-1, required=True)
 @click.option("--raw", is_flag=True, help="Print the best class of every time step => the text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
 @click.option(
     "--batch-size",
@@ -45,7 +45,7 @@ def main(
     images: tuple[str, ...],
     raw: bool,
     as_json: bool,
-    device: str,
+    device: str | None,
     threads: int | None,
     batch_size: int,
 ) -> None:

@@ -57,8 +57,9 @@ class Recognizer:
     `read` may be called from several threads at once.
 
     Args:
-        model: path of an exported model (``.onnx``).
-        device: ``cpu`` or ``cuda``; one that is missing is an error.
+        model: path of an ONNX file or TensorRT engine that ``crnn-export`` wrote.
+        device: ``cpu`` or ``cuda``; one that is missing is an error. None is ``cpu``
+            for ONNX files and ``cuda`` for engines.
         threads: CPU threads, default as many as the process may use.
         batch_size: lines of one width bucket that are inferred together at most.
 
@@ -70,7 +71,7 @@ class Recognizer:
     def __init__(
         self,
         model: str | Path,
-        device: str = "cpu",
+        device: str | None = None,
         threads: int | None = None,
         *,
         batch_size: int = 16,

@@ -53,20 +53,34 @@ class Backend(Protocol):
     ) -> None: ...
 
 
-def _onnx_runtime(path: Path, device: str, threads: int | None) -> Backend:
+def _onnx_runtime(path: Path, device: str | None, threads: int | None) -> Backend:
     from crnn_runtime.backends.onnx_runtime import OnnxRuntimeBackend  # noqa: PLC0415
 
-    return OnnxRuntimeBackend(path, device=device, threads=threads)
+    return OnnxRuntimeBackend(path, device=device or "cpu", threads=threads)
 
 
-BACKENDS: dict[str, Callable[[Path, str, int | None], Backend]] = {
+def _tensorrt(path: Path, device: str | None, threads: int | None) -> Backend:
+    from crnn_runtime.backends.tensorrt_backend import TensorRTBackend  # noqa: PLC0415
+
+    return TensorRTBackend(path, device=device or "cuda", threads=threads)
+
+
+BACKENDS: dict[str, Callable[[Path, str | None, int | None], Backend]] = {
     ".onnx": _onnx_runtime,
+    ".trt": _tensorrt,
+    ".engine": _tensorrt,
+    ".plan": _tensorrt,
 }
 """Suffix → backend. A new library is one file and one entry."""
 
 
-def open_backend(path: str | Path, device: str = "cpu", threads: int | None = None) -> Backend:
+def open_backend(
+    path: str | Path, device: str | None = None, threads: int | None = None
+) -> Backend:
     """The backend that runs ``path``, not yet activated.
+
+    ``device`` None is the CPU for ONNX and the first GPU for an engine, which
+    runs nowhere else.
 
     Raises:
         ModelError: there is no such file, or no backend for its suffix.

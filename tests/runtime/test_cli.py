@@ -97,7 +97,7 @@ def test_bad_images_are_named_and_the_rest_is_read(folder: Path, tmp_path: Path)
         (("reader.onnx",), "Missing argument 'IMAGES...'"),
         (("reader.onnx", "x.png", "--raw", "--json"), "exclude each other"),
         (("gone.onnx", "x.png"), "Error: gone.onnx: no such file"),
-        (("reader.pth", "x.png"), "Error: reader.pth: not a model file, known are .onnx"),
+        (("reader.pth", "x.png"), "Error: reader.pth: not a model file, known are .onnx, .trt"),
         (
             ("reader.onnx", "x.png", "--device", "tpu"),
             "Error: device 'tpu' is not one of cpu, cuda",
