@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,6 +62,11 @@ def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401
 @_option("--lr-decay", type=float, help="Factor per epoch of the exponential schedule.")
 @_option("--weight-decay", type=float, help="Of kernels.  [default: 0.01 for adamw, else 0]")
 @_option("--momentum", type=float, help="Of sgd and rmsprop.")
+@_option(
+    "--align",
+    type=float,
+    help="Share of the run in which synthetic lines also teach where their characters are.",
+)
 @_option("--clip", type=float, help="Highest norm of the gradient; 0 is none.")
 @_option("--ema", type=float, help="Decay of averaged weights, such as 0.999; 0 is off.")
 @_option("--precision", type=click.Choice(PRECISIONS), help="Of the network; CTC is float32.")
@@ -132,6 +138,8 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     Exit status: 0 done, 1 some lines could not be read, 2 wrong usage or unusable data.
     """  # fmt: skip
     logging.getLogger("crnn").setLevel(logging.INFO)
+    # Before torch is loaded: idle threads that spin starve the workers of small machines.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.pop("list_archs"):
         _print_archs()
         return

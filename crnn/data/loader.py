@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -28,6 +29,8 @@ class Batch(NamedTuple):
         steps: (N,) int64, valid time steps of each line.
         targets: (sum of lengths,) int64, the codes of all lines one after the other.
         lengths: (N,) int64, characters of each line.
+        columns: (sum of lengths,) int64, the time step on which each character is
+            centred; -1 where nobody knows.
         indices: (N,) int64, index of each line in its source.
         failures: messages about lines that could not be read and are not here.
     """
@@ -36,8 +39,21 @@ class Batch(NamedTuple):
     steps: Tensor
     targets: Tensor
     lengths: Tensor
+    columns: Tensor
     indices: Tensor
     failures: list[str]
+
+
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch where the model is."""
+    if device.type == "cpu":
+        return batch
+    moved: dict[str, Any] = {
+        name: value.to(device, non_blocking=True)
+        for name, value in batch._asdict().items()
+        if isinstance(value, Tensor)
+    }
+    return batch._replace(**moved)
 
 
 class Position(NamedTuple):
@@ -231,9 +247,17 @@ class _Tasks(Dataset[list[Batch]]):
             steps=torch.tensor([valid_steps(self.card, width) for width in widths]),
             targets=torch.tensor([code for line in codes for code in line], dtype=torch.int64),
             lengths=torch.tensor([len(line) for line in codes]),
+            columns=torch.from_numpy(np.concatenate([self._columns(line) for _, line in lines])),
             indices=torch.tensor([index for index, _ in lines]),
             failures=[],
         )
+
+    def _columns(self, line: Line) -> NDArray[np.int64]:
+        if line.centers is None:
+            return np.full(len(line.codes), -1, np.int64)
+        steps = (line.centers - self.card.time_origin) / self.card.time_stride
+        last = valid_steps(self.card, line.pixels.shape[1]) - 1
+        return np.clip(steps.round(), 0, last).astype(np.int64)
 
 
 def _start_worker(_: int) -> None:

@@ -14,6 +14,7 @@ batches that one process accumulating two sees.
 import dataclasses
 import math
 from collections.abc import Sequence
+from itertools import cycle, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,8 @@ def _exact(
         padded[mine] = _padded(card, source.widths[indices[mine]])
     tasks = _batches(sources, indices, padded, batch_size)
     tasks = [tasks[index] for index in rng.permutation(len(tasks))]
-    tasks += tasks[: -len(tasks) % lanes]  # every lane needs as many
+    # Every lane needs as many: some come twice.
+    tasks = list(islice(cycle(tasks), math.ceil(len(tasks) / lanes) * lanes))
     return [tasks[lane::lanes] for lane in range(lanes)]
 
 
@@ -130,12 +132,12 @@ def _batches(
 def _pooled(
     mix: Mix, batch_size: int, when: tuple[int, int], lanes: int, rng: np.random.Generator
 ) -> list[list[Task]]:
-    """Pools of whole batches; the last batch is filled with further lines."""
+    """Pools of whole batches, filled with further lines of a source."""
     lines = sum(mix.counts)
     steps = math.ceil(lines / (batch_size * lanes))
     short = steps * batch_size * lanes - lines
     counts = list(mix.counts)
-    fill = next(n for n, source in enumerate(mix.sources) if source.endless)
+    fill = next((n for n, source in enumerate(mix.sources) if source.endless), 0)
     counts[fill] += short
     sources, indices = _draw(mix, counts, when)
     order = rng.permutation(len(indices))

@@ -27,10 +27,13 @@ class Line:
     Attributes:
         pixels: (card.height, w, C) uint8.
         codes: of the characters.
+        centers: x of the middle of each character in pixels of `pixels`; None if
+            nobody knows, as on a photograph.
     """
 
     pixels: NDArray[np.uint8]
     codes: Sequence[int]
+    centers: NDArray[np.float32] | None = None
 
 
 class Source(Protocol):
@@ -128,4 +131,6 @@ class SyntheticLines:
                 f"{self.name} lines hold {error.args[0]!r}, which is not in the alphabet "
                 f"({len(self.card.alphabet)} characters): give a matching --alphabet"
             ) from error
-        return Line(resize_line(image, self.card), codes)
+        pixels = resize_line(image, self.card)
+        scale = pixels.shape[1] / image.shape[1]
+        return Line(pixels, codes, sample.boxes[:, [0, 2]].mean(axis=1) * np.float32(scale))

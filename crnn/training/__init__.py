@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from crnn.training.config import OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
 
 if TYPE_CHECKING:
-    from crnn.training.evaluate import Reading, evaluate
     from crnn.training.loop import TrainResult, train
+    from crnn.training.reading import Reading, evaluate
 
 # Loaded at first use: `crnn-train --help` must not wait for torch.
-_HOMES = {"Reading": "evaluate", "TrainResult": "loop", "evaluate": "evaluate", "train": "loop"}
+_HOMES = {"Reading": "reading", "TrainResult": "loop", "evaluate": "reading", "train": "loop"}
 
 __all__ = [
     "OPTIMIZERS",

@@ -1,6 +1,7 @@
 """Everything a training run follows from."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,6 +25,7 @@ class TrainConfig:
     Data:
         dataset_root: folder with ``train.txt``/``.tsv`` and perhaps ``dev.txt``/``.tsv``.
         synth: preset of synthetic lines, instead of a data set or as its validation.
+        synth_options: keyword arguments of `Synthesizer`, such as fonts or backgrounds.
         synth_lines: synthetic lines that make an epoch.
         dev_lines: fresh synthetic lines to validate on where there is no dev file.
         mix: (data set folder or ``synth:PRESET``, share of the epoch's lines).
@@ -47,6 +49,8 @@ class TrainConfig:
         schedule: one of `SCHEDULES`.
         warmup: share of the run in which the learning rate rises.
         lr_decay: factor per epoch of the exponential schedule.
+        align: share of the run in which synthetic lines also teach where their
+            characters are, less and less; see `crnn.training.loss.alignment_loss`.
         clip: highest norm of the gradient; 0 does not clip.
         ema: decay per step of the averaged weights that are validated and saved; 0 is off.
         precision: of the network; the loss is always float32.
@@ -79,6 +83,7 @@ class TrainConfig:
 
     dataset_root: Path | None = None
     synth: str | None = None
+    synth_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     synth_lines: int = 20_000
     dev_lines: int = 1000
     mix: tuple[tuple[str, float], ...] = ()
@@ -98,6 +103,7 @@ class TrainConfig:
     schedule: ScheduleName = "one-cycle"
     warmup: float = 0.1
     lr_decay: float = 0.9
+    align: float = 0.0
     clip: float = 5.0
     ema: float = 0.0
     precision: Precision = "fp32"
@@ -131,7 +137,7 @@ class TrainConfig:
         for name in ("lr", "max_minutes", "max_steps"):
             value = getattr(self, name)
             self._demand(name, value is None or value > 0, "positive")
-        for name in ("ema", "momentum", "warmup"):
+        for name in ("align", "ema", "momentum", "warmup"):
             self._demand(name, 0 <= getattr(self, name) < 1, "in 0..1, less than 1")
         if self.overfit and self.mix:
             raise CrnnError("--overfit trains on a few lines of one data set: leave out --mix")
@@ -167,5 +173,6 @@ class TrainConfig:
         plain = {name: value for name, value in fields.items() if name not in free}
         plain["alphabet"] = self.alphabet.sha256
         plain["dataset_root"] = None if self.dataset_root is None else str(self.dataset_root)
+        plain["synth_options"] = dict(self.synth_options)
         plain["mix"] = [list(part) for part in self.mix]
         return plain

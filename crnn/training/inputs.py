@@ -131,8 +131,10 @@ def _named(name: str, config: TrainConfig, card: ModelCard) -> tuple[Source, Sou
 
 
 def _synthetic(preset: str, config: TrainConfig, card: ModelCard) -> tuple[Source, Source]:
-    train = Synthesizer(preset, seed=config.seed)
-    dev = Synthesizer(preset, seed=config.seed + _DEV_SEED)
+    # Options belong to the main preset; one that is mixed in is as it comes.
+    options = config.synth_options if preset == config.synth else {}
+    train = Synthesizer(preset, seed=config.seed, alphabet=card.alphabet, **options)
+    dev = Synthesizer(preset, seed=config.seed + _DEV_SEED, alphabet=card.alphabet, **options)
     return (
         SyntheticLines(train, card, config.synth_lines),
         SyntheticLines(dev, card, config.dev_lines),

@@ -10,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from crnn.data.loader import Batch, training_batches
+from crnn.data.loader import Batch, on_device, training_batches
 from crnn.metrics import Scores
 from crnn.training import distributed, state
 from crnn.training.config import TrainConfig
-from crnn.training.evaluate import evaluate
 from crnn.training.inputs import Inputs, load_inputs, write_lines
-from crnn.training.loss import ctc_loss
+from crnn.training.loss import alignment_loss, ctc_loss
 from crnn.training.optim import gradient_norm, learning_rate
+from crnn.training.reading import evaluate
 from crnn.training.report import Reporter
 from crnn.training.state import BEST, LAST, State
 
@@ -151,7 +151,7 @@ class _Run:
             self.failures.update(dict.fromkeys(batch.failures))
             is_last = number == len(lanes) - 1
             with nullcontext() if is_last else distributed.unsynchronised(self.net):
-                loss = self._loss(batch) / len(lanes)
+                loss = self._loss(batch, progress) / len(lanes)
                 run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
         run.scaler.unscale_(run.optimizer)
@@ -160,13 +160,19 @@ class _Run:
         run.optimizer.zero_grad(set_to_none=True)
         return torch.stack(losses).sum()
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        images = batch.images.to(self.device, non_blocking=True)
-        if self.config.channels_last:
+    def _loss(self, batch: Batch, progress: float) -> torch.Tensor:
+        config = self.config
+        batch = on_device(batch, self.device)
+        images = batch.images
+        if config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        with distributed.autocast(self.device, self.config.precision):
+        with distributed.autocast(self.device, config.precision):
             log_probs = self.net(images)  # (N, T, C) float32
-        return ctc_loss(log_probs, batch)
+        loss = ctc_loss(log_probs, batch)
+        if progress < config.align:
+            teaching = 1 - progress / config.align
+            loss = loss * (1 - teaching) + alignment_loss(log_probs, batch) * teaching
+        return loss
 
     def _apply(self, is_finite: bool) -> None:
         """Step the optimiser, unless the gradient is not finite."""
@@ -223,7 +229,10 @@ class _Run:
 
     def _finish(self) -> TrainResult:
         config, run = self.config, self.state
+        if not (config.directory / LAST).is_file():  # a run of no steps
+            self._save(LAST)
         if not self.scores:  # a finished run was resumed
+            logger.info("nothing left to train: --max-epoch for more, --fresh to start over")
             self._validate()
         if self.failures and distributed.is_first():
             file = config.directory / "unreadable.txt"

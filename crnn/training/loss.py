@@ -1,5 +1,6 @@
-"""The CTC loss of a batch (Graves et al. 2006)."""
+"""The losses of a batch: CTC, and a teacher of alignment for its start."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -7,7 +8,7 @@ from crnn.data.loader import Batch
 
 
 def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
-    """Mean over the lines of the loss per character, always in float32.
+    """Mean over the lines of the loss per character (Graves et al. 2006), always in float32.
 
     Padded steps take no part. A line that cannot be aligned counts as zero
     instead of infinity; the pre-flight names such lines.
@@ -24,3 +25,33 @@ def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
         batch.lengths,
         zero_infinity=True,
     )
+
+
+_BLANK_WEIGHT = 0.1
+
+
+def alignment_loss(log_probs: Tensor, batch: Batch) -> Tensor:
+    """Cross-entropy at the step where each character is centred, blank elsewhere.
+
+    CTC must find out where the characters are before it can learn what they are,
+    and spends thousands of lines on it. Synthetic lines know; this loss tells.
+    Lines that do not know take no part.
+
+    Args:
+        log_probs: (N, T, C).
+        batch: on the same device.
+    """
+    log_probs = log_probs.float()
+    count, frames, _ = log_probs.shape
+    lines = torch.arange(count, device=log_probs.device).repeat_interleave(batch.lengths)
+    known = batch.columns >= 0
+    lines, columns = lines[known], batch.columns[known].clamp(max=frames - 1)
+    classes = torch.zeros((count, frames), dtype=torch.int64, device=log_probs.device)
+    classes[lines, columns] = batch.targets[known]
+    # Few steps show a character: unweighted, "always blank" would be a good answer.
+    weights = torch.zeros((count, frames), device=log_probs.device)
+    inside = torch.arange(frames, device=log_probs.device) < batch.steps[:, None]
+    weights[lines] = inside[lines] * _BLANK_WEIGHT
+    weights[lines, columns] = 1.0
+    losses = -log_probs.gather(2, classes[:, :, None])[:, :, 0] * weights
+    return losses.sum() / weights.sum().clamp(min=1.0)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from crnn.training import distributed
 from crnn.training.config import TrainConfig
-from crnn.training.evaluate import Reading
+from crnn.training.reading import Reading
 from crnn.training.state import State, count_parameters
 from crnn_runtime.errors import CrnnError
 

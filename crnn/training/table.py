@@ -18,9 +18,7 @@ def arch_table() -> list[str]:
     reader of ten digits for one line of 32 × 280; the receptive field is in
     pixels of the line's width.
     """
-    head = (
-        f"{'arch':20}{'stride':>7}{'T at 280':>9}{'sees px':>9}{'M params':>9}{'GFLOP':>7}  lines"
-    )
+    head = f"{'arch':20}{'stride':>7}{'T at 280':>9}{'sees px':>9}{'M params':>9}{'GFLOP':>7}"
     return [f"{head}  lines", *map(_row, BACKBONES)]
 
 

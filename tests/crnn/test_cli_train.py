@@ -1,0 +1,185 @@
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from crnn.checkpoint import save_checkpoint
+from crnn.cli.train import main
+from crnn.model import build_model, default_card
+from crnn.recipes import load_recipe, recipe_names
+from crnn.synth import Synthesizer
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError
+
+TINY = [
+    "--synth-lines", "8", "--dev-lines", "4", "--batch-size", "4", "--max-epoch", "1",
+    "--workers", "0", "--threads", "1", "--gpu-id", "-1",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    yield
+    logging.getLogger("crnn").setLevel(logging.NOTSET)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data set in the original's format."""
+    synthesizer = Synthesizer("digits", seed=9)
+    root = tmp_path / "data"
+    (root / "images").mkdir(parents=True)
+    for split in ("train", "dev"):
+        lines = []
+        for index in range(8):
+            sample = synthesizer.line(index)
+            _, data = cv2.imencode(".jpg", cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
+            (root / "images" / f"{split}_{index}.jpg").write_bytes(data.tobytes())
+            codes = " ".join(str(1 + int(digit)) for digit in sample.text)
+            lines.append(f"{split}_{index}.jpg {codes}\n")
+        (root / f"{split}.txt").write_text("".join(lines))
+    return root
+
+
+def test_a_folder_of_the_original_is_trained_on_and_tested(root: Path) -> None:
+    result = run(
+        "--dataset-root", str(root), "--arch", "mobilenetv2_cifar", "--alphabet", "0123456789",
+        "--optimizer", "rmsprop", "--lr", "5e-4", "--max-epoch", "1", "--not-pretrained",
+        "--batch-size", "4", "--workers", "0",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (folder,) = Path("runs").iterdir()
+    assert (folder / "mobilenetv2_cifar_epoch_1.pth.tar").is_file()
+    tested = run(
+        "--dataset-root", str(root), "--resume", str(folder / "last.pth"), "--test-only",
+        "--workers", "0",
+    )  # fmt: skip
+    assert tested.exit_code == 0, tested.output
+    assert tested.output.startswith("accuracy: ")
+    assert "of 8 lines exact" in tested.output
+
+
+def test_a_checkpoint_of_the_original_is_tested(root: Path) -> None:
+    model = build_model("shufflenetv2_cifar", 11, 3)
+    content = {
+        "arch": "shufflenetv2_cifar", "epoch": 2, "state_dict": model.state_dict(),
+        "best_accuracy": 0.5,
+    }  # fmt: skip
+    torch.save(content, "old.pth.tar")
+    arguments = ["--dataset-root", str(root), "--resume", "old.pth.tar", "--test-only"]
+    without = run(*arguments)
+    assert without.exit_code == 2
+    assert "--alphabet" in without.output
+    result = run(*arguments, "--alphabet", "0123456789", "--keep-ratio", "--workers", "0")
+    assert result.exit_code == 0, result.output
+
+
+def test_another_experiment_gets_another_folder_and_the_same_one_goes_on() -> None:
+    for rate in ("1e-3", "2e-3", "1e-3"):
+        result = run("--synth", "digits", "--lr", rate, *TINY)
+        assert result.exit_code == 0, result.output
+    logs = list(Path("runs").glob("lite-*/log.jsonl"))
+    assert len(logs) == 2
+
+
+def test_unreadable_lines_give_status_1(root: Path) -> None:
+    path = root / "images" / "dev_3.jpg"
+    path.write_bytes(path.read_bytes()[:-100])
+    result = run(
+        "--dataset-root", str(root), "--alphabet", "digits", "--batch-size", "4",
+        "--max-epoch", "1", "--workers", "0",
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "dev.txt:4:" in result.stderr
+    assert "of 7 lines exact" in result.stdout
+
+
+def test_check_lists_every_defect(root: Path) -> None:
+    good = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
+    assert good.exit_code == 0
+    assert "train.txt: 8 of 8 lines are usable" in good.output
+    assert "dev.txt: 8 of 8" in good.output
+    with (root / "dev.txt").open("a") as file:
+        file.write("dev_0.jpg\ngone.jpg 1\ndev_1.jpg 1 12\n")
+    bad = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
+    assert bad.exit_code == 1
+    assert [line.split(":")[1] for line in bad.stderr.splitlines()] == ["9", "10", "11"]
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--alphabet", "digits"], "nothing to train on"),
+        (["--synth", "digits", "--arch", "nonet"], "unknown architecture 'nonet'"),
+        (["--dataset-root", "gone", "--alphabet", "digits"], "no such folder"),
+        (["--dataset-root", "gone"], "no --alphabet"),
+        (["--synth", "digits", "--gpu-id", "99"], "GPU 99 was asked for"),
+        (["--synth", "digits", "--mix", "x"], "DATA=SHARE"),
+        (["--synth", "digits", "--lr", "-1"], "--lr is -1.0"),
+        (["--synth", "digits", "--test-only"], "--resume"),
+        (["--synth", "digits", "--resume", "gone.pth"], "gone.pth"),
+        (["--recipe", "gone"], "no recipe 'gone'"),
+        (["--check", "--synth", "digits"], "no data set to check"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in result.output
+
+
+def test_a_recipe_gives_defaults_that_options_override(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(
+        'arch = "lite"\nsynth = "digits"\nalphabet = "digits"\nlr = 0.5\nmax-epoch = 7\n'
+    )
+    result = run("--recipe", "my.toml", *TINY, "--directory", "out")
+    assert result.exit_code == 0, result.output
+    config = torch.load("out/last.pth", weights_only=True)["extra"]["config"]
+    assert config["lr"] == 0.5
+    entries = [json.loads(line) for line in Path("out/log.jsonl").read_text().splitlines()]
+    assert {entry["step"] for entry in entries} == {2}, "one epoch of eight lines, not seven"
+
+
+def test_every_recipe_is_sound() -> None:
+    assert "digits" in recipe_names()
+    for name in recipe_names():
+        assert load_recipe(name)["arch"]
+
+
+def test_a_recipe_with_an_unknown_option_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text("learning-rate = 1\n")
+    with pytest.raises(CrnnError, match="'learning_rate' is no option"):
+        load_recipe(str(tmp_path / "my.toml"))
+    (tmp_path / "my.toml").write_text("lr = \n")
+    with pytest.raises(CrnnError, match=r"my\.toml"):
+        load_recipe(str(tmp_path / "my.toml"))
+
+
+def test_the_alphabet_of_a_checkpoint_is_taken(tmp_path: Path) -> None:
+    card = default_card("lite", Alphabet("9876543210"))
+    save_checkpoint(tmp_path / "a.pth", build_model("lite", 11, 1), card)
+    result = run("--synth", "digits", "--init", "a.pth", *TINY, "--directory", "out")
+    assert result.exit_code == 0, result.output
+    content = torch.load("out/last.pth", weights_only=True)
+    assert json.loads(content["card"])["alphabet"] == "9876543210"
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys, crnn.cli.train; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

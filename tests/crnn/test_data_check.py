@@ -1,0 +1,147 @@
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from crnn.data.check import check, describe
+from crnn.data.sizes import cache_file, measure
+from crnn.model import default_card
+from crnn.training.inputs import steps_of
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.card import ModelCard
+from crnn_runtime.errors import CrnnError
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def card() -> ModelCard:
+    return default_card("lite", Alphabet("0123456789"))
+
+
+def write_image(path: Path, width: int, height: int = 32) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _, data = cv2.imencode(".png", np.full((height, width), 200, np.uint8))
+    path.write_bytes(data.tobytes())
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """One line of every defect, between two good ones."""
+    root = tmp_path / "data"
+    write_image(root / "images/good.png", 100)
+    write_image(root / "beside é.png", 64, 16)
+    write_image(root / "images/narrow.png", 16)
+    write_image(root / "images/wide.png", 3000)
+    write_image(root / "images/low.png", 100, 2)
+    (root / "images/empty.png").touch()
+    (root / "images/text.png").write_text("not an image")
+    lines = [
+        "good.png 1 2 3",
+        "good.png 1 11",
+        "gone.png 1",
+        "good.png",
+        "narrow.png 1 2 3 4 5 6",
+        "empty.png 1",
+        "text.png 1",
+        "wide.png 1",
+        "low.png 1",
+        "beside é.png 5 5",
+    ]
+    (root / "train.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    return root
+
+
+def test_every_defect_is_named_with_its_line(root: Path, card: ModelCard) -> None:
+    data = check(root / "train.txt", card, steps_of(card))
+    assert [(defect.line, defect.kind) for defect in data.defects] == [
+        (2, "unknown-character"),
+        (3, "missing-image"),
+        (4, "no-label"),
+        (5, "too-long"),
+        (6, "unreadable-image"),
+        (7, "unreadable-image"),
+        (8, "too-wide"),
+        (9, "unreadable-image"),
+    ]
+    assert all(str(defect).count("\n") == 0 for defect in data.defects)
+    assert "6 characters needs 6 time steps" in data.defects[3].detail
+    assert data.annotations.numbers.tolist() == [1, 10]
+    assert data.widths.tolist() == [100, 128]
+    assert [Path(path).name for path in data.paths] == ["good.png", "beside é.png"]
+
+
+def test_defects_stop_a_run_unless_they_may_be_skipped(root: Path, card: ModelCard) -> None:
+    data = check(root / "train.txt", card, steps_of(card))
+    with pytest.raises(CrnnError, match=r"train\.txt:2: .* 8 of 10 lines are unusable.*--skip-bad"):
+        data.demand_good(skip_bad=False)
+    data.demand_good(skip_bad=True)
+    (root / "dev.txt").write_text("gone.png 1\n")
+    nothing = check(root / "dev.txt", card, steps_of(card))
+    with pytest.raises(CrnnError, match="no usable line"):
+        nothing.demand_good(skip_bad=True)
+
+
+def test_repeats_need_a_step_between_them(root: Path, card: ModelCard) -> None:
+    steps = steps_of(card)(16)
+    fits = " ".join(str(1 + n % 2) for n in range(steps))
+    (root / "train.txt").write_text(f"narrow.png {fits}\nnarrow.png {fits[:-1]}{fits[-3]}\n")
+    data = check(root / "train.txt", card, steps_of(card))
+    assert data.annotations.numbers.tolist() == [1]
+    assert f"needs {steps + 1} time steps" in data.defects[0].detail
+
+
+def test_without_images_only_the_file_is_checked(root: Path, card: ModelCard) -> None:
+    data = check(root / "train.txt", card, steps_of(card), images=False)
+    assert [defect.line for defect in data.defects] == [2, 4]
+
+
+def test_sizes_are_remembered_but_failures_are_tried_again(root: Path) -> None:
+    cache = cache_file(root / "train.txt", root)
+    images = ["good.png", "gone.png", "beside é.png"]
+    first, failures = measure(images, root, cache=cache)
+    assert first.tolist() == [[32, 100, 0], [0, 0, 0], [16, 64, 1]]
+    assert list(failures) == [1]
+    write_image(root / "images/good.png", 55)
+    write_image(root / "images/gone.png", 77)
+    second, failures = measure(images, root, cache=cache)
+    assert second.tolist() == [[32, 100, 0], [32, 77, 0], [16, 64, 1]]
+    assert not failures
+
+
+def test_the_cache_forgets_when_the_folder_or_the_labels_change(root: Path) -> None:
+    before = cache_file(root / "train.txt", root)
+    os.utime(root / "images", ns=(1, 1))
+    after = cache_file(root / "train.txt", root)
+    (root / "train.txt").write_text("good.png 1\n")
+    assert len({before, after, cache_file(root / "train.txt", root)}) == 3
+
+
+def test_a_damaged_or_unwritable_cache_costs_only_time(root: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.npy"
+    cache.write_bytes(b"\x93NUMPY rubbish")
+    assert measure(["good.png"], root, cache=cache)[0].tolist() == [[32, 100, 0]]
+    blocked = root / "train.txt" / "cache.npy"
+    assert measure(["good.png"], root, cache=blocked)[0].tolist() == [[32, 100, 0]]
+
+
+def test_processes_measure_what_one_measures(root: Path) -> None:
+    images = ["good.png", "gone.png", "text.png"] * 1500
+    one, failures_one = measure(images, root, workers=1)
+    two, failures_two = measure(images, root, workers=2)
+    assert np.array_equal(one, two)
+    assert failures_one == failures_two
+
+
+def test_a_description_counts_characters_and_defects(root: Path, card: ModelCard) -> None:
+    text = "\n".join(describe(check(root / "train.txt", card, steps_of(card)), card))
+    assert "2 of 10 lines are usable" in text
+    assert "3 × not a readable image" in text
+    assert "unknown 'code 11' × 1, in lines 2" in text
+    assert "4 of 10 characters occur" in text
+    assert "'4' 2" in text

@@ -1,0 +1,272 @@
+"""Whole runs on a few lines: what is written, how they end, how they go on."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from crnn.checkpoint import load_checkpoint, load_model, save_checkpoint
+from crnn.synth import Synthesizer
+from crnn.training import TrainConfig, train
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError, MissingDependencyError
+
+DIGITS = Alphabet("0123456789")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    torch.set_num_threads(1)
+
+
+def config(directory: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401
+    small: dict[str, Any] = {
+        "arch": "lite", "alphabet": DIGITS, "synth": "digits", "synth_lines": 12, "dev_lines": 4,
+        "batch_size": 2, "max_epoch": 2, "workers": 0, "print_freq": 1, "save_interval": 0,
+    }  # fmt: skip
+    return TrainConfig(directory=directory, **(small | changes))
+
+
+def losses(directory: Path) -> list[float]:
+    entries = map(json.loads, (directory / "log.jsonl").read_text().splitlines())
+    by_step = {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def write_data_set(root: Path, count: int = 8, splits: tuple[str, ...] = ("train", "dev")) -> Path:
+    """A folder as the original had it: codes from 1, pictures in ``images/``."""
+    synthesizer = Synthesizer("digits", seed=9)
+    (root / "images").mkdir(parents=True)
+    for number, split in enumerate(splits):
+        lines = []
+        for index in range(count):
+            sample = synthesizer.line(number * count + index)
+            name = f"{split}_{index}.jpg"
+            _, data = cv2.imencode(".jpg", cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
+            (root / "images" / name).write_bytes(data.tobytes())
+            lines.append(" ".join([name, *(str(1 + int(digit)) for digit in sample.text)]))
+        (root / f"{split}.txt").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def test_a_run_leaves_readers_and_a_log(tmp_path: Path) -> None:
+    result = train(config(tmp_path, save_interval=2))
+    assert (result.steps, result.epochs) == (12, 2)
+    assert result.scores["dev"].lines == 4
+    assert len(losses(tmp_path)) == 12
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"best.pth", "last.pth", "lite_epoch_2.pth.tar", "log.jsonl"}
+    for name in ("best.pth", "last.pth", "lite_epoch_2.pth.tar"):
+        model, card = load_model(tmp_path / name)
+        assert card.alphabet == DIGITS
+        assert model(torch.zeros(1, 1, 32, 64)).shape[2] == 11
+    assert load_checkpoint(tmp_path / "last.pth").card.training["steps"] == 12  # type: ignore[union-attr]
+
+
+def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
+    for name in "ab":
+        train(config(tmp_path / name, align=0.5))
+    train(config(tmp_path / "c", seed=1))
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert losses(tmp_path / "a") != losses(tmp_path / "c")
+
+
+@pytest.mark.parametrize("options", [{"ema": 0.9, "accumulate": 2}, {"optimizer": "rmsprop"}])
+def test_a_stopped_run_goes_on_exactly(tmp_path: Path, options: dict[str, Any]) -> None:
+    options = {"schedule": "constant", "warmup": 0.0, "synth_lines": 20, **options}
+    train(config(tmp_path / "whole", **options))
+    train(config(tmp_path / "parts", max_steps=3, **options))
+    assert len(losses(tmp_path / "parts")) == 3
+    result = train(config(tmp_path / "parts", **options))
+    assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
+    whole, parts = (load_checkpoint(tmp_path / name / "last.pth") for name in ("whole", "parts"))
+    assert all(torch.equal(parts.state_dict[n], t) for n, t in whole.state_dict.items())
+    assert result.epochs == 2
+
+
+def test_a_finished_run_only_reports(tmp_path: Path) -> None:
+    first = train(config(tmp_path))
+    before = (tmp_path / "last.pth").stat().st_mtime_ns
+    again = train(config(tmp_path))
+    assert (again.steps, again.scores) == (first.steps, first.scores)
+    assert (tmp_path / "last.pth").stat().st_mtime_ns == before
+
+
+def test_another_configuration_is_refused_unless_fresh(tmp_path: Path) -> None:
+    train(config(tmp_path, max_epoch=1))
+    with pytest.raises(CrnnError, match=r"--lr 0\.001, not 0\.5: .*--fresh"):
+        train(config(tmp_path, lr=0.5))
+    train(config(tmp_path, lr=0.5, fresh=True, max_epoch=1))
+    assert len(losses(tmp_path)) == 6
+
+
+def test_foreign_weights_are_for_init(tmp_path: Path) -> None:
+    train(config(tmp_path / "a", max_epoch=1))
+    best = tmp_path / "a" / "best.pth"
+    with pytest.raises(CrnnError, match="--init"):
+        train(config(tmp_path / "b", resume=best))
+    result = train(config(tmp_path / "b", init=best, alphabet=Alphabet("9876543210x")))
+    assert load_model(result.last)[0].num_classes == 12
+
+
+def test_a_folder_of_the_original_is_learnt_from(tmp_path: Path) -> None:
+    root = write_data_set(tmp_path / "data")
+    result = train(
+        config(tmp_path / "run", dataset_root=root, synth=None, arch="shufflenetv2_cifar")
+    )
+    assert result.scores["dev"].lines == 8
+    assert result.failures == []
+
+
+def test_an_unreadable_picture_is_reported_and_costs_only_itself(tmp_path: Path) -> None:
+    root = write_data_set(tmp_path / "data")
+    for name in ("train_3.jpg", "dev_5.jpg"):
+        path = root / "images" / name
+        path.write_bytes(path.read_bytes()[:-100])  # its header is still good
+    result = train(config(tmp_path / "run", dataset_root=root, synth=None))
+    assert len(result.failures) == 2
+    assert result.scores["dev"].lines == 7
+    listed = (tmp_path / "run" / "unreadable.txt").read_text()
+    assert "train.txt:4:" in listed
+    assert "dev.txt:6:" in listed
+
+
+def test_bad_lines_stop_or_go_to_quarantine(tmp_path: Path) -> None:
+    root = write_data_set(tmp_path / "data")
+    with (root / "train.txt").open("a") as file:
+        file.write("gone.jpg 1\n")
+    options = {"dataset_root": root, "synth": None, "max_epoch": 1}
+    with pytest.raises(CrnnError, match=r"train\.txt:9: no image gone\.jpg"):
+        train(config(tmp_path / "run", **options))
+    train(config(tmp_path / "run", skip_bad=True, **options))
+    assert "gone.jpg" in (tmp_path / "run" / "quarantine-data-train.txt").read_text()
+
+
+def test_without_a_dev_set_the_last_reader_is_the_best(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = write_data_set(tmp_path / "data", splits=("train",))
+    result = train(config(tmp_path / "run", dataset_root=root, synth=None, max_epoch=1))
+    assert result.scores == {}
+    assert result.best == result.last
+    assert "nothing to validate on" in caplog.text
+
+
+def test_a_mix_is_validated_set_by_set(tmp_path: Path) -> None:
+    root = write_data_set(tmp_path / "data")
+    result = train(
+        config(tmp_path / "run", dataset_root=root, synth=None, mix=(("synth:digits", 0.5),))
+    )
+    assert list(result.scores) == ["dev", "synth:digits"]
+    assert result.steps == 2 * 16 / 2
+
+
+def test_only_blanks_are_explained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train(config(tmp_path / "a", max_epoch=1))
+    model, card = load_model(tmp_path / "a" / "last.pth")
+    with torch.no_grad():
+        model.classifier.bias[0] = 1e6
+    save_checkpoint(tmp_path / "blank.pth", model, card)
+    assert "every line reads as nothing" not in caplog.text
+    train(config(tmp_path / "b", init=tmp_path / "blank.pth", max_epoch=1))
+    assert "every line reads as nothing" in caplog.text
+
+
+def test_steps_that_are_not_finite_are_skipped_and_end_a_hopeless_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(CrnnError, match="not finite for 100 steps in a row"):
+        train(config(tmp_path, lr=1e30, optimizer="sgd", clip=0, batch_size=1, max_epoch=100))
+    assert caplog.text.count("the step is skipped") == 1
+
+
+def test_a_frozen_backbone_stays_as_it_was(tmp_path: Path) -> None:
+    train(config(tmp_path / "a", max_epoch=1))
+    old = load_checkpoint(tmp_path / "a" / "best.pth").state_dict
+    options = {"init": tmp_path / "a" / "best.pth", "freeze_backbone": 1}
+    train(config(tmp_path / "b", max_epoch=1, **options))
+    new = load_checkpoint(tmp_path / "b" / "last.pth").state_dict
+    same = {name for name in old if torch.equal(old[name], new[name])}
+    assert same == {name for name in old if name.startswith("backbone.")}
+    train(config(tmp_path / "b", max_epoch=2, **options))
+    later = load_checkpoint(tmp_path / "b" / "last.pth").state_dict
+    assert not all(torch.equal(old[name], later[name]) for name in same)
+
+
+def test_overfit_validates_on_the_lines_it_learns(tmp_path: Path) -> None:
+    result = train(config(tmp_path, overfit=4, max_epoch=3))
+    assert result.scores["dev"].lines == 4
+    assert result.steps == 6
+
+
+def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(MissingDependencyError, match="GPU 99 was asked for"):
+        train(config(tmp_path, gpu=99))
+
+
+def test_bf16_trains_and_fp16_is_refused_on_the_cpu(tmp_path: Path) -> None:
+    train(config(tmp_path / "a", precision="bf16", max_steps=2))
+    assert all(np.isfinite(losses(tmp_path / "a")))
+    with pytest.raises(CrnnError, match="fp16 needs a GPU"):
+        train(config(tmp_path / "b", precision="fp16"))
+
+
+def test_time_ends_a_run_and_its_schedule(tmp_path: Path) -> None:
+    result = train(config(tmp_path, max_minutes=1e-6))
+    assert result.steps <= 1
+    assert result.last.is_file()
+
+
+COMMAND = [
+    sys.executable, "-m", "crnn.cli.train", "--synth", "digits", "--synth-lines", "80",
+    "--dev-lines", "4", "--batch-size", "4", "--max-epoch", "4", "--print-freq", "1",
+    "--save-steps", "7", "--save-interval", "0", "--workers", "1", "--threads", "1",
+    "--ema", "0.9", "--gpu-id", "-1",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*COMMAND, "--directory", str(whole)], check=True, capture_output=True)
+    command = [*COMMAND, "--directory", str(killed)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    log = killed / "log.jsonl"
+    while not (log.is_file() and len(log.read_text().splitlines()) >= 25):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 21 <= load_checkpoint(killed / "last.pth").extra["run"]["steps"] < 80
+    subprocess.run(command, check=True, capture_output=True)
+    assert losses(killed) == losses(whole)
+    assert len(losses(whole)) == 80
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_that_accumulates_does(tmp_path: Path) -> None:
+    options = ["--max-steps", "50", "--schedule", "constant"]
+    one = [*COMMAND, *options, "--accumulate", "2", "--directory", str(tmp_path / "one")]
+    subprocess.run(one, check=True, capture_output=True)
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    two = [sys.executable, *launch, *COMMAND[1:], *options, "--directory", str(tmp_path / "two")]
+    subprocess.run(two, check=True, capture_output=True)
+    assert len(losses(tmp_path / "one")) == 50
+    np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), atol=1e-5)
+
+
+def test_a_configuration_is_plain_data() -> None:
+    run = config(Path("x"))
+    assert json.loads(json.dumps(run.fingerprint())) == run.fingerprint()
+    assert dataclasses.replace(run, threads=3).fingerprint() == run.fingerprint()

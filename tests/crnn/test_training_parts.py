@@ -1,0 +1,201 @@
+"""Loss, optimiser, schedule, average and transfer, each alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from crnn.checkpoint import save_checkpoint
+from crnn.data.loader import Batch
+from crnn.model import build_model, default_card
+from crnn.training import OPTIMIZERS, SCHEDULES, TrainConfig
+from crnn.training.config import OptimizerName, ScheduleName
+from crnn.training.loss import alignment_loss, ctc_loss
+from crnn.training.optim import Ema, learning_rate, make_optimizer
+from crnn.training.table import arch_table, receptive_field
+from crnn.training.transfer import init_weights, match_alphabets
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError
+
+
+def config(**changes: object) -> TrainConfig:
+    options = {
+        "arch": "lite",
+        "alphabet": Alphabet("01"),
+        "directory": Path("x"),
+        "synth": "digits",
+    }
+    return TrainConfig(**(options | changes))  # type: ignore[arg-type]
+
+
+def batch(codes: list[list[int]], steps: list[int], columns: list[int] | None = None) -> Batch:
+    flat = [code for line in codes for code in line]
+    return Batch(
+        images=torch.zeros(len(codes), 1, 32, 32),
+        steps=torch.tensor(steps),
+        targets=torch.tensor(flat),
+        lengths=torch.tensor([len(line) for line in codes]),
+        columns=torch.tensor(columns or [-1] * len(flat)),
+        indices=torch.arange(len(codes)),
+        failures=[],
+    )
+
+
+def uniform(lines: int, steps: int, classes: int) -> torch.Tensor:
+    return torch.full((lines, steps, classes), -np.log(classes), dtype=torch.float32)
+
+
+def test_ctc_counts_the_paths_over_valid_steps_only() -> None:
+    # "1" in 2 steps: 1-, -1 and 11 of nine paths; the other 5 steps are padding.
+    loss = ctc_loss(uniform(1, 7, 3), batch([[1]], [2]))
+    assert loss.item() == pytest.approx(-np.log(3 / 9), rel=1e-5)
+
+
+def test_ctc_never_asks_for_more_steps_than_there_are() -> None:
+    exact = ctc_loss(uniform(1, 4, 3), batch([[1, 2]], [4]))
+    assert ctc_loss(uniform(1, 4, 3), batch([[1, 2]], [9])) == exact
+
+
+def test_an_impossible_line_is_zero_and_leaves_the_others() -> None:
+    log_probs = uniform(2, 4, 3).requires_grad_()
+    loss = ctc_loss(log_probs, batch([[1, 1, 1, 2], [1]], [4, 4]))
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == pytest.approx(ctc_loss(uniform(1, 4, 3), batch([[1]], [4])).item() / 2)
+    assert log_probs.grad is not None
+    assert torch.isfinite(log_probs.grad).all()
+    assert (log_probs.grad[0] == 0).all()
+
+
+def test_alignment_wants_each_character_on_its_column() -> None:
+    lines = batch([[1, 2], [1]], [4, 4], [0, 2, -1])
+    scores = torch.zeros(2, 5, 3)
+    scores[0, [0, 2], [1, 2]] = 30
+    scores[0, [1, 3], 0] = 30
+    right = alignment_loss(scores.log_softmax(-1), lines)
+    assert right.item() == pytest.approx(0, abs=1e-6)
+    scores[1] = torch.randn(5, 3)  # a line that does not know takes no part, nor does padding
+    scores[0, 4] = torch.randn(3)
+    assert alignment_loss(scores.log_softmax(-1), lines).item() == pytest.approx(0, abs=1e-6)
+    scores[0, 2] = 0
+    assert alignment_loss(scores.log_softmax(-1), lines).item() > 0.1
+
+
+def test_alignment_of_lines_that_do_not_know_is_zero() -> None:
+    assert alignment_loss(uniform(1, 4, 3), batch([[1, 2]], [4])).item() == 0
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_reduces_a_loss(name: OptimizerName) -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1)
+    x, y = torch.randn(32, 4), torch.randn(32, 1)
+    optimizer = make_optimizer(model, config(optimizer=name, lr=0.01))
+    losses = []
+    for _ in range(50):
+        loss = (model(x) - y).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_only_kernels_decay() -> None:
+    groups = make_optimizer(build_model("lite", 3), config(weight_decay=0.5)).param_groups
+    assert {group["weight_decay"] for group in groups} == {0.5, 0.0}
+    for group in groups:
+        assert all((p.dim() > 1) == (group["weight_decay"] > 0) for p in group["params"])
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_warm_up_and_never_exceed_the_rate(name: ScheduleName) -> None:
+    run = config(schedule=name, lr=1.0, warmup=0.2, max_epoch=10)
+    rates = [learning_rate(run, step / 100, step / 10) for step in range(101)]
+    assert rates[0] < 0.1
+    assert rates[10] == pytest.approx(0.52)
+    assert max(rates) <= 1.0
+    ends = {"one-cycle": 1e-4, "cosine": 0.02, "exponential": 0.9**10, "constant": 1.0}
+    assert rates[100] == pytest.approx(ends[name])
+
+
+def test_the_average_follows_the_weights_and_copies_statistics() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False), nn.BatchNorm1d(1))
+    model[0].weight.data.fill_(0.0)
+    average = Ema(model, 0.5)
+    for step, expected in ((1, 9 / 11), (100, (9 / 11 + 1) / 2)):
+        model[0].weight.data.fill_(1.0)
+        average.update(model, step)
+        assert average.model[0].weight.item() == pytest.approx(expected)  # type: ignore[index]
+    model(torch.randn(8, 1))
+    average.update(model, 101)
+    assert torch.equal(average.model[1].running_mean, model[1].running_mean)  # type: ignore[index]
+
+
+def test_rows_are_matched_by_character() -> None:
+    transfer = match_alphabets(Alphabet("abca"), Alphabet("xaaab"))
+    assert transfer.kept == [(2, 1), (3, 4), (5, 2)]
+    assert (transfer.new, transfer.dropped) == (["x", "a"], ["c"])
+    assert str(transfer) == "3 characters kept, 2 new (xa), 1 dropped (c)"
+
+
+def test_weights_move_to_another_alphabet(tmp_path: Path) -> None:
+    old_card = default_card("lite", Alphabet("abc"))
+    old = build_model("lite", 4, 1).eval()
+    save_checkpoint(tmp_path / "old.pth", old, old_card)
+    card = default_card("lite", Alphabet("cxa"))
+    model = build_model("lite", 4, 1).eval()
+    init_weights(model, card, tmp_path / "old.pth")
+    line = torch.randn(1, 1, 32, 64)
+    was, now = old.logits(line), model.logits(line)
+    assert torch.equal(now[:, :, [0, 1, 3]], was[:, :, [0, 3, 1]])
+    assert not torch.equal(now[:, :, 2], was[:, :, 2])
+
+
+def test_weights_without_an_alphabet_need_as_many_classes(tmp_path: Path) -> None:
+    torch.save(build_model("lite", 4, 1).state_dict(), tmp_path / "bare.pth")
+    card = default_card("lite", Alphabet("abc"))
+    init_weights(build_model("lite", 4, 1), card, tmp_path / "bare.pth")
+    with pytest.raises(CrnnError, match="4 classes cannot be matched with the 3"):
+        init_weights(
+            build_model("lite", 3, 1), default_card("lite", Alphabet("ab")), tmp_path / "bare.pth"
+        )
+    with pytest.raises(CrnnError, match=r"--init: .*bare\.pth holds .*lite.* vgg_bilstm"):
+        init_weights(
+            build_model("vgg_bilstm", 4, 1),
+            default_card("vgg_bilstm", Alphabet("abc")),
+            tmp_path / "bare.pth",
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"synth": None}, "nothing to train on"),
+        ({"width": 100, "keep_ratio": True}, "give one"),
+        ({"batch_size": 0}, "--batch-size is 0: it must be at least 1"),
+        ({"lr": 0.0}, "--lr is 0.0: it must be positive"),
+        ({"ema": 1.0}, "--ema"),
+        ({"mix": (("a", 0.5), ("b", 0.5))}, "below 1"),
+    ],
+)
+def test_configurations_that_cannot_be(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(CrnnError, match=message):
+        config(**changes)
+
+
+def test_sizes_override_those_of_the_architecture() -> None:
+    assert config(arch="densenet121").card().width == 280
+    assert config(arch="densenet121", keep_ratio=True).card().width is None
+    assert config(width=100, height=48).card().width == 100
+    assert config(width=100, height=48).card().height == 48
+
+
+@pytest.mark.slow
+def test_the_table_lists_every_architecture() -> None:
+    head, *rows = arch_table()
+    assert "stride" in head
+    lite = next(row for row in rows if row.startswith("lite"))
+    assert lite.split()[1:4] == ["4", "70", str(receptive_field("lite"))]
+    assert [row.split()[3] for row in rows if row.startswith("vgg_bilstm")] == ["all"]
