@@ -12,7 +12,8 @@ from crnn.synth.paint import Pixels
 
 Image = npt.NDArray[np.uint8]
 
-_NOISE_SHAPE = (256, 4096)
+_NOISE_SHAPE = (128, 9000)
+_AS_CODED = {1: cv2.IMREAD_GRAYSCALE, 3: cv2.IMREAD_COLOR}
 
 
 @lru_cache(maxsize=1)
@@ -25,12 +26,13 @@ def _noise_bank() -> npt.NDArray[np.int8]:
 def noise(rng: random.Random, shape: tuple[int, int, int]) -> Pixels:
     """Standard normal noise, a random piece of a fixed bank: thrice as fast as drawing it."""
     height, width, channels = shape
+    across = width * channels
     bank = _noise_bank()
-    row = rng.randrange(_NOISE_SHAPE[0] - min(height, 255))
-    start = rng.randrange(_NOISE_SHAPE[1])
-    columns = np.arange(start, start + width * channels) % _NOISE_SHAPE[1]
-    rows = (np.arange(height) + row) % _NOISE_SHAPE[0]
-    piece = bank[rows[:, None], columns].reshape(shape)
+    if height > bank.shape[0] or across > bank.shape[1]:
+        bank = np.tile(bank, (-(-height // bank.shape[0]), -(-across // bank.shape[1])))
+    row = rng.randint(0, bank.shape[0] - height)
+    start = rng.randint(0, bank.shape[1] - across)
+    piece = bank[row : row + height, start : start + across].reshape(shape)
     return piece.astype(np.float32) * np.float32(1 / 32)
 
 
@@ -61,13 +63,13 @@ def degrade(picture: Pixels, look: Look, rng: random.Random) -> Image:
         _salt(image, salt, rng)
     if lost := draw(rng, look.jpeg):
         _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, round(100 - lost)])
-        image = _channels(np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED)))
+        image = _channels(np.asarray(cv2.imdecode(coded, _AS_CODED[image.shape[2]])))
     if factor > 1:
         way = rng.choice((cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST))
         image = _resize(image, (width, height), way)
     if roughness := draw(rng, look.binarise):
         image = _binarise(image, roughness, rng)
-    return image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)
+    return image if image.shape[2] == 3 else np.asarray(cv2.merge([image] * 3), np.uint8)
 
 
 def _channels(image: npt.ArrayLike) -> Image:

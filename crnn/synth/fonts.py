@@ -42,6 +42,7 @@ _CAPITALS_ONLY = re.compile(r"bebas|small.?caps|\bsc\b$", re.I)
 _SEGMENT_CODES = [*map(ord, "0123456789-.: ")]
 # What tells relatives of one design apart: they stay on one side of a split.
 _VARIANT = re.compile(r" (mono|code|sans mono|narrow|condensed|sharp|mini|display|o)\b", re.I)
+_MOST_FACES = 10  # of a family
 _SLANTED = re.compile(r"italic|oblique|\bit\b", re.I)
 HAN = "的"
 """A font that has this character is a Chinese one."""
@@ -203,6 +204,10 @@ class FontSet:
         for face in faces:
             if weights.get(face.kind, 1.0) > 0:
                 families.setdefault(face.family, []).append(face)
+        for name, members in families.items():
+            # Evenly spread over the weights and widths; more would only fill the cache.
+            step = max(1.0, len(members) / _MOST_FACES)
+            families[name] = [members[int(n * step)] for n in range(min(len(members), _MOST_FACES))]
         self._han = _Families(_split(families, lambda face: face.covers(HAN), split), weights)
         self._other = _Families(_split(families, lambda face: not face.covers(HAN), split), weights)
         plain = {

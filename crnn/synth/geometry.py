@@ -13,6 +13,7 @@ from crnn.synth.look import Look, draw
 
 Matrix = npt.NDArray[np.float64]
 
+_CORNERS = [0, 1, 2, 1, 0, 3, 2, 3]  # of a box x0, y0, x1, y1
 _MAX_WIDTH = 2400  # pixels; a longer line is squeezed
 _STEEPEST = 0.45  # share of the picture's height that a slanting line may climb
 
@@ -28,19 +29,19 @@ def place(layout: Layout, look: Look, rng: random.Random) -> tuple[Mask, Boxes]:
     corners = _bend(rows, columns, look, rng)
     arc = draw(rng, look.curve) * layout.size
     arc = min(abs(arc), 0.5 * rows) * (1 if rng.random() < 0.5 else -1) if arc else 0.0
-    span = np.ptp(corners[:, 1]) + abs(arc)
-    scale = height / span
+    xs, ys = zip(*corners, strict=True)
+    scale = height / (max(ys) - min(ys) + abs(arc))
     stretch = scale * rng.uniform(*look.stretch)
-    natural = max(4.0, float(np.ptp(corners[:, 0])) * stretch)
+    natural = max(4.0, (max(xs) - min(xs)) * stretch)
     width, offset = round(min(natural, _MAX_WIDTH)), 0.0
     if look.width is not None:
         width = look.width
         offset = max(0.0, width - natural) * rng.random() ** 2
     stretch *= min(1.0, (width - offset) / natural)
-    target = (corners - corners.min(0)) * (stretch, scale)
-    target += (offset, max(0.0, arc) * scale)
-    source = np.array([[0, 0], [columns, 0], [columns, rows], [0, rows]], np.float32)
-    matrix = cv2.getPerspectiveTransform(source, target.astype(np.float32))
+    left, top = min(xs) - offset / stretch, min(ys) - max(0.0, arc)
+    target = [((x - left) * stretch, (y - top) * scale) for x, y in corners]
+    source = [(0, 0), (columns, 0), (columns, rows), (0, rows)]
+    matrix = cv2.getPerspectiveTransform(np.array(source, np.float32), np.array(target, np.float32))
     # Shrinking far with bilinear sampling alone would leave single pixels of strokes.
     alpha = layout.alpha
     if scale < 0.6:
@@ -53,35 +54,40 @@ def place(layout: Layout, look: Look, rng: random.Random) -> tuple[Mask, Boxes]:
     return warped, boxes
 
 
-def _bend(rows: int, columns: int, look: Look, rng: random.Random) -> npt.NDArray[np.float64]:
-    """The corners (4, 2) of the line's frame after shear, perspective and rotation."""
-    corners = np.array([[0.0, 0.0], [columns, 0.0], [columns, rows], [0.0, rows]])
+def _bend(rows: int, columns: int, look: Look, rng: random.Random) -> list[tuple[float, float]]:
+    """The corners of the line's frame after shear, perspective and rotation, clockwise."""
+    xs = [0.0, columns, columns, 0.0]
+    ys = [0.0, 0.0, rows, rows]
     if shear := draw(rng, look.shear):
-        corners[:2, 0] += shear * rows
+        xs[0] += shear * rows
+        xs[1] += shear * rows
     if shrink := draw(rng, look.perspective):
         side = rng.randrange(4)
         if side < 2:  # the left or the right end is farther away
-            ends = [0, 3] if side else [1, 2]
-            corners[ends, 1] = rows / 2 + (corners[ends, 1] - rows / 2) * (1 - shrink)
-            corners[ends, 1] += rng.uniform(-0.5, 0.5) * shrink * rows
+            rise = rng.uniform(-0.5, 0.5) * shrink * rows
+            for corner in (0, 3) if side else (1, 2):
+                ys[corner] = rows / 2 + (ys[corner] - rows / 2) * (1 - shrink) + rise
         else:
-            ends = [0, 1] if side == 2 else [2, 3]
             shift = shrink * min(rows, columns) * 0.5
-            corners[ends, 0] += (shift, -shift)
+            first, second = (0, 1) if side == 2 else (3, 2)
+            xs[first] += shift
+            xs[second] -= shift
     if angle := draw(rng, look.rotate):
         steepest = math.atan(_STEEPEST * rows / columns) if columns > rows else 0.5
         turn = max(-steepest, min(steepest, math.radians(angle)))
         cosine, sine = math.cos(turn), math.sin(turn)
-        corners = corners @ np.array([[cosine, sine], [-sine, cosine]])
-    return corners
+        return [(x * cosine - y * sine, x * sine + y * cosine) for x, y in zip(xs, ys, strict=True)]
+    return list(zip(xs, ys, strict=True))
 
 
 def _transform(boxes: Boxes, matrix: Matrix) -> Boxes:
     """Axis-aligned boxes around the images of boxes."""
-    corners = boxes[:, [0, 1, 2, 1, 0, 3, 2, 3]].reshape(-1, 2)
-    moved = corners @ matrix[:, :2].T + matrix[:, 2]
-    points = (moved[:, :2] / moved[:, 2:]).reshape(-1, 4, 2)
-    return np.concatenate([points.min(1), points.max(1)], axis=1).astype(np.float32)
+    corners = boxes[:, _CORNERS].reshape(-1, 1, 2)
+    points = np.asarray(cv2.perspectiveTransform(corners, matrix)).reshape(-1, 4, 2)
+    moved = np.empty_like(boxes)
+    points.min(1, out=moved[:, :2])
+    points.max(1, out=moved[:, 2:])
+    return moved
 
 
 def _ripple(

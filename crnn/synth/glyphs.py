@@ -81,7 +81,7 @@ class SizedFace:
 class GlyphCache:
     """The faces opened last, with their glyphs, up to about ``capacity`` bytes of glyphs."""
 
-    def __init__(self, capacity: int, faces: int = 160) -> None:
+    def __init__(self, capacity: int, faces: int = 400) -> None:
         self._capacity = capacity
         self._most = faces
         self._bytes = 0

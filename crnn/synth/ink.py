@@ -10,7 +10,7 @@ import numpy.typing as npt
 from crnn.synth.glyphs import Mask
 from crnn.synth.layout import Layout
 from crnn.synth.look import Look, draw
-from crnn.synth.texture import Backgrounds
+from crnn.synth.texture import UNIT, Backgrounds
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _GAP = 0.1  # em between the text and what surrounds it
@@ -118,17 +118,24 @@ def _add_rules(canvas: Mask, thick: int, rng: random.Random) -> None:
 
 def wear(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) -> Mask:
     """Ink that runs, breaks up or fades."""
-    height, width = alpha.shape
     if run := draw(rng, look.bleed):
         soft = cv2.GaussianBlur(alpha, (0, 0), run).astype(np.float32)
-        ragged = textures.draw(rng, "stone", height, width)[:, :, 0] * rng.uniform(10, 45)
+        ragged = _relief(textures, rng, "stone", alpha.shape) * rng.uniform(10, 45)
         level = rng.uniform(60, 120)
         alpha = np.asarray(
             np.clip((soft + ragged * (soft > 20) - level) * 3 + level, 0, 255), np.uint8
         )
     if lost := draw(rng, look.fade):
         kind = rng.choice(("stone", "stone", "paper", "brushed"))
-        patches = textures.draw(rng, kind, height, width)[:, :, 0]
+        patches = _relief(textures, rng, kind, alpha.shape)
         kept: npt.NDArray[np.float32] = np.clip(1 - lost * (0.5 + patches), 0.3, 1)
         alpha = np.asarray(alpha * kept, np.uint8)
     return alpha
+
+
+def _relief(
+    textures: Backgrounds, rng: random.Random, kind: str, shape: tuple[int, ...]
+) -> npt.NDArray[np.float32]:
+    """A texture of (H, W), about -1 to 1."""
+    piece = textures.draw(rng, kind, shape[0], shape[1])[:, :, 0]
+    return (piece.astype(np.float32) - 128) * np.float32(1 / UNIT)

@@ -89,9 +89,15 @@ def _compose(
         x0, y0 = min(x0, box[0]), min(y0, box[1])
         x1, y1 = max(x1, box[2]), max(y1, box[3])
     alpha = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    covered = x0
     for glyph, (left, top, right, bottom) in zip(glyphs, places, strict=True):
-        if glyph.mask is not None:
-            cell = alpha[top - y0 : bottom - y0, left - x0 : right - x0]
-            np.maximum(cell, glyph.mask, out=cell)  # neighbours may overlap
+        if glyph.mask is None:
+            continue
+        cell = alpha[top - y0 : bottom - y0, left - x0 : right - x0]
+        if left >= covered:
+            cell[:] = glyph.mask
+        else:  # neighbours overlap
+            np.maximum(cell, glyph.mask, out=cell)
+        covered = max(covered, right)
     boxes = np.array(places, np.float32) - np.array([x0, y0, x0, y0], np.float32)
     return Layout(alpha, boxes, size)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from crnn.synth.glyphs import Mask
-from crnn.synth.look import Look, draw
-from crnn.synth.texture import Backgrounds
+from crnn.synth.look import Look, draw, pick
+from crnn.synth.texture import UNIT, Backgrounds
 
 Colour = tuple[float, float, float]
 Pixels = npt.NDArray[np.float32]
@@ -180,14 +180,16 @@ def paint(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) ->
     channels = 1 if grey else 3
     picture = np.empty((height, width, channels), np.float32)
     picture[:] = paper[:channels]
-    kinds = look.backgrounds
-    kind = rng.choices(list(kinds), list(kinds.values()))[0]
+    kind = pick(rng, look.backgrounds)
     if kind != "plain":
         piece = textures.draw(rng, kind, height, width)
         strength = rng.uniform(*look.texture)
         # The texture may not drown the ink.
         strength = min(strength, 0.4 * abs(luma(ink) - luma(paper)))
-        picture += (piece.mean(2, keepdims=True) if grey else piece) * np.float32(strength)
+        if grey and piece.shape[2] > 1:
+            piece = piece.mean(2, keepdims=True)
+        picture += piece.astype(np.float32) * np.float32(strength / UNIT)
+        picture -= np.float32(128 * strength / UNIT)
     if shadow := draw(rng, look.shadow):
         _lay(picture, _shadow(alpha, shadow, rng), paper, -rng.uniform(30, 110))
     if outline := draw(rng, look.outline):

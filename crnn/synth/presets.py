@@ -31,7 +31,7 @@ class Preset:
 
 
 _CHINESE_STRINGS = Look(
-    em=32,
+    em=28,
     height=(32, 32),
     width=280,
     crop=(0.02, 0.3),
@@ -50,12 +50,12 @@ _CHINESE_STRINGS = Look(
     gradient=(0.3, 5, 30),
     blur=(0.75, 0.4, 1.3),
     noise=(0.4, 1, 6),
-    jpeg=(0.8, 5, 45),
+    jpeg=(0.65, 5, 45),
     grey=1.0,
 )
 
 _SCAN = Look(
-    em=36,
+    em=40,
     height=(32, 56),
     crop=(-0.02, 0.22),
     sides=(0.0, 0.35),
@@ -83,7 +83,6 @@ _SCAN = Look(
 )
 _BILEVEL = dataclasses.replace(
     _SCAN,
-    em=44,
     height=(40, 72),
     weight=(0.6, -0.4, 0.9),
     bleed=(0.35, 0.5, 0.9),

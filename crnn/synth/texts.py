@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crnn.synth.fonts import FontSet
+from crnn.synth.look import pick
 from crnn.synth.split import Split, in_split
 from crnn.synth.text import SOURCES
 from crnn.synth.words import Corpus, EmptyListError, Lexicon, read_counts
@@ -43,8 +44,7 @@ class Texts:
         words: str | Path | None = None,
         rare: float = 0.0,
     ) -> None:
-        self._sources = [SOURCES[name] for name in sources]
-        self._weights = list(sources.values())
+        self._weights = dict(sources)
         self._split: Split = split
         self.lexicon = Lexicon(
             alphabet,
@@ -85,7 +85,7 @@ class Texts:
     def _plain(self, rng: random.Random) -> str:
         text = ""
         for attempt in range(_ATTEMPTS):
-            source = rng.choices(self._sources, self._weights)[0]
+            source = SOURCES[pick(rng, self._weights)]
             try:
                 text = source(rng, self.lexicon).strip()
             except EmptyListError:  # another source may do without words

@@ -14,6 +14,10 @@ from crnn_runtime.errors import CrnnError
 Picture = npt.NDArray[np.float32]
 """(H, W, 3) RGB or (H, W, 1), relative to the paper, about -1 to 1."""
 
+Texture = npt.NDArray[np.uint8]
+"""The same as bytes: 128 is the paper, `UNIT` levels are 1."""
+
+UNIT = 64
 _HEIGHT, _WIDTH, _COPIES = 160, 640, 4
 _SEED = 20170720
 _KEPT = 64  # decoded pictures of the user's folder
@@ -98,7 +102,7 @@ def _bank(kind: str, copy: int) -> npt.NDArray[np.uint8]:
         raise KeyError(kind)
     number = list(TEXTURES).index(kind)
     picture = make(np.random.default_rng([_SEED, number, copy]))
-    return np.clip(picture * 64 + 128, 0, 255).astype(np.uint8)
+    return np.clip(picture * UNIT + 128, 0, 255).astype(np.uint8)
 
 
 class Backgrounds:
@@ -121,7 +125,7 @@ class Backgrounds:
         if pictures and not self.files:
             raise CrnnError(f"no picture (.jpg, .png, .webp) in {', '.join(map(str, pictures))}")
 
-    def draw(self, rng: random.Random, kind: str, height: int, width: int) -> Picture:
+    def draw(self, rng: random.Random, kind: str, height: int, width: int) -> Texture:
         """A piece of a texture of (height, width) pixels, (H, W, 1) or (H, W, 3)."""
         source = (
             _photo(rng.choice(self.files))
@@ -138,7 +142,7 @@ class Backgrounds:
             piece = piece[:, ::-1]
         way = cv2.INTER_LINEAR if zoom < 1.5 else cv2.INTER_AREA
         resized = cv2.resize(np.ascontiguousarray(piece), (width, height), interpolation=way)
-        return (resized.astype(np.float32) * (1 / 64) - 2).reshape(height, width, -1)
+        return np.asarray(resized, np.uint8).reshape(height, width, -1)
 
 
 @lru_cache(maxsize=_KEPT)
