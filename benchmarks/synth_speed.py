@@ -6,7 +6,7 @@
 trdg 1.8.0 needs old versions of Pillow and numpy, so it runs in an environment of
 its own: ``python -m venv build/trdg && build/trdg/bin/pip install trdg==1.8.0
 'pillow<10' 'numpy<2'``. Both draw the same strings, in the same fonts, at 280 × 32
-with skew, blur, wave and noise, by turns in one run.
+with skew, blur, waves, a noisy ground and JPEG, by turns in one run.
 
 Rates are given per second of processor time of the drawing process, which is what
 one core does when it has nothing else to do, and per second of the clock.
@@ -33,17 +33,21 @@ from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 
 _TRDG = """
-import json, sys, time
+import io, json, sys, time
 from trdg.generators import GeneratorFromStrings
 fonts, texts, count = json.load(open(sys.argv[1]))
 lines = GeneratorFromStrings(
     texts, count=count, fonts=fonts, language="cn", size=32, width=280,
     skewing_angle=2, random_skew=True, blur=1, random_blur=True,
-    background_type=0, distorsion_type=1, text_color="#000000,#606060",
+    background_type=0, distorsion_type=3, distorsion_orientation=2,
+    text_color="#000000,#606060",
 )
 next(lines)
 wall, cpu = time.perf_counter(), time.process_time()
-drawn = sum(1 for image, text in lines if image is not None)
+drawn = 0
+for image, text in lines:
+    image.convert("L").save(io.BytesIO(), "JPEG", quality=75)
+    drawn += 1
 print(json.dumps([drawn, time.perf_counter() - wall, time.process_time() - cpu]))
 """
 
@@ -141,7 +145,7 @@ def measure_memory(lines: int, families: int = 10) -> dict[str, int]:
     return found
 
 
-def compare_trdg(python: Path, lines: int, turns: int) -> dict[str, Any]:
+def compare_trdg(python: Path, lines: int, turns: int, warm: int) -> dict[str, Any]:
     """Rates of both by turns, ``chinese-strings`` against trdg."""
     synthesizer = Synthesizer("chinese-strings")
     # Trdg takes the first face of a file and checks no cmap: give it plain files.
@@ -149,7 +153,7 @@ def compare_trdg(python: Path, lines: int, turns: int) -> dict[str, Any]:
         face.path for face in synthesizer.fonts.faces if face.covers(HAN) and face.index == 0
     })  # fmt: skip
     texts = [synthesizer.text(index) for index in range(lines)]
-    draw(synthesizer, range(3000), Meter())
+    draw(synthesizer, range(warm), Meter())
     ours, theirs = Meter(), Meter()
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump([fonts, texts, lines], file)
@@ -160,7 +164,7 @@ def compare_trdg(python: Path, lines: int, turns: int) -> dict[str, Any]:
             if run.returncode:
                 raise CrnnError(f"trdg failed in {python}: {run.stderr.strip().splitlines()[-1]}")
             theirs.add(*json.loads(run.stdout.splitlines()[-1]))
-            draw(synthesizer, range(3000 + turn * 1000, 4000 + turn * 1000), ours)
+            draw(synthesizer, range(warm + turn * 1000, warm + turn * 1000 + 1000), ours)
     found = {"crnn": ours.rates(), "trdg": theirs.rates()}
     found["times_faster"] = {
         key: round(found["crnn"][key] / found["trdg"][key], 1)
@@ -172,7 +176,9 @@ def compare_trdg(python: Path, lines: int, turns: int) -> dict[str, Any]:
 
 @click.command(cls=Command)
 @click.option("--lines", default=1000, show_default=True, help="Lines of each measurement.")
-@click.option("--warm", default=6000, show_default=True, help="Lines drawn before the steady rate.")
+@click.option(
+    "--warm", default=12_000, show_default=True, help="Lines drawn before the steady rate."
+)
 @click.option("--trdg", type=click.Path(path_type=Path), help="Python that has trdg 1.8.0.")
 @click.option("--turns", default=3, show_default=True, help="Of the comparison with trdg.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures here.")
@@ -190,7 +196,7 @@ def main(
     if only in (None, "memory"):
         found["memory_mib"] = measure_memory(8 * lines)
     if trdg is not None:
-        found["trdg"] = compare_trdg(trdg, lines // 4, turns)
+        found["trdg"] = compare_trdg(trdg, lines // 4, turns, warm)
     if output is not None:
         output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
