@@ -145,7 +145,7 @@ def load_checkpoint(
         content = {"state_dict": content}
     tensors = _unwrapped(path, content["state_dict"])
     found = content.get("arch") or _recognise(path, tensors, arch)
-    if found not in BACKBONES:
+    if not isinstance(found, str) or found not in BACKBONES:
         raise ModelError(f"{path} holds {found!r}, which is none of {', '.join(BACKBONES)}")
     if arch not in (None, found):
         raise ModelError(f"{path} holds a {found}, not the {arch} asked for")
