@@ -36,7 +36,7 @@ _EPILOG = "Presets: " + "; ".join(f"{name}: {p.summary}" for name, p in PRESETS.
     help="images/ with train.txt and dev.txt (integer codes), or LMDB databases train and dev.",
 )
 @click.option("--dev-share", type=click.FloatRange(0, 0.5), default=0.02, show_default=True)
-@click.option("--sheet", type=_PATH, metavar="PNG", help="Draw a labelled contact sheet.")
+@click.option("--sheet", type=_PATH, metavar="FILE", help="Draw a labelled contact sheet.")
 @click.option(
     "--coverage",
     type=_PATH,

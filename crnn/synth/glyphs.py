@@ -31,13 +31,15 @@ class SizedFace:
     Args:
         face: the face.
         size: pixels per em.
+        aliased: only 0 and 255, fitted to whole pixels.
 
     Raises:
         CrnnError: FreeType cannot open the file.
     """
 
-    def __init__(self, face: Face, size: int) -> None:
+    def __init__(self, face: Face, size: int, aliased: bool = False) -> None:
         self.face = face
+        self._mode = "1" if aliased else "L"
         self.bytes = self.settled = 0
         self.glyphs: dict[str, Glyph] = {}
         self._kerning: dict[str, float] = {}
@@ -56,7 +58,7 @@ class SizedFace:
         if found is not None:
             return found
         try:
-            core, (left, top) = self._font.getmask2(character, "L", anchor="ls")
+            core, (left, top) = self._font.getmask2(character, self._mode, anchor="ls")
         except OSError as error:
             raise CrnnError(f"font {self.face.path} is broken at {character!r}: {error}") from error
         width, height = core.size
@@ -85,18 +87,18 @@ class GlyphCache:
         self._capacity = capacity
         self._most = faces
         self._bytes = 0
-        self._open: OrderedDict[tuple[Face, int], SizedFace] = OrderedDict()
+        self._open: OrderedDict[tuple[Face, int, bool], SizedFace] = OrderedDict()
 
-    def open(self, face: Face, size: int) -> SizedFace:
+    def open(self, face: Face, size: int, aliased: bool = False) -> SizedFace:
         """The face at ``size`` pixels per em.
 
         Raises:
             CrnnError: FreeType cannot open the file.
         """
-        key = (face, size)
+        key = (face, size, aliased)
         sized = self._open.get(key)
         if sized is None:
-            sized = self._open[key] = SizedFace(face, size)
+            sized = self._open[key] = SizedFace(face, size, aliased)
         self._open.move_to_end(key)
         # What was drawn since the last call is settled here, not glyph by glyph.
         self._bytes += sized.bytes - sized.settled

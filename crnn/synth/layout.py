@@ -52,7 +52,8 @@ def lay_out(
     size = look.em
     # By identity: hashing a face costs more than drawing a kept glyph.
     opened = {id(face): face for face in faces}
-    by_id = {number: cache.open(face, size) for number, face in opened.items()}
+    aliased = look.aliased > 0 and rng.random() < look.aliased
+    by_id = {number: cache.open(face, size, aliased) for number, face in opened.items()}
     fonts = [by_id[id(face)] for face in faces]
     glyphs = [font.glyph(character) for font, character in zip(fonts, text, strict=True)]
     for glyph, character in zip(glyphs, text, strict=True):

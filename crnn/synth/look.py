@@ -44,6 +44,7 @@ class Look:
         word_space: width added to every space.
         wander: standard deviation of the glyphs' distance from the baseline.
         latin_face: probability that the Latin part of a Chinese line has a face of its own.
+        aliased: probability that glyphs are drawn without grey, as on old screens.
         weight: strokes made bolder (positive) or thinner, in pixels at `em`.
         dots: dot-matrix print; the value is the dot's pitch.
         silent_dot: characters before a middle dot that is drawn but is no part of the
@@ -84,6 +85,7 @@ class Look:
     word_space: Chance = (0.3, -0.05, 0.5)
     wander: Chance = NEVER
     latin_face: float = 0.4
+    aliased: float = 0.0
     weight: Chance = NEVER
     dots: Chance = NEVER
     silent_dot: int = 0

@@ -34,10 +34,10 @@ _CHINESE_STRINGS = Look(
     em=28,
     height=(32, 32),
     width=280,
-    crop=(0.02, 0.3),
-    sides=(0.0, 0.3),
-    stretch=(0.85, 1.15),
-    spacing=(0.25, 0.0, 0.12),
+    crop=(0.0, 0.22),
+    sides=(0.0, 0.2),
+    stretch=(0.9, 1.2),
+    spacing=(0.35, 0.0, 0.14),
     latin_face=0.3,
     weight=(0.2, -0.4, 0.6),
     rotate=(0.5, -1.2, 1.2),
@@ -45,7 +45,7 @@ _CHINESE_STRINGS = Look(
     shear=(0.2, -0.15, 0.15),
     curve=(0.1, 0.05, 0.15),
     palette="grey",
-    backgrounds={"plain": 1, "stone": 3, "paper": 2, "brushed": 1},
+    backgrounds={"plain": 1, "stone": 3, "paper": 2, "brushed": 0.5},
     texture=(2, 14),
     gradient=(0.3, 5, 30),
     blur=(0.75, 0.4, 1.3),
@@ -185,6 +185,7 @@ _SCREEN = Look(
     stretch=(1.0, 1.0),
     spacing=(0.15, 0.0, 0.08),
     latin_face=0.4,
+    aliased=0.25,
     palette="screen",
     gradient=(0.05, 5, 30),
     rules=(0.08, 0.03, 0.06),
@@ -194,7 +195,7 @@ _SCREEN = Look(
     lowres=(0.2, 1.1, 1.6),
     jpeg=(0.5, 5, 65),
 )
-_DISPLAYED = dataclasses.replace(_SCREEN, em=36, height=(32, 48))
+_DISPLAYED = dataclasses.replace(_SCREEN, em=36, aliased=0.0, height=(32, 48))
 
 _PLATE = Look(
     em=40,

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from crnn.synth.engine import Sample, Synthesizer
 from crnn.synth.fonts import Face
+from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 
 _WIDTH = 1200
@@ -15,11 +16,19 @@ _GAP = 8
 
 
 def draw_sheet(synthesizers: Sequence[Synthesizer], count: int, path: Path) -> None:
-    """Write a PNG with the first ``count`` lines of each synthesiser and what they read.
+    """Write a picture, ``.png`` or ``.jpg``, of lines of each synthesiser and what they read.
+
+    Args:
+        synthesizers: drawn one below the other.
+        count: lines of each, from the first.
+        path: the file to write.
 
     Raises:
-        CrnnError: a line cannot be drawn, or the file not be written.
+        CrnnError: another suffix, a line cannot be drawn, or the file not be written.
     """
+    forms = {".png": "PNG", ".jpg": "JPEG"}
+    if path.suffix not in forms:
+        raise CrnnError(f"sheet {path}: end it in .png or .jpg")
     strips = [strip for one in synthesizers for strip in _strips(one, count)]
     height = sum(strip.height for strip in strips)
     page = Image.new("RGB", (_WIDTH, height), "white")
@@ -27,7 +36,7 @@ def draw_sheet(synthesizers: Sequence[Synthesizer], count: int, path: Path) -> N
     for strip in strips:
         page.paste(strip, (0, top))
         top += strip.height
-    write_atomically(path, lambda part: page.save(part, "PNG", optimize=True))
+    write_atomically(path, lambda part: page.save(part, forms[path.suffix], quality=85))
 
 
 def _strips(synthesizer: Synthesizer, count: int) -> list[Image.Image]:
