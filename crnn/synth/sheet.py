@@ -1,8 +1,11 @@
 """Contact sheets: lines of a preset with their labels, to look at."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from crnn.synth.engine import Sample, Synthesizer
@@ -11,7 +14,7 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 
 _WIDTH = 1200
-_LABEL = 15  # pixels of height of a label
+_LABEL = 18  # pixels of height of a label
 _GAP = 8
 
 
@@ -46,7 +49,7 @@ def _strips(synthesizer: Synthesizer, count: int) -> list[Image.Image]:
     ImageDraw.Draw(title).text((_GAP, _GAP), heading, "black", _font(faces, heading))
     strips, row, used = [title], list[Sample](), _GAP
     for index in range(count):
-        sample = synthesizer.line(index)
+        sample = _fit(synthesizer.line(index))
         if row and used + sample.image.shape[1] + _GAP > _WIDTH:
             strips.append(_strip(row, faces))
             row, used = [], _GAP
@@ -54,6 +57,17 @@ def _strips(synthesizer: Synthesizer, count: int) -> list[Image.Image]:
         used += max(sample.image.shape[1], 40) + _GAP
     strips.append(_strip(row, faces))
     return strips
+
+
+def _fit(sample: Sample) -> Sample:
+    """A line wider than the sheet made smaller."""
+    height, width, _ = sample.image.shape
+    widest = _WIDTH - 2 * _GAP
+    if width <= widest:
+        return sample
+    size = (widest, max(1, round(height * widest / width)))
+    small = cv2.resize(sample.image, size, interpolation=cv2.INTER_AREA)
+    return dataclasses.replace(sample, image=np.asarray(small, np.uint8))
 
 
 def _strip(row: Sequence[Sample], faces: Sequence[Face]) -> Image.Image:
@@ -79,4 +93,4 @@ def _font(faces: Sequence[Face], text: str) -> ImageFont.FreeTypeFont:
         return (not face.covers(text), face.kind != "sans", face.style != "Regular", face.path)
 
     face = min(faces, key=plainness)
-    return ImageFont.truetype(face.path, _LABEL - 4, index=face.index)
+    return ImageFont.truetype(face.path, _LABEL - 6, index=face.index)

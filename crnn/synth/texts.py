@@ -60,7 +60,7 @@ class Texts:
             c for c in alphabet if c != " " and not any(face.covers(c) for face in faces)
         ]
         missing = set(self.without_font)
-        self.lifted = [c for c in dict.fromkeys(alphabet) if c != " " and c not in missing]
+        self.lifted = [c for c in dict.fromkeys(alphabet) if c not in missing]
         random.Random(len(self.lifted)).shuffle(self.lifted)
 
     def draw(self, index: int, rng: random.Random, *, lift: bool) -> str:
@@ -70,7 +70,7 @@ class Texts:
             CrnnError: the generators or the corpus give nothing that the alphabet allows.
         """
         text = self._plain(rng)
-        if lift and self._rare and self.lifted:
+        if lift and self._rare and len(self.lifted) > 1:
             first, last = math.floor(index * self._rare), math.floor((index + 1) * self._rare)
             parts = last - first
             # Each into a part of its own, so that none overwrites another.
@@ -102,6 +102,11 @@ class Texts:
 
     def _insert(self, text: str, character: str, rng: random.Random) -> str:
         """Put a word with ``character`` somewhere in ``text``, whose length changes little."""
+        if character == " ":
+            # Inside, where it can be seen; next to a character of its own if need be.
+            other = next(c for c in self.lifted if c != " ")
+            middle = max(1, len(text) // 2)
+            return f"{text[:middle].strip() or other} {text[middle + 1 :].strip() or other}"
         word = self.lexicon.word_with(character, rng)
         if len(word) > max(4, len(text)):
             word = character

@@ -94,7 +94,7 @@ def test_boxes_hold_the_ink(preset: str, fonts: list[str]) -> None:
 
 
 def test_rare_characters_appear_as_often_as_promised(fonts: list[str]) -> None:
-    alphabet = Alphabet("0123456789的一是不了人我在有他这为之大来以个中上们囧镕璘㎏∞")
+    alphabet = Alphabet(" 0123456789的一是不了人我在有他这为之大来以个中上们囧镕璘㎏∞")
     lines, rare = 120, 0.9
     synthesizer = Synthesizer("chinese-strings", fonts=fonts, alphabet=alphabet, rare=rare)
     texts = [synthesizer.line(index).text for index in range(lines)]
