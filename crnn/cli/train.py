@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from crnn.training.config import OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
+from crnn.training.config import OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig, parse_share
 from crnn_runtime.alphabet import NAMED_ALPHABETS, Alphabet
 from crnn_runtime.console import Command
 from crnn_runtime.cpu import available_cpus
@@ -50,6 +50,7 @@ def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401
     metavar="DATA=SHARE",
     help="Draw SHARE of every epoch from the folder DATA, or from synth:PRESET.",
 )
+@_option("--augment", type=float, help="Share of real training pictures changed at random.")
 @_option("--arch", help="Architecture: crnn-train --list shows them.  [default: lite]")
 @_option("--alphabet", help="Name, characters or UTF-8 file; from the checkpoint if left out.")
 @_option("--height", type=click.IntRange(min=1), help="Height in pixels of the reader's lines.")
@@ -174,7 +175,7 @@ def _config(options: dict[str, Any]) -> TrainConfig:
     options["gpu"] = _gpu(options.pop("gpu_id", None))
     options.setdefault("workers", max(1, available_cpus() - 1))
     options.setdefault("threads", available_cpus())
-    options["mix"] = tuple(_share(text) for text in options.get("mix", ()))
+    options["mix"] = tuple(parse_share(text) for text in options.get("mix", ()))
     directory = options.pop("directory", None) or Path("runs")
     config = TrainConfig(directory=directory, **options)
     if directory != Path("runs"):
@@ -217,17 +218,6 @@ def _gpu(asked: int | None) -> int | None:
 
         return 0 if torch.cuda.is_available() else None
     return None if asked < 0 else asked
-
-
-def _share(text: str) -> tuple[str, float]:
-    name, equals, share = text.rpartition("=")
-    try:
-        value = float(share)
-    except ValueError:
-        value = -1.0
-    if not equals or not name or not 0 < value < 1:
-        raise CrnnError(f"--mix {text}: give DATA=SHARE with a share between 0 and 1")
-    return name, value
 
 
 def _report(result: "TrainResult") -> int:

@@ -5,11 +5,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from crnn.training.config import TrainConfig
+from crnn.training.config import TrainConfig, parse_share
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
 
 _FOLDER = Path(__file__).parent
+_PATHS = {"dataset_root", "init", "resume", "directory"}
 
 
 def recipe_names() -> list[str]:
@@ -37,6 +38,8 @@ def load_recipe(name: str) -> dict[str, Any]:
     options = {option.replace("-", "_"): value for option, value in options.items()}
     if unknown := sorted(options.keys() - known):
         raise CrnnError(f"recipe {path}: {unknown[0]!r} is no option of crnn-train")
+    for option in _PATHS & options.keys():
+        options[option] = Path(options[option])
     return options
 
 
@@ -47,6 +50,9 @@ def recipe_config(name: str, directory: Path, **changes: Any) -> TrainConfig:  #
         CrnnError: see `load_recipe`.
     """
     options = load_recipe(name) | changes
+    options["mix"] = tuple(
+        parse_share(part) if isinstance(part, str) else part for part in options.get("mix", ())
+    )
     if not isinstance(options["alphabet"], Alphabet):
         options["alphabet"] = Alphabet.load(options["alphabet"])
     return TrainConfig(directory=directory, **options)

@@ -18,6 +18,22 @@ SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
+def parse_share(text: str) -> tuple[str, float]:
+    """``DATA=SHARE`` → its parts.
+
+    Raises:
+        CrnnError: no such form, or the share is not between 0 and 1.
+    """
+    name, equals, share = text.rpartition("=")
+    try:
+        value = float(share)
+    except ValueError:
+        value = -1.0
+    if not equals or not name or not 0 < value < 1:
+        raise CrnnError(f"--mix {text}: give DATA=SHARE with a share between 0 and 1")
+    return name, value
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """A training run.
@@ -29,6 +45,7 @@ class TrainConfig:
         synth_lines: synthetic lines that make an epoch.
         dev_lines: fresh synthetic lines to validate on where there is no dev file.
         mix: (data set folder or ``synth:PRESET``, share of the epoch's lines).
+        augment: share of real training pictures that are changed at random, each time anew.
         skip_bad: leave lines with a defect out instead of stopping.
         overfit: train and validate on this many lines only, as a self-test.
 
@@ -87,6 +104,7 @@ class TrainConfig:
     synth_lines: int = 20_000
     dev_lines: int = 1000
     mix: tuple[tuple[str, float], ...] = ()
+    augment: float = 0.0
     skip_bad: bool = False
     overfit: int = 0
 
@@ -139,6 +157,7 @@ class TrainConfig:
             self._demand(name, value is None or value > 0, "positive")
         for name in ("align", "ema", "momentum", "warmup"):
             self._demand(name, 0 <= getattr(self, name) < 1, "in 0..1, less than 1")
+        self._demand("augment", 0 <= self.augment <= 1, "in 0..1")
         if self.overfit and self.mix:
             raise CrnnError("--overfit trains on a few lines of one data set: leave out --mix")
         if not 0 <= sum(share for _, share in self.mix) < 1:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from crnn.backbones import BACKBONES
 from crnn.data.annotations import find_annotations
+from crnn.data.augment import Augment
 from crnn.data.check import DataSet, check
 from crnn.data.loader import Stream
 from crnn.data.plan import Mix
@@ -144,7 +145,8 @@ def _synthetic(preset: str, config: TrainConfig, card: ModelCard) -> tuple[Sourc
 def _annotated(
     root: Path, config: TrainConfig, card: ModelCard
 ) -> tuple[AnnotatedLines, AnnotatedLines | None]:
-    train = AnnotatedLines(_checked(root, "train", config, card), card)
+    augment = Augment(config.augment) if config.augment else None
+    train = AnnotatedLines(_checked(root, "train", config, card), card, augment)
     try:
         find_annotations(root, "dev")
     except CrnnError:
