@@ -2,6 +2,7 @@
 
 import dataclasses
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -41,6 +42,8 @@ def encode(synthesizer: Synthesizer, indices: range) -> list[Encoded]:
 
 def _start(synthesizer: Synthesizer) -> None:
     global _synthesizer  # noqa: PLW0603 - the one state of a worker process
+    # Ctrl-C reaches every process of the terminal: the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     _synthesizer = synthesizer
 

@@ -41,6 +41,17 @@ def is_dev(index: int, share: float) -> bool:
     return int((index + 1) * share) > int(index * share)
 
 
+def whole_prefix(train: int, dev: int, share: float) -> int:
+    """The longest run of first lines of which both parts have all of theirs.
+
+    A process that is killed between storing the two parts of a chunk leaves one ahead.
+    """
+    lines = train + dev
+    while int(lines * share) > dev or lines - int(lines * share) > train:
+        lines -= 1
+    return lines
+
+
 def prepare(folder: Path, info: dict[str, Any], alphabet: Alphabet) -> None:
     """Make ``folder`` ready for a run, or for going on with the same one.
 
@@ -94,17 +105,17 @@ class FolderWriter:
             for name in ("train", "dev"):
                 path = folder / f"{name}.txt"
                 self._files[name] = path.open("ab", buffering=0)
-                _drop_partial_line(path)
+            listed = {name: _count_lines(folder / f"{name}.txt") for name in self._files}
+            self._done = whole_prefix(listed["train"], listed["dev"], dev_share)
+            dev = int(self._done * dev_share)
+            _keep_lines(folder / "dev.txt", dev)
+            _keep_lines(folder / "train.txt", self._done - dev)
         except OSError as error:
             raise CrnnError(f"cannot write {folder}: {error.strerror}") from error
 
     def count(self) -> int:
-        """Listed lines of both files, each the first ones of its share."""
-        listed = 0
-        for name in self._files:
-            with (self._folder / f"{name}.txt").open("rb") as file:
-                listed += sum(1 for _ in file)
-        return listed
+        """Listed lines of both files, the first ones of the run."""
+        return self._done
 
     def write(self, lines: list[Encoded]) -> None:
         """Store the images, then list them."""
@@ -124,6 +135,7 @@ class FolderWriter:
             for part, rows in listed.items():
                 path = self._folder / f"{part}.txt"
                 self._append(part, "".join(rows).encode())
+            self._done += len(lines)
         except OSError as error:
             raise CrnnError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -144,13 +156,17 @@ class FolderWriter:
             file.close()
 
 
-def _drop_partial_line(path: Path) -> None:
-    """Cut what a killed process left after the last line break."""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
+def _count_lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(line.endswith(b"\n") for line in file)
+
+
+def _keep_lines(path: Path, count: int) -> None:
+    """Cut what follows the first ``count`` lines, such as part of a line."""
+    with path.open("r+b") as file:
+        for _ in range(count):
+            file.readline()
+        file.truncate(file.tell())
 
 
 class LmdbWriter:
@@ -178,16 +194,24 @@ class LmdbWriter:
             self._bases = {
                 name: lmdb.open(str(folder / name), map_size=_MAP_SIZE) for name in names
             }
+            self._done = whole_prefix(self._size("train"), self._size("dev"), dev_share)
+            dev = int(self._done * dev_share)
+            for name, base in self._bases.items():
+                with base.begin(write=True) as transaction:
+                    kept = dev if name == "dev" else self._done - dev
+                    transaction.put(b"num-samples", b"%d" % kept)
         except self._error as error:
             raise CrnnError(f"cannot write {folder}: {error}") from error
 
+    def _size(self, name: str) -> int:
+        if name not in self._bases:
+            return 0
+        with self._bases[name].begin() as transaction:
+            return int(transaction.get(b"num-samples", b"0"))
+
     def count(self) -> int:
-        """``num-samples`` of both databases."""
-        total = 0
-        for base in self._bases.values():
-            with base.begin() as transaction:
-                total += int(transaction.get(b"num-samples", b"0"))
-        return total
+        """``num-samples`` of both databases, the first lines of the run."""
+        return self._done
 
     def write(self, lines: list[Encoded]) -> None:
         """Store a chunk in one transaction per database."""
@@ -201,6 +225,7 @@ class LmdbWriter:
                             transaction.put(b"image-%09d" % number, line.jpeg)
                             transaction.put(b"label-%09d" % number, line.text.encode())
                     transaction.put(b"num-samples", b"%d" % number)
+            self._done += len(lines)
         except self._error as error:
             raise CrnnError(f"cannot write {self._folder}: {error}") from error
 

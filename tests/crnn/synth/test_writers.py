@@ -1,17 +1,22 @@
 import hashlib
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import lmdb
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crnn.data.annotations import read_annotations
 from crnn.synth import Synthesizer
 from crnn.synth.stream import CHUNK, encoded_chunks
-from crnn.synth.writers import FolderWriter, LmdbWriter, is_dev, prepare
+from crnn.synth.writers import FolderWriter, LmdbWriter, is_dev, prepare, whole_prefix
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
 
@@ -53,6 +58,8 @@ def test_same_bytes_for_any_number_of_workers_and_after_a_stop(
     write_folder(tmp_path / "halves", synthesizer, stop=CHUNK)
     with (tmp_path / "halves" / "train.txt").open("ab") as file:
         file.write(b"000000/00")  # as a killed process leaves it
+    lists = (tmp_path / "halves" / "dev.txt").read_text().splitlines(keepends=True)
+    (tmp_path / "halves" / "dev.txt").write_text("".join(lists[:-1]))
     assert digest(write_folder(tmp_path / "halves", synthesizer)) == one
     other = Synthesizer("digits", seed=6, fonts="packages")
     assert digest(write_folder(tmp_path / "other", other)) != one
@@ -136,3 +143,44 @@ def test_a_full_disk_ends_in_one_line_and_what_is_written_is_whole(
         for name in listed:
             assert cv2.imread(str(tmp_path / "D" / "images" / name)) is not None
         assert f"{len(listed)} of 2000 lines are in" in run.stderr
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_interrupted_run_is_whole_and_goes_on(tmp_path: Path, workers: int) -> None:
+    out = tmp_path / "D"
+    program = "from crnn.cli.synth import main; main()"
+    arguments = ["--preset", "digits", "--fonts", "packages", "--out", str(out)]
+    command = [sys.executable, "-c", program, *arguments, "--workers", str(workers)]
+    # A session of its own: like a terminal's Ctrl-C, the signal goes to all its processes.
+    with subprocess.Popen(
+        [*command, "--count", "100000"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        for _ in range(600):
+            time.sleep(0.05)
+            if (out / "train.txt").exists() and (out / "train.txt").stat().st_size:
+                break
+        os.killpg(run.pid, signal.SIGINT)
+        _, errors = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "Traceback" not in errors
+    listed = [line.split(" ")[0] for line in (out / "train.txt").read_text().splitlines()]
+    assert listed
+    assert all((out / "images" / name).stat().st_size > 100 for name in listed)
+    assert "of 100000 lines are in" in errors
+    again = subprocess.run([*command, "--count", "1"], capture_output=True, text=True, check=False)
+    assert again.returncode == 0
+
+
+@given(
+    st.integers(0, 500), st.sampled_from([0.0, 0.02, 0.1, 1 / 3, 0.5]), st.integers(0, 70),
+    st.booleans(),
+)  # fmt: skip
+def test_what_both_parts_have_is_found(done: int, share: float, ahead: int, in_dev: bool) -> None:
+    dev = sum(is_dev(index, share) for index in range(done))
+    train = done - dev
+    found = whole_prefix(train + ahead * (not in_dev), dev + ahead * in_dev, share)
+    # At most the lines of the lagging part's next turn may be whole besides.
+    assert found >= done
+    devs = sum(is_dev(index, share) for index in range(found))
+    assert devs <= dev + ahead * in_dev
+    assert found - devs <= train + ahead * (not in_dev)
