@@ -2,6 +2,7 @@
 
 import warnings
 from collections import deque
+from collections.abc import Callable
 
 import onnx
 from onnx import TensorProto, helper
@@ -16,36 +17,58 @@ _PRODUCTS = ("MatMul", "Gemm", "Conv")
 def to_fp16(model: onnx.ModelProto) -> onnx.ModelProto:
     """Convert the network up to its logits; what follows stays in float32.
 
-    The softmax sums thousands of small numbers, and the arg-max of rounded
-    probabilities would tie, so the head works on logits cast back to float32.
-
     Raises:
         ModelError: the graph has no classifier to cut behind.
     """
     from onnxconverter_common import float16  # noqa: PLC0415 - slow to import
 
+    def convert(body: onnx.ModelProto) -> onnx.ModelProto:
+        with warnings.catch_warnings():  # what clipping costs is measured, see `convert_precision`
+            warnings.simplefilter("ignore", UserWarning)
+            half: onnx.ModelProto = float16.convert_float_to_float16(
+                body, keep_io_types=True, min_positive_val=_LEAST, max_finite_val=_MOST
+            )
+        return half
+
+    return convert_body(model, convert)
+
+
+def convert_body(
+    model: onnx.ModelProto, convert: Callable[[onnx.ModelProto], onnx.ModelProto]
+) -> onnx.ModelProto:
+    """Convert the network up to its logits and put the float32 head behind it again.
+
+    The softmax sums thousands of small numbers, and the arg-max of rounded
+    probabilities would tie, so the head works on logits cast back to float32.
+
+    Args:
+        model: a whole graph.
+        convert: of a graph from float32 images to float32 logits, names kept.
+
+    Raises:
+        ModelError: the graph has no classifier to cut behind.
+    """
     body, tail = _split(model)
-    with warnings.catch_warnings():  # what clipping costs is measured, see `convert_precision`
-        warnings.simplefilter("ignore", UserWarning)
-        half = float16.convert_float_to_float16(
-            body, keep_io_types=True, min_positive_val=_LEAST, max_finite_val=_MOST
-        )
+    reduced = convert(body)
     merged = onnx.ModelProto()
     merged.CopyFrom(model)
+    del merged.opset_import[:]
+    merged.opset_import.extend(reduced.opset_import)
+    merged.ir_version = max(model.ir_version, reduced.ir_version)
     del merged.graph.node[:], merged.graph.initializer[:], merged.graph.value_info[:]
     used = {name for node in tail for name in node.input}
-    shared = {tensor.name for tensor in half.graph.initializer}
-    merged.graph.initializer.extend(half.graph.initializer)
+    shared = {tensor.name for tensor in reduced.graph.initializer}
+    merged.graph.initializer.extend(reduced.graph.initializer)
     for tensor in model.graph.initializer:
         if tensor.name in used:
-            # The body may hold a half copy under the same name.
+            # The body may hold a reduced copy under the same name.
             renamed = onnx.TensorProto()
             renamed.CopyFrom(tensor)
             if tensor.name in shared:
                 renamed.name = tensor.name + "_head"
                 _rename(tail, tensor.name, renamed.name)
             merged.graph.initializer.append(renamed)
-    merged.graph.node.extend(half.graph.node)
+    merged.graph.node.extend(reduced.graph.node)
     merged.graph.node.extend(tail)
     onnx.checker.check_model(merged, full_check=True)
     return merged

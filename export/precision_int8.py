@@ -48,8 +48,8 @@ def to_int8(
         raise CrnnError("int8 needs real lines to calibrate on: give some with --data")
     from onnxruntime.quantization import QuantType, quantize_static  # noqa: PLC0415 - slow
 
-    model = _with_node_names(model)
-    excluded = [] if quantise_ends else _ends(model)
+    model = with_node_names(model)
+    excluded = [] if quantise_ends else end_names(model)
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         onnx.save(model, source)
@@ -57,7 +57,7 @@ def to_int8(
             quantize_static(
                 source,
                 target,
-                _reader(card, lines),
+                calibration_reader(card, lines),
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
@@ -92,13 +92,13 @@ def _without_advice() -> Iterator[None]:
         root.removeFilter(is_other)
 
 
-def _ends(model: onnx.ModelProto) -> list[str]:
+def end_names(model: onnx.ModelProto) -> list[str]:
     """Names of the first product and of the classifier."""
     first = next(node for node in model.graph.node if node.op_type in _PRODUCTS)
     return [first.name, classifier(model).name]
 
 
-def _with_node_names(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_node_names(model: onnx.ModelProto) -> onnx.ModelProto:
     """A copy in which every node has a name to be excluded by."""
     named = onnx.ModelProto()
     named.CopyFrom(model)
@@ -107,7 +107,7 @@ def _with_node_names(model: onnx.ModelProto) -> onnx.ModelProto:
     return named
 
 
-def _reader(card: ModelCard, lines: Sequence[NDArray[np.uint8]]) -> Any:  # noqa: ANN401
+def calibration_reader(card: ModelCard, lines: Sequence[NDArray[np.uint8]]) -> Any:  # noqa: ANN401
     """ONNX Runtime's calibration reader over lines, one at a time at its own width."""
     from onnxruntime.quantization import CalibrationDataReader  # noqa: PLC0415
 
@@ -121,5 +121,11 @@ def _reader(card: ModelCard, lines: Sequence[NDArray[np.uint8]]) -> Any:  # noqa
 
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(self._inputs, None)
+
+        def get_first(self) -> dict[str, NDArray[np.float32]]:  # Model Optimizer asks for it
+            return next(self._each())
+
+        def rewind(self) -> None:
+            self._inputs = self._each()
 
     return Reader()

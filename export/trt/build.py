@@ -124,12 +124,16 @@ def weight_elements(data: bytes) -> Mapping[str, int]:
     A float weight that feeds QuantizeLinear counts as what it is quantised to.
     """
     graph = onnx.load_from_string(data).graph
-    quantised = {node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    types = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear" and node.input[0] in types and len(node.input) > 2:
+            types[node.input[0]] = types.get(node.input[2], onnx.TensorProto.INT8)
+    used = {name for node in graph.node for name in node.input}
     elements: Counter[str] = Counter()
     for tensor in graph.initializer:
-        if tensor.data_type in _ONNX_TYPES:
-            kind = "Int8" if tensor.name in quantised else _ONNX_TYPES[tensor.data_type]
-            elements[kind] += prod(tensor.dims)
+        kind = types[tensor.name]
+        if kind in _ONNX_TYPES and tensor.name in used:
+            elements[_ONNX_TYPES[kind]] += prod(tensor.dims)
     return elements
 
 

@@ -1,20 +1,24 @@
 """Precisions of the graph, measured with ONNX Runtime and built with TensorRT for RTX."""
 
 import random
+from importlib.util import find_spec
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from barcode import draw_barcode
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
 from crnn_export.precision import PrecisionError, convert_precision
 from crnn_export.precision_measure import error_rate, measure
+from crnn_export.precision_modelopt import emulate_bf16
 from crnn_export.trt import build_engine
-from crnn_runtime import CrnnError
+from crnn_runtime import CrnnError, MissingDependencyError
 from crnn_runtime.backends import open_backend
 from crnn_runtime.engine_file import Profile, Range
 
@@ -90,7 +94,7 @@ def test_int8_has_symmetric_scales_per_channel(
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     quantised = [node for node in graph.node if node.op_type == "DequantizeLinear"]
     weights = [node for node in quantised if node.input[0] in values]
-    assert sorted(values[node.input[1]].size for node in weights) == [8, 8, 11]
+    assert sorted(values[node.input[1]].size for node in weights) == [11, 32, 32]
     assert {values[node.input[0]].dtype for node in weights} == {np.dtype(np.int8)}
     assert len(quantised) == 6  # and one activation for each of the three
     assert not any(values[node.input[2]].any() for node in quantised if len(node.input) > 2)
@@ -140,7 +144,75 @@ def test_an_overflow_is_an_error(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["fp32.onnx"]
 
 
-@pytest.mark.parametrize("precision", ["bf16", "fp8", "int4", "fp32"])
+@pytest.mark.skipif(find_spec("modelopt") is not None, reason="Model Optimizer is installed")
+@pytest.mark.parametrize("precision", ["bf16", "fp8"])
+def test_without_model_optimizer_the_extra_is_named(
+    fp32: Path, tmp_path: Path, lines: list[NDArray[np.uint8]], precision: str
+) -> None:
+    with pytest.raises(MissingDependencyError, match=precision) as error:
+        convert_precision(fp32, tmp_path / "x.onnx", precision, lines=lines)
+    assert 'pip install "crnn[modelopt]"' in str(error.value)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["fp32.onnx"]
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("bf16", "BFloat16"), ("fp8", "FP8")])
+def test_model_optimizer_makes_the_others(
+    fp32: Path,
+    tmp_path: Path,
+    texts: list[str],
+    lines: list[NDArray[np.uint8]],
+    precision: str,
+    kind: str,
+) -> None:
+    pytest.importorskip("modelopt.onnx.autocast", exc_type=ImportError)
+    pytest.importorskip("tensorrt_rtx")
+    card, agreement = convert_precision(
+        fp32, tmp_path / "x.onnx", precision, lines=lines, truths=texts, max_cer_loss=1
+    )
+    assert card.precision == precision
+    assert agreement.max_difference > 0
+    info = build_engine(tmp_path / "x.onnx", tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+    assert info.record.precision == precision
+    assert info.record.weights[kind] > 8000
+
+
+def test_bf16_is_emulated_by_rounding() -> None:
+    """The CPU cannot run bf16: what is measured rounds every tensor to 8 bits of mantissa."""
+    model = tiny_model()
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor).astype(ml_dtypes.bfloat16)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    model.graph.node[0].input[0] = "rounded"
+    cast = helper.make_node("Cast", ["images"], ["rounded"], to=TensorProto.BFLOAT16)
+    model.graph.node.insert(0, cast)
+    del model.graph.output[:]
+    model.graph.output.append(
+        helper.make_tensor_value_info("result", TensorProto.FLOAT, ["N", "T", 11])
+    )
+    del model.graph.node[9:]
+    model.graph.node.append(helper.make_node("Cast", ["logits"], ["result"], to=TensorProto.FLOAT))
+    emulated = emulate_bf16(model)
+    session = ort.InferenceSession(emulated.SerializeToString())
+    images = np.random.default_rng(0).random((1, 1, 32, 64), np.float32)
+    (logits,) = session.run(None, {"images": images})
+    assert (logits.view(np.uint32) & 0xFFFF == 0).all()  # what float32 has and bf16 has not
+    (exact,) = ort.InferenceSession(tiny_logits().SerializeToString()).run(None, {"images": images})
+    assert 0 < np.abs(logits - exact).max() < np.abs(exact).max() / 20
+
+
+def tiny_logits() -> onnx.ModelProto:
+    model = tiny_model()
+    del model.graph.output[:]
+    model.graph.output.append(
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", "T", 11])
+    )
+    del model.graph.node[8:]
+    return model
+
+
+@pytest.mark.parametrize("precision", ["int4", "fp32"])
 def test_other_precisions_are_refused_in_one_line(
     fp32: Path, tmp_path: Path, precision: str
 ) -> None:

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from crnn_runtime import ModelCard
 from crnn_runtime.card import METADATA_KEY
 
-CHANNELS = 8
+CHANNELS = 32
 SHARPNESS = 300.0
 
 

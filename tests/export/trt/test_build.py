@@ -30,7 +30,7 @@ def test_engine_and_sidecar_describe_each_other(tiny_onnx: Path, tmp_path: Path)
     assert (card, record) == (info.card, info.record)
     assert card.alphabet.characters == tuple("0123456789")
     assert (record.flavour, record.precision, record.evidence) == ("rtx", "fp32", "build log")
-    assert sum(record.weights.values()) == pytest.approx(8 * 16 + 64 * 8 + 8 * 11, rel=0.1)
+    assert sum(record.weights.values()) == pytest.approx(32 * 16 + 32 * 32 * 8 + 32 * 11, rel=0.1)
     assert record.profiles == (Profile(Range(1, 8, 64), Range(32, 320, 2048)),)
     assert record.activation_bytes > 64 * 8 * 8 * 512 * 4  # the first layer's output
     assert record.size == (tmp_path / "x.trt").stat().st_size

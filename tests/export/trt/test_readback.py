@@ -1,0 +1,124 @@
+import pytest
+
+from crnn_export.trt.readback import EngineFacts, check_facts, from_build_log, from_engine
+from crnn_runtime import ModelError
+from crnn_runtime.engine_file import Profile, Range
+
+PROFILES = (Profile(Range(1, 2, 4), Range(32, 64, 128)),)
+
+
+def facts(**weights: int) -> EngineFacts:
+    return EngineFacts("inspector", weights, PROFILES)
+
+
+@pytest.mark.parametrize(
+    ("weights", "precision"),
+    [
+        ({"Float": 1000}, "fp32"),
+        ({"Float": 40, "Half": 960}, "fp16"),
+        ({"Float": 10, "BFloat16": 990}, "bf16"),
+        ({"Float": 10, "Half": 700, "Int8": 290}, "int8"),
+        ({"Half": 700, "FP8": 300}, "fp8"),
+        ({"Float": 990, "Half": 10}, "fp32"),
+        ({}, "unknown"),
+        ({"Int32": 5}, "unknown"),
+    ],
+)
+def test_the_precision_is_the_narrowest_with_a_real_share(
+    weights: dict[str, int], precision: str
+) -> None:
+    assert facts(**weights).precision == precision
+
+
+@pytest.mark.parametrize(
+    ("built", "asked", "onnx", "expected"),
+    [
+        ({"Float": 1000}, "fp16", {"Half": 1000}, "is fp32 .*asked was fp16"),
+        ({"Half": 1000}, "fp32", {"Float": 1000}, "is fp16 .*asked was fp32"),
+        ({"Float": 400, "Half": 600}, "fp16", {"Half": 1000}, "600 weights in fp16 .*1000"),
+        ({"Half": 800, "Int8": 200}, "int8", {"Half": 500, "Int8": 500}, "widened"),
+        ({}, "fp32", {"Float": 1000}, "is unknown"),
+    ],
+)
+def test_an_engine_that_is_not_what_was_asked_is_an_error(
+    built: dict[str, int], asked: str, onnx: dict[str, int], expected: str
+) -> None:
+    with pytest.raises(ModelError, match=expected):
+        check_facts(facts(**built), asked, onnx, PROFILES)
+
+
+@pytest.mark.parametrize(
+    ("built", "asked", "onnx"),
+    [
+        ({"Float": 1100}, "fp32", {"Float": 1000}),  # padded channels
+        ({"BFloat16": 500}, "bf16", {"BFloat16": 900}),  # weights that the graph held twice
+        ({"Half": 900, "Int8": 500}, "int8", {"Half": 500, "Int8": 500}),
+    ],
+)
+def test_what_tensorrt_pads_and_folds_is_no_error(
+    built: dict[str, int], asked: str, onnx: dict[str, int]
+) -> None:
+    check_facts(facts(**built), asked, onnx, PROFILES)
+
+
+def test_other_profiles_are_an_error() -> None:
+    with pytest.raises(ModelError, match=r"serves batch 1:2:4, .*asked was batch 1:1:1"):
+        check_facts(facts(Float=1), "fp32", {}, (Profile(Range(1, 1, 1), Range(32, 64, 128)),))
+
+
+def test_without_evidence_nothing_is_claimed() -> None:
+    found = from_build_log([(10, "Total Activation Memory: 1024 bytes")], "images")
+    assert (found.evidence, found.precision, found.activation_bytes) == ("none", "unknown", 1024)
+    check_facts(found, "fp16", {"Half": 1000}, PROFILES)
+
+
+class Engine:
+    """What the inspector of a loaded engine may say, in the two forms it has."""
+
+    num_optimization_profiles = 1
+    device_memory_size_v2 = 4096
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def create_engine_inspector(self) -> "Engine":
+        return self
+
+    def get_engine_information(self, _format: object) -> str:
+        return self._text
+
+    def get_tensor_profile_shape(self, _name: str, _index: int) -> list[tuple[int, ...]]:
+        return [(1, 3, 32, 32), (2, 3, 32, 64), (4, 3, 32, 128)]
+
+
+class Module:
+    class LayerInformationFormat:
+        JSON = "json"
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        (
+            '{"Layers": [{"Name": "c", "Weights": {"Type": "Half", "Count": 864},'
+            ' "Bias": {"Type": "Half", "Count": 16}}, {"Name": "d"}]}',
+            {"Half": 864},
+        ),
+        (
+            '{"Layers": [{"Name": "c", "Constants": [{"Name": "w", "Dimensions": [16, 3, 3, 3],'
+            ' "Format/Datatype": "Channel major FP16 format"}]}]}',
+            {"Half": 432},
+        ),
+        (
+            '{"Layers": [{"Constants": [{"Dimensions": [8, 2], "Datatype": "Int8"}]}]}',
+            {"Int8": 16},
+        ),
+        ('{"Layers": ["conv1", "conv2"]}', {}),
+    ],
+)
+def test_the_inspectors_words_are_understood(text: str, weights: dict[str, int]) -> None:
+    found = from_engine(Module, Engine(text), "images")
+    assert found.weights == weights
+    assert found.evidence == ("inspector" if weights else "none")
+    assert found.profiles == PROFILES
+    assert found.activation_bytes == 4096
