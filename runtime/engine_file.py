@@ -25,6 +25,7 @@ RTX_TARGETS: tuple[str, ...] = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "s
 
 _MAGIC: Mapping[bytes, Flavour] = {b"ftrt": "tensorrt", b"vtrt": "rtx"}
 _HEADER_BYTES = 64
+_LEAST_DEFAULT_CAPABILITY = 80  # of an engine of TensorRT for RTX built without targets
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,9 +231,12 @@ def check_runs_here(path: Path, record: EngineRecord, version: str, capability: 
             f"build it again from the ONNX file, or install {record.version}"
         )
     here = f"sm_{capability}"
-    if record.targets and here not in record.targets:
+    # TensorRT for RTX without targets; whether a newer GPU is served, TensorRT knows.
+    too_old = not record.targets and capability < _LEAST_DEFAULT_CAPABILITY
+    if too_old or (record.targets and here not in record.targets):
+        served = ", ".join(record.targets) or f"sm_{_LEAST_DEFAULT_CAPABILITY} and later"
         raise ModelError(
-            f"engine {path} was built for {', '.join(record.targets)}, this GPU is {here}: "
+            f"engine {path} was built for {served}, this GPU is {here}: "
             "build it again from the ONNX file for this GPU"
         )
 

@@ -166,6 +166,12 @@ def test_another_gpu_names_both() -> None:
         check_runs_here(Path("x.trt"), record_of(targets=("sm_86", "sm_89")), "1.7.1.116", 90)
 
 
+def test_an_engine_without_targets_serves_ampere_and_later() -> None:
+    check_runs_here(Path("x.trt"), record_of(), "1.7.1.116", 90)
+    with pytest.raises(ModelError, match="for sm_80 and later, this GPU is sm_75"):
+        check_runs_here(Path("x.trt"), record_of(), "1.7.1.116", 75)
+
+
 @given(st.sets(st.sampled_from(RTX_TARGETS)))
 def test_masks_and_targets_are_the_same(targets: set[str]) -> None:
     ordered = tuple(target for target in RTX_TARGETS if target in targets)
