@@ -5,7 +5,8 @@ import importlib.util
 import itertools
 import os
 import random
-from collections.abc import Collection, Iterable, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 
 _LONGEST = 12
+_PIECE = 3000  # bytes of a long line that are read at a time
 _SELDOM = 20  # words that jieba counted less often than this are left out
 _TEMPER = 0.9  # exponent on frequencies: the rarer half of the words is seen a little more
 
@@ -125,7 +127,7 @@ class Corpus:
 
     Args:
         paths: files, or folders whose ``.txt`` files are taken.
-        split: which lines take part, by the hash of the line's place.
+        split: which lines take part, by the hash of the line.
 
     Raises:
         CrnnError: nothing to read, or not UTF-8.
@@ -135,18 +137,14 @@ class Corpus:
         self.files: list[Path] = []
         for path in paths:
             self.files += sorted(path.rglob("*.txt")) if path.is_dir() else [path]
-        spans = []
+        spans = array("q")
         for number, file in enumerate(self.files):
-            start = 0
-            for line in read_text(file).split("\n"):
-                size = len(line.encode()) + 1
-                if line.strip() and in_split(f"{number}:{start}:{line}", split):
-                    spans.append((number, start, size - 1))
-                start += size
+            for start, size in _spans(file, split):
+                spans.extend((number, start, size))
         if not spans:
             shown = ", ".join(map(str, paths))
             raise CrnnError(f"the corpus {shown} has no text: give UTF-8 .txt files with lines")
-        self._spans = np.array(spans, np.int64)
+        self._spans = np.array(spans, np.int64).reshape(-1, 3)
         self._ends = np.cumsum(self._spans[:, 2])
 
     def line(self, rng: random.Random) -> str:
@@ -159,6 +157,24 @@ class Corpus:
         finally:
             os.close(descriptor)
         return " ".join(raw.decode("utf-8", "ignore").lstrip("\ufeff").split())
+
+
+def _spans(file: Path, split: Split) -> Iterator[tuple[int, int]]:
+    """Start and size in bytes of the lines of a file, the long ones in pieces."""
+    start = 0
+    try:
+        with file.open("rb") as lines:
+            for raw in lines:
+                text = raw.decode("utf-8").strip()
+                if text and in_split(text, split):
+                    for piece in range(0, len(raw), _PIECE):
+                        yield start + piece, min(_PIECE, len(raw) - piece)
+                start += len(raw)
+    except OSError as error:
+        raise CrnnError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        place = start + error.start
+        raise CrnnError(f"{file} is not UTF-8 (byte {place}): save it as UTF-8") from error
 
 
 class Lexicon:

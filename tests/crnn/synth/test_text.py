@@ -78,6 +78,20 @@ def test_corpus_lines_are_drawn_by_length_from_all_files(tmp_path: Path) -> None
     assert {len(line) for line in lines} == {30, 60}
 
 
+def test_a_corpus_may_begin_with_a_mark_and_have_endless_lines(tmp_path: Path) -> None:
+    words = [f"词{number:05}" for number in range(3000)]
+    (tmp_path / "a.txt").write_bytes(("\ufeff一二三\n" + " ".join(words)).encode())
+    corpus = Corpus([tmp_path / "a.txt"])
+    rng = random.Random(4)
+    lines = {corpus.line(rng) for _ in range(400)}
+    assert max(map(len, lines)) < 3000
+    seen = {word for line in lines for word in line.split()[1:-1]}
+    assert seen <= {*words}
+    assert len(seen) > 2900
+    short = Corpus([tmp_path])
+    assert {short.line(random.Random(seed))[:1] for seed in range(50)} <= {*"一词0123456789"}
+
+
 def test_splits_cover_all_and_share_short_words_only() -> None:
     words = [f"word{n}" for n in range(400)] + ["的", "of", "a"]
     train, held, both = ({w for w in words if in_split(w, split)} for split in SPLITS)
