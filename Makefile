@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers unit fast style clean
+.PHONY: help install demo test lint types layers unit fast fonts style clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,10 @@ unit: $(INSTALLED)  ## all tests
 
 fast: $(INSTALLED)  ## the tests that take seconds
 	$(BIN)/pytest -m "not slow"
+
+fonts:  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
+	apt-get update
+	xargs -a crnn/synth/debian-fonts.txt apt-get install -y --no-install-recommends
 
 style: $(INSTALLED)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
