@@ -92,19 +92,22 @@ def main(
         from crnn_export.trt.options import choose_flavour  # noqa: PLC0415
 
         choose_flavour(flavour, _split(target))
+    stem = final.stem.removesuffix(f".{precision}")
     if model is not None:
         onnx_file = Path(model)
     else:
-        onnx_file = final if (to, precision) == ("onnx", "fp32") else final.with_name(
-            _stem(final, precision) + ".onnx"
-        )  # fmt: skip
         assert ckpt is not None
+        onnx_file = (
+            final if (to, precision) == ("onnx", "fp32") else final.with_name(f"{stem}.onnx")
+        )
+        if precision != "fp32" and onnx_file == final:
+            onnx_file = final.with_name(f"{stem}.fp32.onnx")
         card = _load_card_and_export(
             Path(ckpt), arch, alphabet, onnx_file, head, topk, width, keep_ratio, data
         )
         click.echo(f"Wrote {onnx_file} ({_megabytes(onnx_file)}): {card.arch}, {head} head")
     if precision != "fp32":
-        reduced = final if to == "onnx" else final.with_suffix(".onnx")
+        reduced = final if to == "onnx" else final.with_name(f"{stem}.{precision}.onnx")
         _convert(onnx_file, reduced, precision, data, max_cer_loss, quantise_ends)
         onnx_file = reduced
     if to == "trt":
@@ -265,10 +268,6 @@ def _build(
 
 def _split(targets: str) -> list[str]:
     return [target.strip() for target in targets.split(",") if target.strip()]
-
-
-def _stem(path: Path, precision: str) -> str:
-    return path.stem.removesuffix(f".{precision}")
 
 
 def _megabytes(path: Path) -> str:

@@ -14,9 +14,10 @@ from seed_parity import ARCHS, WIDTHS, seed_alphabet, seed_input, seed_log_probs
 from crnn import build_model
 from crnn.checkpoint import save_checkpoint
 from crnn.model import default_card
-from crnn_export.cli import main, onnx_path
+from crnn_export.cli import final_path, main
 from crnn_runtime import Alphabet
 from crnn_runtime.backends import open_backend
+from crnn_runtime.engine_file import read_engine
 
 DIGITS = "0123456789"
 
@@ -75,17 +76,54 @@ def test_our_checkpoint_needs_no_options_and_real_lines_are_compared(
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [("x.pth", "x.onnx"), ("a.b.pth.tar", "a.b.onnx"), ("x", "x.onnx"), ("x.tar", "x.onnx")],
+    ("source", "to", "precision", "expected"),
+    [
+        ("x.pth", "onnx", "fp32", "x.onnx"),
+        ("a.b.pth.tar", "onnx", "fp32", "a.b.onnx"),
+        ("x", "onnx", "fp32", "x.onnx"),
+        ("x.tar", "onnx", "fp32", "x.onnx"),
+        ("x.pth", "trt", "fp32", "x.trt"),
+        ("x.onnx", "trt", "fp16", "x.fp16.trt"),
+        ("x.onnx", "onnx", "int8", "x.int8.onnx"),
+    ],
 )
-def test_the_file_is_named_after_the_checkpoint(name: str, expected: str) -> None:
-    assert onnx_path(Path("folder") / name) == Path("folder") / expected
+def test_files_are_named_after_their_source(
+    source: str, to: str, precision: str, expected: str
+) -> None:
+    assert final_path(Path("folder") / source, None, to, precision) == Path("folder") / expected
+    assert final_path(Path(source), "given", to, precision) == Path("given")
+
+
+def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    out = tmp_path / "reader.trt"
+    result = export(
+        "--ckpt", checkpoint, "--to", "trt", "--flavour", "rtx", "--precision", "fp16",
+        "--batch", "1:2:4", "--profile", "32:64:128", "--profile", "128:256:512", "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "reader.fp16.onnx", "reader.onnx", "reader.trt", "reader.trt.json"
+    ]  # fmt: skip
+    assert "precision fp16, read back from" in result.output
+    card, record = read_engine(out)
+    assert card.precision == record.precision == "fp16"
+    assert [str(profile) for profile in record.profiles] == [
+        "batch 1:2:4, width 32:64:128", "batch 1:2:4, width 128:256:512"
+    ]  # fmt: skip
+    assert card.max_width == 512
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "Missing"),
+        ((), "give --ckpt with a checkpoint, or MODEL"),
+        (("x.onnx", "--ckpt", "{ckpt}"), "give --ckpt with a checkpoint, or MODEL"),
+        (("x.onnx",), "nothing to do"),
+        (("gone.onnx", "--to", "trt"), "gone.onnx"),
+        (("{ckpt}", "--to", "trt"), "Error: "),
+        (("x.onnx", "--to", "trt", "--flavour", "cuda"), "flavour 'cuda' is not one of"),
+        (("x.onnx", "--precision", "fp12"), "x.onnx"),
         (("--ckpt", "gone.pth"), "no checkpoint file gone.pth"),
         (("--ckpt", "{ckpt}", "--arch", "resnet_cifar"), "holds a lite, not the resnet_cifar"),
         (("--ckpt", "{ckpt}", "--arch", "resnet"), "resnet"),
