@@ -38,10 +38,11 @@ layers: $(INSTALLED)  ## import-linter: imports point one way
 	$(BIN)/lint-imports --no-cache
 
 unit: $(INSTALLED)  ## all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/test_proof.py
+	$(BIN)/pytest tests/test_proof.py
 
 fast: $(INSTALLED)  ## the tests that take seconds
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow"
 
 fonts:  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
 	apt-get update
