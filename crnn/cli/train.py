@@ -221,6 +221,8 @@ def _gpu(asked: int | None) -> int | None:
 
 
 def _report(result: "TrainResult") -> int:
+    if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks
+        return EXIT_BAD_DATA if result.failures else 0
     for name, scores in result.scores.items():
         click.echo(f"{name}: {scores}")
     click.echo(f"best: {result.best} after {result.steps} steps, {result.minutes:.1f} minutes")

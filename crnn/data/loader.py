@@ -187,6 +187,9 @@ _Key = tuple[Task, tuple[int, int]]
 def _load(
     sources: Sequence[Source], card: ModelCard, keys: Iterator[_Key], workers: int, pin: bool
 ) -> Iterator[list[Batch]]:
+    if workers:
+        # A forked process that reconfigures OpenCV waits for threads it did not inherit.
+        cv2.setNumThreads(1)
     loader: DataLoader[list[Batch]] = DataLoader(
         _Tasks(sources, card),
         batch_size=None,
@@ -261,6 +264,5 @@ class _Tasks(Dataset[list[Batch]]):
 
 
 def _start_worker(_: int) -> None:
-    cv2.setNumThreads(1)
     # Ctrl-C reaches the whole process group: only the main process should answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -52,6 +52,10 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
+    def where(self, index: int) -> str:
+        """Where line ``index`` comes from, for a person to look it up."""
+        ...
+
     def line(self, index: int, rng: np.random.Generator) -> Line:
         """Line ``index``; ``rng`` is for augmentation.
 
@@ -82,6 +86,10 @@ class AnnotatedLines:
     def __len__(self) -> int:
         return len(self.data)
 
+    def where(self, index: int) -> str:
+        """``train.txt:17: images/a.jpg``."""
+        return f"{self.name}:{self.data.annotations.numbers[index]}: {self.data.paths[index]}"
+
     def line(self, index: int, rng: np.random.Generator) -> Line:
         """Read one picture."""
         path = Path(self.data.paths[index])
@@ -91,8 +99,7 @@ class AnnotatedLines:
                 image = self.augment(image, rng)
             pixels = resize_line(image, self.card)
         except ImageError as error:
-            number = self.data.annotations.numbers[index]
-            raise ImageError(f"{self.name}:{number}: {path}: {error}") from error
+            raise ImageError(f"{self.where(index)}: {error}") from error
         return Line(pixels, self.data.annotations.label(index).tolist())
 
 
@@ -117,6 +124,10 @@ class SyntheticLines:
 
     def __len__(self) -> int:
         return self.count
+
+    def where(self, index: int) -> str:
+        """``synthetic digits, seed 3, line 17``."""
+        return f"{self.name}, seed {self.synthesizer.seed}, line {index}"
 
     def line(self, index: int, rng: np.random.Generator) -> Line:
         """Draw one line."""

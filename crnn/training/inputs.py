@@ -185,6 +185,7 @@ class _First:
         self.count = min(count, len(source))
         self.widths = None if source.widths is None else source.widths[: self.count]
         self.line = source.line
+        self.where = source.where
 
     def __len__(self) -> int:
         return self.count

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from crnn.data.loader import Batch, on_device, training_batches
+from crnn.data.loader import Batch, Position, on_device, training_batches
 from crnn.metrics import Scores
 from crnn.training import distributed, state
 from crnn.training.config import TrainConfig
@@ -67,11 +67,17 @@ def train(config: TrainConfig) -> TrainResult:
     config.directory.mkdir(parents=True, exist_ok=True)
     with distributed.process_group(device):
         inputs = load_inputs(config, config.card())
-        return _Run(config, inputs, device).go()
+        return Run(config, inputs, device).go()
 
 
-class _Run:
-    """One run in one process."""
+class Run:
+    """One run in one process.
+
+    Args:
+        config: of the run.
+        inputs: what it reads.
+        device: where this process trains.
+    """
 
     def __init__(self, config: TrainConfig, inputs: Inputs, device: torch.device) -> None:
         self.config = config
@@ -84,29 +90,40 @@ class _Run:
         self.failures: dict[str, None] = {}  # an ordered set
         self.started = time.monotonic() - self.state.seconds
         self.skipped_in_a_row = 0
+        self.net = self._network()
 
     def go(self) -> TrainResult:
         """Train until the run's end."""
         config, run = self.config, self.state
-        self.net = self._network()
         batches = training_batches(
             self.inputs.stream, run.position, workers=config.workers, pin=self.device.type == "cuda"
         )
         progress = self._progress()
         while progress < 1:
             position, lanes = next(batches)
-            self._freeze()
-            loss = self._step(lanes, progress)
             ended_epoch = position.epoch > run.position.epoch
-            run.position = position
-            run.steps += 1
-            if run.ema is not None:
-                run.ema.update(run.model, run.steps)
-            self.reporter.step(loss, len(lanes), self.rate, run)
+            self.advance(position, lanes, progress)
             progress = self._progress()
             self._after_step(ended_epoch=ended_epoch, is_last=progress >= 1)
         del batches  # ends the workers
         return self._finish()
+
+    def advance(self, position: Position, lanes: Sequence[Batch], progress: float) -> None:
+        """One step over the batches of this process's lanes, to ``position``.
+
+        Args:
+            position: in the data after the step.
+            lanes: the batches.
+            progress: of the run, 0 to 1.
+        """
+        run = self.state
+        self._freeze()
+        loss = self._step(lanes, progress)
+        run.position = position
+        run.steps += 1
+        if run.ema is not None:
+            run.ema.update(run.model, run.steps)
+        self.reporter.step(loss, len(lanes), self.rate, run, progress)
 
     def _network(self) -> nn.Module:
         """What is called and differentiated: the model, compiled and shared out if asked."""
@@ -213,7 +230,7 @@ class _Run:
             )  # fmt: skip
             self.failures.update(dict.fromkeys(reading.failures))
             self.scores[name] = reading.scores
-            self.reporter.validation(name, reading, run)
+            self.reporter.validation(name, source, reading, run)
         if not self.scores:
             return
         run.accuracy = next(iter(self.scores.values())).exact

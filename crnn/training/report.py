@@ -2,13 +2,17 @@
 
 import json
 import logging
+import re
 import time
 from typing import Any
 
 from torch import Tensor
 
+from crnn.data.sources import Source
+from crnn.metrics import confusions, worst
 from crnn.training import distributed
 from crnn.training.config import TrainConfig
+from crnn.training.inputs import write_lines
 from crnn.training.reading import Reading
 from crnn.training.state import State, count_parameters
 from crnn_runtime.errors import CrnnError
@@ -16,6 +20,8 @@ from crnn_runtime.errors import CrnnError
 logger = logging.getLogger(__name__)
 
 LOG = "log.jsonl"
+
+_SHOWN = 20
 
 
 class Reporter:
@@ -40,7 +46,7 @@ class Reporter:
             config.arch, count_parameters(run.model) / 1e6, run.card.num_classes, steps_per_epoch,
         )  # fmt: skip
 
-    def step(self, loss: Tensor, lanes: int, rate: float, run: State) -> None:
+    def step(self, loss: Tensor, lanes: int, rate: float, run: State, progress: float) -> None:
         """Note a step; every ``print_freq`` of them make a line."""
         self.losses.append(loss)
         self.lines += lanes * self.config.batch_size * distributed.world_size()
@@ -52,16 +58,26 @@ class Reporter:
         if distributed.is_first():
             self._write(step=run.steps, loss=loss_mean, lr=rate, lines_per_second=round(speed, 1))
             logger.info(
-                "epoch %d step %d/%d: loss %.4f, lr %.2e, %.0f lines/s",
+                "epoch %d step %d/%d: loss %.4f, lr %.2e, %.0f lines/s, %.0f min left",
                 run.position.epoch + 1, run.position.step, self.steps_per_epoch, loss_mean, rate,
-                speed,
+                speed, run.seconds / 60 * (1 - progress) / max(progress, 1e-9),
             )  # fmt: skip
 
-    def validation(self, name: str, reading: Reading, run: State) -> None:
-        """Note how well a set was read."""
+    def validation(self, name: str, source: Source, reading: Reading, run: State) -> None:
+        """Note how well a set was read, what was confused, and list the worst lines."""
         if not distributed.is_first():
             return
-        self._write(step=run.steps, validation=name, **reading.scores.to_dict())
+        pairs = confusions(reading.truths, reading.texts).most_common(_SHOWN)
+        self._write(
+            step=run.steps, validation=name, **reading.scores.to_dict(),
+            confusions=[[true, read, count] for (true, read), count in pairs],
+        )  # fmt: skip
+        rows = [
+            f"{source.where(reading.indices[n])}\t{reading.truths[n]}\t{reading.texts[n]}"
+            for n in worst(reading.truths, reading.texts, _SHOWN)
+        ]
+        safe = re.sub(r"[^\w.-]+", "-", name)
+        write_lines(self.config.directory / f"worst-{safe}.tsv", ["line\ttruth\tread", *rows])
         logger.info("step %d, %s: %s", run.steps, name, reading.scores)
         if reading.texts and not any(reading.texts):
             logger.warning(

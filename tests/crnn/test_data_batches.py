@@ -1,4 +1,6 @@
 import itertools
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
@@ -32,6 +34,9 @@ class Fake:
 
     def __len__(self) -> int:
         return len(self.all_widths)
+
+    def where(self, index: int) -> str:
+        return f"fake line {index}"
 
     def line(self, index: int, rng: np.random.Generator) -> Line:
         if index in self.bad:
@@ -213,3 +218,27 @@ def test_synthetic_lines_need_a_matching_alphabet() -> None:
     )
     with pytest.raises(CrnnError, match="not in the alphabet"):
         source.line(other, np.random.default_rng())
+
+
+_AFTER_OPENCV = """
+import cv2, numpy as np
+cv2.setNumThreads(4)
+cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 5)
+from crnn.data.loader import Stream, training_batches
+from crnn.data.plan import Mix
+from crnn.data.sources import SyntheticLines
+from crnn.model import default_card
+from crnn.synth import Synthesizer
+from crnn_runtime.alphabet import Alphabet
+card = default_card("lite", Alphabet("0123456789"))
+source = SyntheticLines(Synthesizer("digits", 3, fonts="packages"), card, 100)
+stream = Stream(mix=Mix.of(source), card=card, batch_size=2)
+next(training_batches(stream, workers=1))
+print("loaded")
+"""
+
+
+def test_workers_start_after_opencv_has_used_threads() -> None:
+    run = [sys.executable, "-c", _AFTER_OPENCV]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout == "loaded\n", done.stderr

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from crnn.checkpoint import load_checkpoint, load_model, save_checkpoint
+from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer
 from crnn.training import TrainConfig, train
 from crnn_runtime.alphabet import Alphabet
@@ -67,7 +68,12 @@ def test_a_run_leaves_readers_and_a_log(tmp_path: Path) -> None:
     assert result.scores["dev"].lines == 4
     assert len(losses(tmp_path)) == 12
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"best.pth", "last.pth", "lite_epoch_2.pth.tar", "log.jsonl"}
+    assert names == {
+        "best.pth", "last.pth", "lite_epoch_2.pth.tar", "log.jsonl", "worst-dev.tsv"
+    }  # fmt: skip
+    head, *rows = (tmp_path / "worst-dev.tsv").read_text().splitlines()
+    assert head == "line\ttruth\tread"
+    assert rows[0].startswith("synthetic digits, seed 1000003, line ")
     for name in ("best.pth", "last.pth", "lite_epoch_2.pth.tar"):
         model, card = load_model(tmp_path / name)
         assert card.alphabet == DIGITS
@@ -271,6 +277,12 @@ def test_two_processes_do_what_one_that_accumulates_does(
     subprocess.run(two, check=True, capture_output=True)
     assert len(losses(tmp_path / "one")) == 50
     np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), atol=1e-5)
+
+
+def test_the_digits_recipe_runs(tmp_path: Path) -> None:
+    run = recipe_config("digits", tmp_path, max_steps=2, batch_size=2, dev_lines=4, workers=0)
+    assert train(run).scores["dev"].lines == 4
+    assert run.alphabet == DIGITS
 
 
 def test_a_configuration_is_plain_data() -> None:
