@@ -1,10 +1,12 @@
 """Annotation files: which text is written on which picture.
 
-Two formats, told apart by the first line that is not empty:
+Two text formats, told apart by the first line that is not empty:
 
 - codes: ``img_path code code code …``, codes from 1 as in `Alphabet`. The codes
   are the whole numbers at the end of the line, so the path may contain spaces.
 - TSV: ``path<TAB>text``; everything after the first tab is the text.
+
+A folder instead of a file is an LMDB database, see `crnn.data.database`.
 """
 
 import dataclasses
@@ -17,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from crnn.data.database import Database, is_database
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
 
@@ -111,17 +114,32 @@ class Annotations:
 
 
 def find_annotations(root: Path, split: str) -> Path:
-    """``<root>/<split>.txt`` or ``.tsv``, whichever is there.
+    """``<root>/<split>.txt``, ``.tsv`` or an LMDB folder ``<root>/<split>``, what is there.
 
     Raises:
-        CrnnError: the folder or both files are missing.
+        CrnnError: the folder or all of them are missing.
     """
+    if is_database(root / split):
+        return root / split
     for suffix in SUFFIXES:
         path = root / f"{split}{suffix}"
         if path.is_file():
             return path
-    what = f"no {split}.txt or {split}.tsv in it" if root.is_dir() else "no such folder"
+    what = (
+        f"no {split}.txt, {split}.tsv or LMDB {split}/ in it" if root.is_dir() else "no such folder"
+    )
     raise CrnnError(f"data set {root}: {what}")
+
+
+def read_labels(database: Database, alphabet: Alphabet) -> Annotations:
+    """The labels of an LMDB data set, in the same columns as those of a file."""
+    reader = _Reader(database.folder, alphabet)
+    for number, image, raw in database.labels():
+        try:
+            reader.add_text(number, f"{image}\t{raw.decode('utf-8')}")
+        except UnicodeDecodeError as error:
+            reader.defect(number, "encoding", f"label not UTF-8 (byte {error.start})")
+    return reader.finish()
 
 
 def read_annotations(file: Path, alphabet: Alphabet) -> Annotations:

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn.data.annotations import KINDS, Annotations, Defect, read_annotations
+from crnn.data.annotations import (
+    KINDS,
+    Annotations,
+    Defect,
+    read_annotations,
+    read_labels,
+)
+from crnn.data.database import Database, is_database
 from crnn.data.sizes import cache_file, measure
 from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError, ImageError
@@ -30,15 +37,26 @@ class DataSet:
         widths: int32, width in pixels of each line once scaled to the reader's
             height; empty when images were not looked at.
         defects: of the lines left out, by line number.
+        database: where the images are, if they are no files; `paths` are its keys.
     """
 
     annotations: Annotations
     paths: list[str]
     widths: NDArray[np.int32]
     defects: list[Defect]
+    database: Database | None = None
 
     def __len__(self) -> int:
         return len(self.annotations)
+
+    def picture(self, index: int) -> Path | bytes:
+        """The image of one line, for `load_image`.
+
+        Raises:
+            ImageError: it is gone.
+        """
+        path = self.paths[index]
+        return Path(path) if self.database is None else self.database.picture(path)
 
     def demand_good(self, *, skip_bad: bool) -> None:
         """Stop unless every line is usable, or the bad ones may be left out.
@@ -70,7 +88,7 @@ def check(
     """Read an annotation file and check every line of it.
 
     Args:
-        file: the annotation file.
+        file: the annotation file, or the folder of an LMDB database.
         card: alphabet, height and width limits of the reader.
         steps: time steps of a line by its width in pixels.
         root: folder of the images; None is the file's own.
@@ -81,7 +99,11 @@ def check(
     Raises:
         CrnnError: the file cannot be read.
     """
-    annotations = read_annotations(file, card.alphabet)
+    database = Database(file) if is_database(file) else None
+    if database is None:
+        annotations = read_annotations(file, card.alphabet)
+    else:
+        annotations = read_labels(database, card.alphabet)
     root = root or file.parent
     defects = list(annotations.defects)
     if not images:
@@ -89,8 +111,14 @@ def check(
         return DataSet(
             annotations=annotations, paths=[], widths=np.zeros(0, np.int32), defects=defects
         )
-    cache = cache_file(file, root) if cached else None
-    table, failures = measure(annotations.images, root, cache=cache, workers=workers)
+    if database is None:
+        cache = cache_file(file, root) if cached else None
+        table, failures = measure(annotations.images, root, cache=cache, workers=workers)
+        paths = _paths(annotations.images, table, root)
+    else:
+        table, failures = database.measure(annotations.images)
+        database.close()
+        paths = annotations.images
     widths, too_wide = _widths(table, card)
     too_long = _too_long(annotations, widths, steps)
     for index, (kind, detail) in (failures | too_wide | too_long).items():
@@ -98,12 +126,12 @@ def check(
     defects.sort()
     good = np.ones(len(annotations), bool)
     good[[*failures, *too_wide, *too_long]] = False
-    paths = _paths(annotations.images, table, root)
     return DataSet(
         annotations=annotations.select(good),
         paths=[path for path, kept in zip(paths, good, strict=True) if kept],
         widths=widths[good],
         defects=defects,
+        database=database,
     )
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import cv2
@@ -92,9 +91,8 @@ class AnnotatedLines:
 
     def line(self, index: int, rng: np.random.Generator) -> Line:
         """Read one picture."""
-        path = Path(self.data.paths[index])
         try:
-            image = load_image(path, self.card.color)
+            image = load_image(self.data.picture(index), self.card.color)
             if self.augment is not None:
                 image = self.augment(image, rng)
             pixels = resize_line(image, self.card)
