@@ -1,11 +1,12 @@
 """Font faces: which characters each has, of which kind it is, how one is drawn for a text."""
 
 import dataclasses
+import functools
 import itertools
 import logging
 import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +89,11 @@ def bitmap(codes: Codes) -> bytes:
     return np.packbits(flags, bitorder="little").tobytes()
 
 
-def read_faces(path: Path) -> list[Face]:
+@functools.lru_cache(maxsize=2048)
+def read_faces(path: Path) -> Sequence[Face]:
     """Every face of a font file; a variable font gives one face per named instance.
+
+    Remembered: training and validation draw in the same hundreds of fonts.
 
     Raises:
         CrnnError: the file is not a usable font.
