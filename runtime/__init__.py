@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         MissingDependencyError,
         ModelError,
     )
-    from crnn_runtime.recognizer import Line, Recognizer
+    from crnn_runtime.line import Line
+    from crnn_runtime.recognizer import Recognizer
 
 # Loaded at first use: `crnn-infer --help` must not wait for numpy and OpenCV.
 _HOMES = {
@@ -29,7 +30,7 @@ _HOMES = {
     "Char": "ctc",
     "CrnnError": "errors",
     "ImageError": "errors",
-    "Line": "recognizer",
+    "Line": "line",
     "MissingDependencyError": "errors",
     "ModelCard": "card",
     "ModelError": "errors",

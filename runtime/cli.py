@@ -13,7 +13,7 @@ import click
 from crnn_runtime.console import EXIT_SOME_UNREAD, Command
 
 if TYPE_CHECKING:
-    from crnn_runtime.recognizer import Line
+    from crnn_runtime.line import Line
 
 IMAGE_SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),

@@ -21,32 +21,16 @@ from crnn_runtime.ctc import (
 )
 from crnn_runtime.errors import ImageError
 from crnn_runtime.image import ImageSource, load_image
+from crnn_runtime.line import Line
+from crnn_runtime.long_lines import Piece, cut, join
 from crnn_runtime.preprocess import padded_width, resize_line, to_input, valid_steps
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What was read in one image.
-
-    Attributes:
-        text: the characters.
-        confidence: geometric mean of the characters' confidences; of an empty
-            line, of the blanks'. 0 if the image could not be read.
-        raw: the best class of every time step, blanks shown as ``-``.
-        chars: the characters one by one.
-        error: why the image could not be read, None if it was.
-    """
-
-    text: str
-    confidence: float
-    raw: str
-    chars: tuple[Char, ...]
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class _Prepared:
-    index: int
+    """A piece of a line, ready to be batched with others of its padded width."""
+
+    key: tuple[int, int]  # image, piece
     pixels: NDArray[np.uint8]  # (H, w, C)
     source_width: int
 
@@ -91,7 +75,8 @@ class Recognizer:
         """Read one line of text in each image, in the order given.
 
         A line's reading does not depend on its neighbours: it is padded to a
-        width that depends on itself alone.
+        width that depends on itself alone. A line wider than the model reads is
+        read in overlapping pieces, see `Line.pieces`.
 
         Args:
             images: paths, encoded bytes, or arrays (H, W) or RGB (H, W, 3).
@@ -102,25 +87,26 @@ class Recognizer:
             ImageError: an image cannot be read and ``errors`` is ``raise``.
         """
         lines: dict[int, Line] = {}
+        pieces: dict[int, list[Piece]] = {}
         buckets: dict[int, list[_Prepared]] = {}
-        count = 0
-        for count, image in enumerate(images, start=1):
+        for number, image in enumerate(images):
             try:
-                prepared = self._prepare(count - 1, image)
+                pieces[number] = cut(load_image(image, self.card.color), self.card)
             except ImageError as error:
                 if errors == "raise":
                     name = f"{image}: " if isinstance(image, str | Path) else ""
                     raise ImageError(f"{name}{error}") from error
-                lines[count - 1] = Line("", 0.0, "", (), str(error))
+                lines[number] = Line("", 0.0, "", (), str(error))
                 continue
-            bucket = buckets.setdefault(padded_width(self.card, prepared.pixels.shape[1]), [])
-            bucket.append(prepared)
-        for _, bucket in sorted(buckets.items()):
-            for start in range(0, len(bucket), self._batch_size):
-                batch = bucket[start : start + self._batch_size]
-                for prepared, line in zip(batch, self._read_batch(batch), strict=True):
-                    lines[prepared.index] = line
-        return [lines[index] for index in range(count)]
+            for part, piece in enumerate(pieces[number]):
+                pixels = resize_line(piece.image, self.card)
+                prepared = _Prepared((number, part), pixels, piece.image.shape[1])
+                buckets.setdefault(padded_width(self.card, pixels.shape[1]), []).append(prepared)
+        read = self._read_buckets(buckets)
+        for number, own in pieces.items():
+            readings = [read[number, part] for part in range(len(own))]
+            lines[number] = join(own, readings, self.card)
+        return [lines[number] for number in range(len(lines))]
 
     def close(self) -> None:
         """Release the model."""
@@ -137,9 +123,15 @@ class Recognizer:
     ) -> None:
         self.close()
 
-    def _prepare(self, index: int, source: ImageSource) -> _Prepared:
-        image = load_image(source, self.card.color)
-        return _Prepared(index, resize_line(image, self.card), image.shape[1])
+    def _read_buckets(self, buckets: dict[int, list[_Prepared]]) -> dict[tuple[int, int], Line]:
+        """Read every piece, batched with others of its padded width."""
+        read = {}
+        for _, bucket in sorted(buckets.items()):
+            for start in range(0, len(bucket), self._batch_size):
+                batch = bucket[start : start + self._batch_size]
+                for prepared, line in zip(batch, self._read_batch(batch), strict=True):
+                    read[prepared.key] = line
+        return read
 
     def _read_batch(self, batch: Sequence[_Prepared]) -> list[Line]:
         """Lines of one padded width → what they say."""

@@ -79,7 +79,7 @@ def test_bad_images_are_named_and_the_rest_is_read(folder: Path, tmp_path: Path)
         "truncated.png": good[:60],
         "text.jpg": b"I am not a picture\n",
         "tiny.png": png(np.zeros((1, 1), np.uint8)),
-        "long.png": png(np.zeros((8, 4000), np.uint8)),
+        "long.png": png(np.zeros((4, 9000), np.uint8)),
     }
     for name, content in (bad | {"good.png": good}).items():
         tmp_path.joinpath(name).write_bytes(content)
