@@ -1,24 +1,60 @@
 """``crnn-export``: checkpoint → ONNX → TensorRT, each file checked before it is written."""
 
-from collections.abc import Sequence
-from itertools import islice
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from crnn_runtime.card import HEADS, Head
 from crnn_runtime.console import Command
-from crnn_runtime.errors import CrnnError, ImageError
 
 if TYPE_CHECKING:
+    from crnn_export.lines import Lines
     from crnn_export.trt import EngineInfo
     from crnn_runtime.card import ModelCard
 
 Target = Literal["onnx", "trt"]
-_MAX_LINES = 200
+Group = TypeVar("Group")
+
+
+@dataclasses.dataclass(frozen=True)
+class _GraphOptions:
+    """What the float32 ONNX file is made of."""
+
+    arch: str | None
+    alphabet: str | None
+    head: Head
+    topk: int
+    width: int | None
+    keep_ratio: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _PrecisionOptions:
+    """What it is reduced to, and what that may cost."""
+
+    precision: str
+    max_cer_loss: float
+    quantise_ends: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class _EngineOptions:
+    """What TensorRT builds of it."""
+
+    flavour: str
+    batch: str
+    widths: tuple[str, ...]
+    profile_from: str | None
+    target: str
+    opt_level: int | None
+    timing_cache: Path | None
+
+    @property
+    def targets(self) -> list[str]:
+        """The GPUs one by one."""
+        return [target.strip() for target in self.target.split(",") if target.strip()]
 
 
 @click.command(cls=Command)
@@ -32,8 +68,14 @@ _MAX_LINES = 200
 @click.option("--topk", default=8, show_default=True, help="Classes a step of the topk head.")
 @click.option("--width", type=click.IntRange(min=1), help="Stretch every line to this width.")
 @click.option("--keep-ratio", is_flag=True, help="Keep every line's aspect ratio.")
-@click.option("--data", help="Real lines (file, folder, glob): compared, and int8 calibrates.")
-@click.option("--precision", default="fp32", show_default=True, help="fp32, fp16 or int8.")
+@click.option(
+    "--data",
+    help="Real lines, compared and for int8 calibrated on: pictures (file, folder, glob), or "
+    "with labels an annotation file (.tsv, .txt) or LMDB folder, for the true error rate.",
+)
+@click.option(
+    "--precision", default="fp32", show_default=True, help="fp32, fp16, int8, bf16 or fp8."
+)
 @click.option("--max-cer-loss", default=0.005, show_default=True, help="That a precision may cost.")
 @click.option("--quantise-ends", is_flag=True, help="int8 for the first and last layer too.")
 @click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")
@@ -52,25 +94,10 @@ _MAX_LINES = 200
 def main(
     model: str | None,
     ckpt: str | None,
-    arch: str | None,
-    alphabet: str | None,
     to: Target,
     out: str | None,
-    head: Head,
-    topk: int,
-    width: int | None,
-    keep_ratio: bool,
     data: str | None,
-    precision: str,
-    max_cer_loss: float,
-    quantise_ends: bool,
-    flavour: str,
-    batch: str,
-    widths: tuple[str, ...],
-    profile_from: str | None,
-    target: str,
-    opt_level: int | None,
-    timing_cache: Path | None,
+    **options: Any,  # noqa: ANN401 (those of the groups above)
 ) -> None:
     """Export a checkpoint to ONNX, or further to a TensorRT engine.
 
@@ -85,13 +112,19 @@ def main(
     """  # fmt: skip
     if (model is None) == (ckpt is None):
         raise click.UsageError("give --ckpt with a checkpoint, or MODEL, an ONNX file made before")
-    if width is not None and keep_ratio:
+    graph = _group(_GraphOptions, options)
+    reduction = _group(_PrecisionOptions, options)
+    engine = _group(_EngineOptions, options)
+    if graph.width is not None and graph.keep_ratio:
         raise click.UsageError("--width and --keep-ratio exclude each other")
+    precision = reduction.precision
+    if model is not None and (to, precision) == ("onnx", "fp32"):
+        raise click.UsageError("nothing to do: an ONNX file needs --to trt or --precision")
     final = final_path(Path(model or ckpt or ""), out, to, precision)
     if to == "trt":  # a library that is missing is told before minutes are spent
         from crnn_export.trt.options import choose_flavour  # noqa: PLC0415
 
-        choose_flavour(flavour, _split(target))
+        choose_flavour(engine.flavour, engine.targets)
     stem = final.stem.removesuffix(f".{precision}")
     if model is not None:
         onnx_file = Path(model)
@@ -102,21 +135,14 @@ def main(
         )
         if precision != "fp32" and onnx_file == final:
             onnx_file = final.with_name(f"{stem}.fp32.onnx")
-        card = _load_card_and_export(
-            Path(ckpt), arch, alphabet, onnx_file, head, topk, width, keep_ratio, data
-        )
-        click.echo(f"Wrote {onnx_file} ({_megabytes(onnx_file)}): {card.arch}, {head} head")
+        card = _export(Path(ckpt), onnx_file, graph, data)
+        click.echo(f"Wrote {onnx_file} ({_megabytes(onnx_file)}): {card.arch}, {graph.head} head")
     if precision != "fp32":
         reduced = final if to == "onnx" else final.with_name(f"{stem}.{precision}.onnx")
-        _convert(onnx_file, reduced, precision, data, max_cer_loss, quantise_ends)
+        _convert(onnx_file, reduced, reduction, data)
         onnx_file = reduced
     if to == "trt":
-        info = _build(
-            onnx_file, final, flavour, batch, widths, profile_from, target, opt_level, timing_cache
-        )
-        click.echo(describe_engine(info))
-    elif model is not None and precision == "fp32":
-        raise click.UsageError("nothing to do: an ONNX file needs --to trt or --precision")
+        click.echo(describe_engine(_build(onnx_file, final, engine)))
 
 
 def final_path(source: Path, out: str | None, to: Target, precision: str) -> Path:
@@ -127,29 +153,6 @@ def final_path(source: Path, out: str | None, to: Target, precision: str) -> Pat
     stem = stem.removesuffix(Path(stem).suffix)
     middle = "" if precision == "fp32" else f".{precision}"
     return source.with_name(f"{stem}{middle}.{to}")
-
-
-def load_lines(images: str, card: "ModelCard") -> list[NDArray[np.uint8]]:
-    """Lines (H, w, C) prepared for the model, the first 200.
-
-    Raises:
-        CrnnError: no image can be read.
-    """
-    from crnn_runtime.cli import iter_paths  # noqa: PLC0415
-    from crnn_runtime.image import load_image  # noqa: PLC0415
-    from crnn_runtime.preprocess import resize_line  # noqa: PLC0415
-
-    lines = []
-    reason = "no image there"
-    for path in islice(iter_paths((images,)), _MAX_LINES):
-        try:
-            lines.append(resize_line(load_image(path, card.color), card))
-        except ImageError as error:
-            reason = f"{path}: {error}"
-            click.echo(f"left out: {reason}", err=True)
-    if not lines:
-        raise CrnnError(f"{images}: no line can be read ({reason})")
-    return lines
 
 
 def describe_engine(info: "EngineInfo") -> str:
@@ -168,84 +171,77 @@ def describe_engine(info: "EngineInfo") -> str:
     )
 
 
-def _load_card_and_export(
-    checkpoint: Path,
-    arch: str | None,
-    alphabet: str | None,
-    path: Path,
-    head: Head,
-    topk: int,
-    width: int | None,
-    keep_ratio: bool,
-    data: str | None,
-) -> "ModelCard":
+def _group(kind: type[Group], options: dict[str, Any]) -> Group:
+    """The options that are the fields of a dataclass."""
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: options[name] for name in names})
+
+
+def _load(data: str | None, card: "ModelCard") -> "Lines":
+    from crnn_export.lines import Lines, load_lines  # noqa: PLC0415
+
+    if data is None:
+        return Lines()
+    return load_lines(data, card, warn=lambda what: click.echo(f"left out: {what}", err=True))
+
+
+def _export(checkpoint: Path, path: Path, options: _GraphOptions, data: str | None) -> "ModelCard":
     # Imported here because --help must not wait for PyTorch.
     from crnn.checkpoint import load_model  # noqa: PLC0415
     from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
     from crnn_runtime.alphabet import Alphabet  # noqa: PLC0415
 
-    reader, card = load_model(checkpoint, arch, Alphabet.load(alphabet) if alphabet else None)
-    if keep_ratio or width is not None:
-        card = card.replace(width=width)
-    lines = load_lines(data, card) if data else []
+    alphabet = Alphabet.load(options.alphabet) if options.alphabet else None
+    reader, card = load_model(checkpoint, options.arch, alphabet)
+    if options.keep_ratio or options.width is not None:
+        card = card.replace(width=options.width)
+    lines = _load(data, card).pixels
     click.echo(f"Exporting {card.arch}, {card.num_classes} classes")
     card, parity = export_onnx(
-        reader, card, path, head=head, topk=topk, lines=lines, checkpoint=checkpoint
+        reader,
+        card,
+        path,
+        head=options.head,
+        topk=options.topk,
+        lines=lines,
+        checkpoint=checkpoint,
     )
     click.echo(f"Parity with PyTorch on {parity}")
     return card
 
 
-def _convert(
-    source: Path,
-    target: Path,
-    precision: str,
-    data: str | None,
-    max_cer_loss: float,
-    quantise_ends: bool,
-) -> None:
+def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str | None) -> None:
     from crnn_export.precision import convert_precision  # noqa: PLC0415
     from crnn_export.trt.source import read_source  # noqa: PLC0415
 
-    lines: Sequence[NDArray[np.uint8]] = ()
-    if data:
-        lines = load_lines(data, read_source(source).card)
+    lines = _load(data, read_source(source).card)
     _, agreement = convert_precision(
         source,
         target,
-        precision,
-        lines=lines,
-        max_cer_loss=max_cer_loss,
-        quantise_ends=quantise_ends,
+        options.precision,
+        lines=lines.pixels,
+        truths=lines.texts,
+        max_cer_loss=options.max_cer_loss,
+        quantise_ends=options.quantise_ends,
     )
     click.echo(f"Precision: {agreement}")
     click.echo(f"Wrote {target} ({_megabytes(target)})")
 
 
-def _build(
-    source: Path,
-    target: Path,
-    flavour: str,
-    batch: str,
-    widths: tuple[str, ...],
-    profile_from: str | None,
-    gpus: str,
-    opt_level: int | None,
-    timing_cache: Path | None,
-) -> "EngineInfo":
+def _build(source: Path, target: Path, options: _EngineOptions) -> "EngineInfo":
     from crnn_export.trt import build_engine  # noqa: PLC0415
     from crnn_export.trt.options import DEFAULT_PROFILES, profile_from_widths  # noqa: PLC0415
     from crnn_export.trt.source import read_source  # noqa: PLC0415
     from crnn_runtime.engine_file import Profile, Range  # noqa: PLC0415
 
-    lines = Range.parse(batch)
-    if profile_from:
+    batch = Range.parse(options.batch)
+    if options.profile_from:
         card = read_source(source).card
-        seen = [line.shape[1] for line in load_lines(profile_from, card)]
-        profiles = [profile_from_widths(seen, card, lines)]
+        seen = [line.shape[1] for line in _load(options.profile_from, card).pixels]
+        profiles = [profile_from_widths(seen, card, batch)]
     else:
-        default = str(DEFAULT_PROFILES[0].width)
-        profiles = [Profile(lines, Range.parse(text)) for text in widths or (default,)]
+        widths = options.widths or (str(DEFAULT_PROFILES[0].width),)
+        profiles = [Profile(batch, Range.parse(text)) for text in widths]
     with click.progressbar(length=1000, label="Building") as bar:
         shown = 0
 
@@ -257,17 +253,13 @@ def _build(
         return build_engine(
             source,
             target,
-            flavour=flavour,
+            flavour=options.flavour,
             profiles=profiles,
-            targets=_split(gpus),
-            opt_level=opt_level,
-            timing_cache=timing_cache,
+            targets=options.targets,
+            opt_level=options.opt_level,
+            timing_cache=options.timing_cache,
             progress=report,
         )
-
-
-def _split(targets: str) -> list[str]:
-    return [target.strip() for target in targets.split(",") if target.strip()]
 
 
 def _megabytes(path: Path) -> str:
