@@ -45,6 +45,14 @@ def device_count() -> int:
     return int(count) if int(status) == 0 else 0
 
 
+def device_index(device: str) -> int | None:
+    """``cuda`` → 0, ``cuda:1`` → 1; None for what is no name of a GPU. Asks nobody."""
+    kind, _, number = device.partition(":")
+    if kind != "cuda" or (":" in device and not (number.isascii() and number.isdigit())):
+        return None
+    return int(number or 0)
+
+
 def require_device(device: str) -> int:
     """Make the device named ``cuda`` or ``cuda:1`` current for this thread.
 
@@ -58,10 +66,9 @@ def require_device(device: str) -> int:
         MissingDependencyError: there is no such GPU, or no cuda-bindings.
         CrnnError: the name is not one of a GPU.
     """
-    kind, _, number = device.partition(":")
-    if kind != "cuda" or (number and not number.isdigit()):
+    index = device_index(device)
+    if index is None:
         raise CrnnError(f"a TensorRT engine runs on device cuda (or cuda:1), not on {device!r}")
-    index = int(number or 0)
     status, count = cuda().cudaGetDeviceCount()
     if int(status) != 0:
         raise MissingDependencyError(

@@ -8,18 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
+from crnn_runtime.backends.cuda_device import device_index
 from crnn_runtime.card import METADATA_KEY, ModelCard
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import MissingDependencyError, ModelError
 
 try:
     import onnxruntime as ort
+
+    from crnn_runtime.backends import onnx_cuda
 except ImportError as error:
     raise MissingDependencyError(
         'onnxruntime is not installed: pip install "crnn[cpu]" (or "crnn[gpu]" for NVIDIA GPUs)'
     ) from error
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+CPU_PROVIDER = "CPUExecutionProvider"
 
 
 class OnnxRuntimeBackend:
@@ -29,19 +32,29 @@ class OnnxRuntimeBackend:
 
     Args:
         path: the file.
-        device: ``cpu`` or ``cuda``.
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
         threads: of the CPU, default as many as the process may use.
+        gpu_memory_limit: bytes that ONNX Runtime's arena may take on the GPU.
 
     Raises:
         ModelError: the file is not ONNX, has no model card, or disagrees with it.
         MissingDependencyError: ONNX Runtime has no support for the device here.
     """
 
-    def __init__(self, path: Path, *, device: str = "cpu", threads: int | None = None) -> None:
-        if device not in PROVIDERS:
-            raise ModelError(f"device {device!r} is not one of {', '.join(PROVIDERS)}")
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+        gpu_memory_limit: int | None = None,
+    ) -> None:
+        self._gpu = device_index(device)
+        if self._gpu is None and device != "cpu":
+            raise ModelError(f"device {device!r} is not one of cpu, cuda, cuda:1")
         self._path = path
         self._device = device
+        self._gpu_memory_limit = gpu_memory_limit
         self._threads = threads or available_cpus()
         self._session: ort.InferenceSession | None = self._open()
         self.card = _card_of(self._session, path)
@@ -60,16 +73,23 @@ class OnnxRuntimeBackend:
         """(N, C, H, W) → outputs by name, batch first."""
         if self._session is None:
             raise ModelError(f"{self._path}: the model is not active, call activate()")
-        results = self._session.run(self._outputs, {INPUT_NAME: images})
+        if self._gpu is None:
+            results = self._session.run(self._outputs, {INPUT_NAME: images})
+        else:
+            results = onnx_cuda.run_bound(self._session, self._outputs, images)
         return dict(zip(self._outputs, results, strict=True))
 
     def _open(self) -> ort.InferenceSession:
-        provider = PROVIDERS[self._device]
+        provider = CPU_PROVIDER if self._gpu is None else onnx_cuda.PROVIDER
         missing = f"device {self._device} is not available to ONNX Runtime"
         if provider not in ort.get_available_providers():
             raise MissingDependencyError(
                 f'{missing}: pip uninstall onnxruntime, then pip install "crnn[gpu]"'
             )
+        settings: dict[str, str] = {}
+        if self._gpu is not None:
+            settings = onnx_cuda.cuda_options(self._gpu, self._gpu_memory_limit)
+            onnx_cuda.preload_cuda()
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -80,14 +100,18 @@ class OnnxRuntimeBackend:
             # The card, which says the precision, is part of the file's text.
             unsafe = ["NchwcTransformer"] if b'"precision": "fp16"' in data else []
             session = ort.InferenceSession(
-                data, options, providers=[provider], disabled_optimizers=unsafe
+                data,
+                options,
+                providers=[(provider, settings)],
+                disabled_optimizers=unsafe,
+                enable_fallback=0,  # else it prints, and runs on another device
             )
         except Exception as error:  # the library's exceptions share no base class
             reason = str(error).strip().splitlines()[-1]
             raise ModelError(f"{self._path}: ONNX Runtime cannot load it: {reason}") from error
         # Without this check a driver that is missing means the CPU, silently.
         if provider not in session.get_providers():
-            raise MissingDependencyError(f"{missing}: no working GPU, driver, CUDA 13 and cuDNN 9")
+            raise MissingDependencyError(f"{missing}: no working GPU, driver, CUDA and cuDNN 9")
         return session
 
     def __enter__(self) -> Self:
