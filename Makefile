@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers unit fast fonts style clean
+.PHONY: help install demo test lint types layers unit fast gpu-check fonts style clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ unit: $(INSTALLED)  ## all tests
 
 fast: $(INSTALLED)  ## the tests that take seconds
 	$(BIN)/pytest -n 2 -m "not slow"
+
+gpu-check:  ## all that needs an NVIDIA GPU -> docs/gpu-report.md; installs nothing
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m crnn_benchmarks.gpu_check
 
 fonts:  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
 	apt-get update
