@@ -64,13 +64,16 @@ class Alphabet:
         if not entries:
             raise CrnnError(f"alphabet {path} holds no character")
         alphabet = cls(entries)
-        if alphabet.duplicates:
-            shown = " ".join(alphabet.duplicates[:10])
-            logger.warning(
-                "alphabet %s: %d characters appear more than once, the first code encodes: %s",
-                path, len(alphabet.duplicates), shown,
-            )  # fmt: skip
+        alphabet._warn_of_duplicates(f"alphabet {path}")
         return alphabet
+
+    def _warn_of_duplicates(self, name: str) -> None:
+        if self.duplicates:
+            shown = " ".join(self.duplicates[:10])
+            logger.warning(
+                "%s: %d characters appear more than once, the first code encodes: %s",
+                name, len(self.duplicates), shown,
+            )  # fmt: skip
 
     @classmethod
     def load(cls, text_or_path: str) -> "Alphabet":
@@ -91,7 +94,9 @@ class Alphabet:
             return cls.from_file(text_or_path)
         if text_or_path.lower().endswith((".txt", ".dict", ".json", ".yaml", ".csv")):
             raise CrnnError(f"no alphabet file {text_or_path}")
-        return cls(text_or_path)
+        alphabet = cls(text_or_path)
+        alphabet._warn_of_duplicates(f"alphabet {text_or_path[:20]!r}")
+        return alphabet
 
     def to_text(self) -> str:
         """The text of a file that `from_file` reads back to the same alphabet.

@@ -71,6 +71,7 @@ class ModelCard:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._check_types()
         channels = self.channels
         if len(self.mean) != channels or len(self.std) != channels:
             raise ModelError(
@@ -88,6 +89,15 @@ class ModelCard:
             raise ModelError(f"model card: width {self.width} is outside 1..{self.max_width}")
         if self.head not in HEADS:
             raise ModelError(f"model card: head {self.head!r} is not one of {', '.join(HEADS)}")
+
+    def _check_types(self) -> None:
+        for name in ("blank", "height", "max_width", "time_stride"):
+            if type(getattr(self, name)) is not int:
+                raise ModelError(f"model card: {name} must be a whole number")
+        if self.width is not None and type(self.width) is not int:
+            raise ModelError("model card: width must be a whole number or null")
+        if type(self.time_origin) not in (int, float):
+            raise ModelError("model card: time_origin must be a number")
 
     @property
     def channels(self) -> int:
@@ -130,7 +140,7 @@ class ModelCard:
             raise ModelError("model card is not a JSON object")
         if content.pop("format", None) != CARD_FORMAT:
             raise ModelError(f"model card is not of format {CARD_FORMAT}: update crnn")
-        stated = content.pop("num_classes", None)
+        stated = content.pop("num_classes", "no number of")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(content.keys() - known):
             raise ModelError(f"model card has unknown fields: {', '.join(unknown)}")
@@ -141,9 +151,9 @@ class ModelCard:
             card = cls(**content)
         except ModelError:
             raise
-        except (CrnnError, KeyError, TypeError) as error:
+        except (CrnnError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"model card: {error}") from error
-        if stated is not None and stated != card.num_classes:
+        if stated != card.num_classes:
             raise ModelError(
                 f"model card states {stated} classes but its alphabet makes {card.num_classes}"
             )

@@ -3,14 +3,14 @@
 import glob
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from crnn_runtime.console import EXIT_SOME_UNREAD, Command
+from crnn_runtime.console import EXIT_SOME_UNREAD, Command, DecoderMessages
 
 if TYPE_CHECKING:
     from crnn_runtime.line import Line
@@ -64,35 +64,55 @@ def main(
 
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
-    cv2.utils.logging.setLogLevel(0)  # a damaged file is reported by us, in one line
+    cv2.utils.logging.setLogLevel(0)
     recognizer = Recognizer(model, device=device, threads=threads, batch_size=batch_size)
     paths = iter_paths(images)
     unread = 0
-    while chunk := list(islice(paths, _CHUNK)):
-        for path, line in zip(chunk, recognizer.read(chunk, errors="return"), strict=True):
-            if line.error:
-                unread += 1
-                click.echo(f"{path}: {line.error}", err=True)
-            else:
-                click.echo(format_line(path, line, raw=raw, as_json=as_json))
+    with DecoderMessages() as messages:
+        while chunk := list(islice(paths, _CHUNK)):
+            lines = recognizer.read(_watched(chunk, messages), errors="return")
+            for path, line in zip(chunk, lines, strict=True):
+                if line.error:
+                    unread += 1
+                    reason = "no image in this folder" if Path(path).is_dir() else line.error
+                    click.echo(f"{path}: {reason}", err=True)
+                else:
+                    click.echo(format_line(path, line, raw=raw, as_json=as_json))
     if unread:
         ctx.exit(EXIT_SOME_UNREAD)
 
 
-def iter_paths(images: tuple[str, ...]) -> Iterator[str]:
-    """Expand folders, globs and ``-`` (paths on standard input, one a line)."""
+def _watched(paths: Sequence[str], messages: "DecoderMessages") -> Iterator[str]:
+    """Hand out paths; what a decoder wrote meanwhile is about the one handed out last."""
+    for path in paths:
+        yield path
+        if message := messages.take():
+            click.echo(f"{path}: warning, the picture may be damaged: {message}", err=True)
+
+
+def iter_paths(images: Iterable[str]) -> Iterator[str]:
+    """Expand folders, globs and ``-`` (paths on standard input, one a line).
+
+    What holds no image is given as it is, so that reading it says so.
+    """
     for image in images:
         path = Path(image)
         if image == "-":
             yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
         elif path.is_dir():
-            for found in sorted(path.rglob("*")):
-                if found.suffix.lower() in IMAGE_SUFFIXES:
-                    yield str(found)
+            found = (file for file in sorted(path.rglob("*")) if _is_image(file))
+            first = next(found, None)
+            yield image if first is None else str(first)
+            yield from map(str, found)
         elif not path.exists() and glob.has_magic(image):
-            yield from sorted(glob.glob(image, recursive=True)) or [image]  # noqa: PTH207
+            matches = sorted(glob.glob(image, recursive=True))  # noqa: PTH207
+            yield from iter_paths(matches) if matches else [image]
         else:
             yield image
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
 
 
 def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:

@@ -3,15 +3,28 @@
 import logging
 import os
 import sys
-from typing import Any
+import tempfile
+from typing import Any, NoReturn, Self
 
 import click
 
-from crnn_runtime.errors import CrnnError
+from crnn_runtime.errors import CrnnError, MissingDependencyError
 
 EXIT_SOME_UNREAD = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+
+_EXTRAS = {
+    "torch": "train",
+    "torchvision": "train",
+    "rapidfuzz": "train",
+    "PIL": "synth",
+    "fontTools": "synth",
+    "matplotlib": "synth",
+    "onnx": "export",
+    "onnxscript": "export",
+}
+"""Package that a command may find missing → the extra that brings it."""
 
 
 class Command(click.Command):
@@ -24,8 +37,8 @@ class Command(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (click's own signature)
         """Run as a program."""
         logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-        for stream in (sys.stdout, sys.stderr):
-            # Paths may hold bytes that are not UTF-8: print them as they are.
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            # Paths may hold bytes that are not UTF-8: pass them on as they are.
             if reconfigure := getattr(stream, "reconfigure", None):
                 reconfigure(encoding="utf-8", errors="surrogateescape")
         return super().main(*args, **kwargs)
@@ -40,7 +53,55 @@ class Command(click.Command):
         except KeyboardInterrupt:
             click.echo("Interrupted", err=True)
             ctx.exit(EXIT_INTERRUPTED)
-        except BrokenPipeError:
+        except ModuleNotFoundError as error:
+            explain_missing(error)
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                click.echo(f"Error: {error.strerror or error}", err=True)
             # The interpreter flushes at exit: give it somewhere to flush to.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(EXIT_SOME_UNREAD)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            ctx.exit(EXIT_SOME_UNREAD if isinstance(error, BrokenPipeError) else EXIT_USAGE)
+
+
+def explain_missing(error: ModuleNotFoundError) -> NoReturn:
+    """Exit with one line that names the extra to install; anything else is raised again."""
+    package = (error.name or "").partition(".")[0]
+    if package not in _EXTRAS:
+        raise error
+    click.echo(f"Error: {MissingDependencyError.of_extra(package, _EXTRAS[package])}", err=True)
+    sys.exit(EXIT_USAGE)
+
+
+class DecoderMessages:
+    """Catches what libraries in C write to standard error while a command runs.
+
+    libjpeg tells of damage there and nowhere else, without the name of the file.
+    Python's own standard error still reaches the terminal.
+    """
+
+    def __enter__(self) -> Self:
+        self._stderr = sys.stderr
+        self._terminal = os.dup(2)
+        self._caught = tempfile.TemporaryFile()
+        os.dup2(self._caught.fileno(), 2)
+        sys.stderr = open(
+            self._terminal, "w", buffering=1, encoding="utf-8", errors="surrogateescape",
+            closefd=False,
+        )  # fmt: skip
+        return self
+
+    def take(self) -> str:
+        """The first line written since the last call, empty if there was none."""
+        if not os.fstat(2).st_size:
+            return ""
+        self._caught.seek(0)
+        text = self._caught.read().decode("utf-8", "replace").strip()
+        self._caught.seek(0)
+        self._caught.truncate()
+        return text.partition("\n")[0]
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._terminal, 2)
+        sys.stderr = self._stderr
+        os.close(self._terminal)
+        self._caught.close()

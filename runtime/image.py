@@ -8,7 +8,13 @@ from numpy.typing import NDArray
 
 from crnn_runtime.card import ColorOrder
 from crnn_runtime.errors import ImageError
-from crnn_runtime.image_header import image_size, is_jpeg, jpeg_is_complete
+from crnn_runtime.image_header import (
+    image_size,
+    is_jpeg,
+    is_png,
+    jpeg_is_complete,
+    png_is_complete,
+)
 
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused before they are decoded: a line of text is small."""
@@ -24,7 +30,8 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
 
     Transparent pixels become white, 16-bit pixels 8-bit; a JPEG is turned upright
     by its EXIF orientation. Bytes are read before they are decoded, so any
-    path works that Python can open.
+    path works that Python can open. JPEG has no checksums: one that is damaged in
+    the middle is decoded as far as it goes, and libjpeg says so on standard error.
 
     Raises:
         ImageError: missing, empty, truncated, not an image, too large or too low.
@@ -33,7 +40,12 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
         image = _checked_array(source)
         _check_size(*image.shape[:2])
         return _to_color(image, "rgb", color)
-    data = source if isinstance(source, bytes) else read_bytes(Path(source))
+    if isinstance(source, str | Path):
+        data = read_bytes(Path(source))
+    elif isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+    else:
+        raise ImageError(f"cannot read a {type(source).__name__}: give a path, bytes or an array")
     if not data:
         raise ImageError("image is empty (0 bytes)")
     _check_size(*image_size(data))
@@ -43,6 +55,9 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
         gray = color == "gray"
         image = _decode(data, cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
     else:
+        # Also keeps libpng from writing about it to the terminal.
+        if is_png(data) and not png_is_complete(data):
+            raise ImageError("image is damaged or truncated: a part of the PNG data is missing")
         image = _decode(data, cv2.IMREAD_UNCHANGED)  # keeps transparency, unlike IMREAD_COLOR
         if image.dtype != np.uint8:
             image = _to_uint8(image)

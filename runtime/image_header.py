@@ -1,6 +1,7 @@
 """Image dimensions from a file's first bytes, so that a huge picture is refused unread."""
 
 import struct
+import zlib
 from collections.abc import Callable
 
 from crnn_runtime.errors import ImageError
@@ -8,6 +9,7 @@ from crnn_runtime.errors import ImageError
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..SOF15 less DHT, JPG, DAC
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment: TEM, RST0..RST7
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 def image_size(data: bytes) -> tuple[int, int]:
@@ -38,6 +40,28 @@ def jpeg_is_complete(data: bytes) -> bool:
     cannot occur by chance; before it, in an embedded thumbnail, it can.
     """
     return data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) != -1
+
+
+def is_png(data: bytes) -> bool:
+    """Whether ``data`` begins as a PNG file does."""
+    return data.startswith(_PNG_MAGIC)
+
+
+def png_is_complete(data: bytes) -> bool:
+    """Whether every chunk of a PNG is there with its right checksum, up to the end chunk."""
+    position = len(_PNG_MAGIC)
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        end = position + 8 + length
+        if end + 4 > len(data):
+            return False
+        (stated,) = struct.unpack_from(">I", data, end)
+        if zlib.crc32(memoryview(data)[position + 4 : end]) != stated:
+            return False
+        if data[position + 4 : position + 8] == b"IEND":
+            return True
+        position = end + 4
+    return False
 
 
 def _png(data: bytes) -> tuple[int, int]:
@@ -108,7 +132,7 @@ def _tiff(data: bytes) -> tuple[int, int]:
 
 
 _FORMATS: list[tuple[bytes, int, Callable[[bytes], tuple[int, int]]]] = [
-    (b"\x89PNG\r\n\x1a\n", 0, _png),
+    (_PNG_MAGIC, 0, _png),
     (b"\xff\xd8\xff", 0, _jpeg),
     (b"BM", 0, _bmp),
     (b"GIF8", 0, _gif),

@@ -19,7 +19,7 @@ from crnn_runtime.ctc import (
     line_confidence,
     raw_path,
 )
-from crnn_runtime.errors import ImageError
+from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.image import ImageSource, load_image
 from crnn_runtime.line import Line
 from crnn_runtime.long_lines import Piece, cut, join
@@ -60,6 +60,9 @@ class Recognizer:
         *,
         batch_size: int = 16,
     ) -> None:
+        for name, value in (("threads", threads), ("batch_size", batch_size)):
+            if value is not None and value < 1:
+                raise CrnnError(f"{name} is {value}: it must be at least 1")
         self._backend = open_backend(model, device, threads)
         self._backend.activate()
         self._batch_size = batch_size
@@ -85,7 +88,10 @@ class Recognizer:
 
         Raises:
             ImageError: an image cannot be read and ``errors`` is ``raise``.
+            CrnnError: one image is given instead of several.
         """
+        if isinstance(images, str | Path | bytes | np.ndarray):
+            raise CrnnError("read() takes a list of images: read([image])")
         lines: dict[int, Line] = {}
         pieces: dict[int, list[Piece]] = {}
         buckets: dict[int, list[_Prepared]] = {}

@@ -29,6 +29,30 @@ def test_type_checkers_find_every_package() -> None:
     assert links == {name: ROOT / folder for name, folder in MAPPED.items()}
 
 
+@pytest.mark.parametrize(
+    ("program", "arguments", "missing", "extra"),
+    [
+        ("crnn.cli.train", ["--synth", "digits"], "torch", "train"),
+        ("crnn.cli.synth", ["--sheet", "x.png"], "PIL", "synth"),
+        ("crnn_export.cli", ["--ckpt", "x.pth"], "torch", "train"),
+        ("crnn_export.cli", ["--ckpt", "x.pth"], "onnx", "export"),
+    ],
+)
+def test_a_command_without_its_extra_names_it(
+    program: str, arguments: list[str], missing: str, extra: str
+) -> None:
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None; "
+        f"from {program} import main; main({arguments})"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith(f'pip install "crnn[{extra}]"')
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize("folder", sorted(set(MAPPED.values()) - {"crnn"}))
 def test_a_folder_is_not_importable_by_its_bare_name(folder: str) -> None:
     result = subprocess.run(

@@ -5,17 +5,21 @@ from typing import Any
 
 import click
 
-from crnn.synth.coverage import Coverage
-from crnn.synth.engine import Synthesizer
-from crnn.synth.presets import PRESETS
-from crnn.synth.sheet import draw_sheet
-from crnn.synth.split import SPLITS
-from crnn.synth.stream import encoded_chunks
-from crnn.synth.writers import FolderWriter, LmdbWriter, Writer, prepare
 from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.console import Command
+from crnn_runtime.console import Command, explain_missing
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
+
+try:  # the presets are part of --help
+    from crnn.synth.coverage import Coverage
+    from crnn.synth.engine import Synthesizer
+    from crnn.synth.presets import PRESETS
+    from crnn.synth.sheet import draw_sheet
+    from crnn.synth.split import SPLITS
+    from crnn.synth.stream import encoded_chunks
+    from crnn.synth.writers import FolderWriter, LmdbWriter, Writer, prepare
+except ModuleNotFoundError as error:
+    explain_missing(error)
 
 _PATH = click.Path(path_type=Path)
 _EPILOG = "Presets: " + "; ".join(f"{name}: {p.summary}" for name, p in PRESETS.items())

@@ -147,6 +147,8 @@ def _check_interface(session: ort.InferenceSession, card: ModelCard, path: Path)
             f"{path}: inputs {list(inputs)} and outputs {list(outputs)} are not those of a line "
             f"reader with a {card.head} head ([{INPUT_NAME!r}], {list(expected)})"
         )
+    if len(inputs[INPUT_NAME]) != 4:
+        raise ModelError(f"{path}: the graph's input has shape {inputs[INPUT_NAME]}, not N×C×H×W")
     channels, height = inputs[INPUT_NAME][1:3]
     if (channels, height) != (card.channels, card.height):
         raise ModelError(

@@ -9,7 +9,7 @@ import torch
 
 from crnn import build_model
 from crnn.model import default_card
-from crnn_export.parity import Parity, check_parity
+from crnn_export.parity import Parity, check_parity, widths_to_compare
 from crnn_export.to_onnx import ParityError, export_onnx, flush_denormals
 from crnn_runtime import Alphabet
 from crnn_runtime.backends import OUTPUT_NAMES, open_backend
@@ -107,6 +107,14 @@ def test_the_gate_notices_one_wrong_weight(exported: dict[str, Path]) -> None:
     parity = check_parity(model, path)
     assert not parity.holds
     assert parity.max_difference > 1e-4
+
+
+@pytest.mark.parametrize("width", [None, 100, 280, 2000])
+def test_five_different_widths_are_compared(width: int | None) -> None:
+    _, card = make(FAST)
+    widths = widths_to_compare(card.replace(width=width))
+    assert len(set(widths)) == len(widths) == 5
+    assert width is None or width in widths
 
 
 def test_a_line_that_reads_differently_fails_the_gate() -> None:

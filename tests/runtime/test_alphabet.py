@@ -64,6 +64,12 @@ def test_the_first_of_duplicates_encodes(tmp_path: Path, caplog: pytest.LogCaptu
     assert alphabet.decode([3]) == "1"
 
 
+def test_duplicates_in_a_string_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        Alphabet.load("0123456788")
+    assert "'0123456788': 1 characters appear more than once" in caplog.text
+
+
 def test_a_space_is_a_character() -> None:
     alphabet = Alphabet("a b")
     assert alphabet.decode(alphabet.encode("b a")) == "b a"

@@ -43,13 +43,23 @@ def test_the_number_of_classes_is_derived() -> None:
         ({"width": 4000}, r"width 4000 is outside 1\.\.2048"),
         ({"surprise": 1}, "unknown fields: surprise"),
         ({"alphabet": ""}, "alphabet is empty"),
-        ({"height": "tall"}, "model card"),
+        ({"height": "32"}, "height must be a whole number"),
         ({"mean": None}, "model card"),
+        ({"mean": "abc"}, "model card"),
+        ({"width": 1.5}, "width must be a whole number or null"),
+        ({"time_origin": "left"}, "time_origin must be a number"),
     ],
 )
 def test_a_wrong_card_is_refused(changes: dict[str, object], message: str) -> None:
     content = json.loads(CARD.to_json()) | changes
     with pytest.raises(ModelError, match=message):
+        ModelCard.from_json(json.dumps(content))
+
+
+def test_the_class_count_must_be_stated() -> None:
+    content = json.loads(CARD.to_json())
+    del content["num_classes"]
+    with pytest.raises(ModelError, match="states no number of classes"):
         ModelCard.from_json(json.dumps(content))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -74,20 +75,64 @@ def test_json_is_one_object_a_line(folder: Path) -> None:
 
 def test_bad_images_are_named_and_the_rest_is_read(folder: Path, tmp_path: Path) -> None:
     good = png(draw_barcode("31"))
+    noise = png(np.random.default_rng(0).integers(0, 256, (32, 200), np.uint8))
+    huge = bytearray(good)
+    huge[16:24] = struct.pack(">II", 20_000, 20_000)
     bad = {
         "empty.png": b"",
-        "truncated.png": good[:60],
+        "half.png": noise[: len(noise) // 2],
+        "huge.png": bytes(huge),
+        "most.png": noise[: len(noise) * 9 // 10],
         "text.jpg": b"I am not a picture\n",
         "tiny.png": png(np.zeros((1, 1), np.uint8)),
         "long.png": png(np.zeros((4, 9000), np.uint8)),
     }
     for name, content in (bad | {"good.png": good}).items():
         tmp_path.joinpath(name).write_bytes(content)
-    result = infer(tmp_path, str(folder / "reader.onnx"), ".", "gone.png", "no*.png")
+    tmp_path.joinpath("bare", "folder.png").mkdir(parents=True)  # no image, whatever its name
+    images = (".", "gone.png", "no*.png", "bare", "b*e")
+    result = infer(tmp_path, str(folder / "reader.onnx"), *images)
     assert result.returncode == 1
     assert result.stdout == "good.png\t31\n"
     named = [line.split(":")[0] for line in result.stderr.splitlines()]
-    assert named == [*sorted(bad), "gone.png", "no*.png"]  # one line each
+    assert named == [*sorted(bad), "gone.png", "no*.png", "bare", "bare"]  # one line each
+    assert result.stderr.count("no image in this folder") == 2
+
+
+def test_a_damaged_jpeg_is_read_with_a_warning(folder: Path, tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (32, 200), np.uint8)
+    whole = cv2.imencode(".jpg", picture)[1].tobytes()
+    scan = whole.rindex(b"\xff\xda") + 20
+    damaged = whole[:scan] + b"\xff\xd3" * 40 + whole[scan + 80 :]
+    tmp_path.joinpath("damaged.jpg").write_bytes(damaged)
+    tmp_path.joinpath("whole.jpg").write_bytes(whole)
+    result = infer(tmp_path, str(folder / "reader.onnx"), "damaged.jpg", "whole.jpg")
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("damaged.jpg: warning, the picture may be damaged: ")
+
+
+def test_paths_that_are_not_utf8(folder: Path, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    Path(os.fsdecode(name)).write_bytes(png(draw_barcode("64")))
+    result = subprocess.run(
+        [Path(sys.executable).parent / "crnn-infer", folder / "reader.onnx", "-"],
+        input=name + b"\n", capture_output=True, check=False,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout == name + b"\t64\n"
+
+
+def test_a_full_disk_is_said_in_one_line(folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [Path(sys.executable).parent / "crnn-infer", "reader.onnx", "行 é"],
+            cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr == "Error: No space left on device\n"
 
 
 @pytest.mark.parametrize(

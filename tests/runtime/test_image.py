@@ -52,6 +52,19 @@ def test_a_truncated_file_is_an_error(kind: str, share: float) -> None:
         load_image(data[: int(len(data) * share)])
 
 
+def test_a_png_with_one_wrong_byte_is_an_error() -> None:
+    data = bytearray(encode(Image.fromarray(PICTURE), "PNG"))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(ImageError, match="damaged or truncated"):
+        load_image(bytes(data))
+
+
+def test_bytes_of_every_kind() -> None:
+    data = encode(Image.fromarray(PICTURE), "PNG")
+    for source in (data, bytearray(data), memoryview(data)):
+        np.testing.assert_array_equal(load_image(source), PICTURE)
+
+
 def test_a_truncated_jpeg_with_a_whole_thumbnail_is_an_error() -> None:
     thumbnail = encode(Image.fromarray(PICTURE[:16, :16]), "JPEG")
     data = encode(Image.fromarray(PICTURE), "JPEG", exif=b"Exif\0\0" + thumbnail)
@@ -126,6 +139,7 @@ def bomb(width: int, height: int) -> bytes:
         (np.zeros((8, 8)), "dtype float64: give uint8"),
         (np.zeros((8, 8, 2), np.uint8), r"shape \(8, 8, 2\)"),
         (np.zeros(8, np.uint8), r"shape \(8,\)"),
+        (None, "cannot read a NoneType: give a path, bytes or an array"),
         ("no/such/file.png", "cannot read the file: No such file"),
         ("/", "cannot read the file: Is a directory"),
         ("nul\0byte.png", "cannot read the file"),

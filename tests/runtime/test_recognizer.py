@@ -8,7 +8,7 @@ from barcode import STRIDE, barcode_card, draw_barcode, write_barcode_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crnn_runtime import ImageError, ModelError, Recognizer
+from crnn_runtime import CrnnError, ImageError, ModelError, Recognizer
 from crnn_runtime.card import HEADS
 
 TEXTS = st.text("0123456789", max_size=60)
@@ -95,6 +95,18 @@ def test_an_alphabet_too_short_for_the_model_is_an_error(tmp_path: Path) -> None
     onnx.save(model, path)
     with pytest.raises(ModelError, match="gave class 10 but its alphabet makes 4"):
         Recognizer(path).read([draw_barcode("9")])
+
+
+@pytest.mark.parametrize("lone", ["line.png", Path("line.png"), b"png", draw_barcode("1")])
+def test_one_image_instead_of_a_list_is_refused(recognizer: Recognizer, lone: object) -> None:
+    with pytest.raises(CrnnError, match=r"read\(\[image\]\)"):
+        recognizer.read(lone)
+
+
+@pytest.mark.parametrize("option", ["threads", "batch_size"])
+def test_counts_must_be_positive(model: Path, option: str) -> None:
+    with pytest.raises(CrnnError, match=f"{option} is 0: it must be at least 1"):
+        Recognizer(model, **{option: 0})
 
 
 def test_close_releases_the_model(model: Path) -> None:
