@@ -134,6 +134,7 @@ def make_models(
     from crnn_export.precision import convert_precision  # noqa: PLC0415
     from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
     from crnn_export.trt import build_engine  # noqa: PLC0415
+    from crnn_runtime.image import load_image  # noqa: PLC0415
     from crnn_runtime.preprocess import resize_line  # noqa: PLC0415
 
     source = folder / "fp32.onnx"
@@ -141,7 +142,7 @@ def make_models(
     card, _ = export_onnx(model, card, source, checkpoint=CHECKPOINT)
     yield "ONNX fp32, CPU", (source, "cpu", "the reference")
     yield "ONNX fp32, CUDA", (source, "cuda", "ONNX Runtime")
-    pixels = [resize_line(image, card) for image, _ in calibration]
+    pixels = [resize_line(load_image(image, card.color), card) for image, _ in calibration]
     texts = [text for _, text in calibration]
     for precision in PRECISIONS:
         graph, engine = folder / f"{precision}.onnx", folder / f"{precision}.trt"

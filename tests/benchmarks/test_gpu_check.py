@@ -10,7 +10,16 @@ from click.testing import CliRunner
 from gpu_here import needs_gpu
 from tiny_reader import write_tiny_reader
 
-from crnn_benchmarks.gpu_check import draw_lines, environment, is_good, main, measure, time_shapes
+from crnn_benchmarks.gpu_check import (
+    PRECISIONS,
+    draw_lines,
+    environment,
+    is_good,
+    main,
+    make_models,
+    measure,
+    time_shapes,
+)
 from crnn_benchmarks.gpu_report import Reading, Report, Timing, to_markdown
 from crnn_runtime.backends import open_backend
 from crnn_runtime.backends.cuda_device import device_count
@@ -101,6 +110,27 @@ def test_the_environment_names_versions_and_commit() -> None:
 def test_lines_are_fresh_digits() -> None:
     samples = draw_lines(3)
     assert all(text.isdigit() and image.ndim == 3 for image, text in samples)
+
+
+@pytest.mark.slow
+def test_engines_are_built_and_without_a_gpu_the_report_says_why_none_reads(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    samples = draw_lines(20)
+    models = dict(make_models(tmp_path, "rtx", samples[10:]))
+    engines = [f"engine {precision}" for precision in PRECISIONS]
+    assert list(models) == ["ONNX fp32, CPU", "ONNX fp32, CUDA", *engines]
+    for precision, engine in zip(PRECISIONS, engines, strict=True):
+        assert f"{precision} by its build log" in models[engine][2]
+    if device_count():
+        pytest.skip("the rest is for machines without a GPU")
+    readings, timings = measure(models, samples[:10])
+    assert readings[0].equal == 10
+    assert all(reading.lines == 0 for reading in readings[1:])
+    assert all("no NVIDIA GPU" in reading.note for reading in readings[2:])
+    assert timings == []
+    assert not is_good(readings)
 
 
 @needs_gpu
