@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from crnn_runtime.card import HEADS, Head
+from crnn_runtime.card import HEADS, PRECISIONS, Head
 from crnn_runtime.console import Command
+from crnn_runtime.errors import CrnnError
 
 if TYPE_CHECKING:
     from crnn_export.lines import Lines
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Target = Literal["onnx", "trt"]
 Group = TypeVar("Group")
+
+_SUFFIXES: dict[Target, tuple[str, ...]] = {"onnx": (".onnx",), "trt": (".trt", ".engine", ".plan")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +77,7 @@ class _EngineOptions:
     help="Real lines, compared and for int8 calibrated on: pictures (file, folder, glob), or "
     "with labels an annotation file (.tsv, .txt) or LMDB folder, for the true error rate.",
 )
-@click.option(
-    "--precision", default="fp32", show_default=True, help="fp32, fp16, int8, bf16 or fp8."
-)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option("--max-cer-loss", default=0.005, show_default=True, help="That a precision may cost.")
 @click.option("--quantise-ends", is_flag=True, help="int8 for the first and last layer too.")
 @click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")
@@ -149,7 +150,15 @@ def main(
 def final_path(source: Path, out: str | None, to: Target, precision: str) -> Path:
     """``x.pth``, ``x.pth.tar`` or ``x.onnx`` → ``x.onnx``, ``x.fp16.onnx``, ``x.fp16.trt``, …"""
     if out is not None:
-        return Path(out)
+        path = Path(out)
+        if path.suffix.lower() not in _SUFFIXES[to]:
+            raise CrnnError(
+                f"--out {out}: a file for {to} ends in {' or '.join(_SUFFIXES[to])}, "
+                "by which crnn-infer knows it"
+            )
+        if not path.parent.is_dir():
+            raise CrnnError(f"cannot write {out}: no folder {path.parent}")
+        return path
     stem = source.name.removesuffix(".tar")
     stem = stem.removesuffix(Path(stem).suffix)
     middle = "" if precision == "fp32" else f".{precision}"

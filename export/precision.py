@@ -12,11 +12,10 @@ from crnn_export.precision_int8 import to_int8
 from crnn_export.precision_measure import Agreement, measure
 from crnn_export.precision_modelopt import emulate_bf16, to_bf16, to_fp8
 from crnn_export.trt.source import read_source
-from crnn_runtime.card import METADATA_KEY, ModelCard
+from crnn_runtime.card import METADATA_KEY, PRECISIONS, ModelCard
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 
-PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 DEFAULT_MAX_CER_LOSS = 0.005
 
 

@@ -20,6 +20,7 @@ METADATA_KEY = "crnn.card"
 ColorOrder = Literal["rgb", "bgr", "gray"]
 Head = Literal["greedy", "topk", "log-probs"]
 HEADS: tuple[Head, ...] = get_args(Head)
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -87,6 +88,10 @@ class ModelCard:
                 raise ModelError(f"model card: {name} must be positive, got {getattr(self, name)}")
         if self.width is not None and not 1 <= self.width <= self.max_width:
             raise ModelError(f"model card: width {self.width} is outside 1..{self.max_width}")
+        if self.precision not in PRECISIONS:
+            raise ModelError(
+                f"model card: precision {self.precision!r} is not one of {', '.join(PRECISIONS)}"
+            )
         if self.head not in HEADS:
             raise ModelError(f"model card: head {self.head!r} is not one of {', '.join(HEADS)}")
 

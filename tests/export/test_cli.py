@@ -86,7 +86,7 @@ def test_files_are_named_after_their_source(
     source: str, to: str, precision: str, expected: str
 ) -> None:
     assert final_path(Path("folder") / source, None, to, precision) == Path("folder") / expected
-    assert final_path(Path(source), "given", to, precision) == Path("given")
+    assert final_path(Path(source), f"given.{to}", to, precision) == Path(f"given.{to}")
 
 
 def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Path) -> None:
@@ -118,14 +118,15 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
         (("gone.onnx", "--to", "trt"), "gone.onnx"),
         (("{ckpt}", "--to", "trt"), "Error: "),
         (("x.onnx", "--to", "trt", "--flavour", "cuda"), "flavour 'cuda' is not one of"),
-        (("x.onnx", "--precision", "fp12"), "x.onnx"),
+        (("{ckpt}", "--ckpt", "{ckpt}", "--precision", "fp12"), "'fp12' is not one of"),
+        (("--ckpt", "{ckpt}", "--out", "x.foo"), "a file for onnx ends in .onnx"),
         (("--ckpt", "gone.pth"), "no checkpoint file gone.pth"),
         (("--ckpt", "{ckpt}", "--arch", "resnet_cifar"), "holds a lite, not the resnet_cifar"),
         (("--ckpt", "{ckpt}", "--arch", "resnet"), "resnet"),
         (("--ckpt", "{ckpt}", "--alphabet", "abc"), "not the one of 3 given"),
         (("--ckpt", "{ckpt}", "--width", "280", "--keep-ratio"), "exclude each other"),
         (("--ckpt", "{ckpt}", "--data", "gone/*.png"), "no line can be read"),
-        (("--ckpt", "{ckpt}", "--out", "gone/x.onnx"), "cannot write gone/x.onnx: No such file"),
+        (("--ckpt", "{ckpt}", "--out", "gone/x.onnx"), "cannot write gone/x.onnx: no folder gone"),
         (("--ckpt", "{text}"), "is not a PyTorch checkpoint"),
     ],
 )
