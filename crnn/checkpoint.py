@@ -8,6 +8,7 @@ only ever read with ``weights_only=True``: a pickle cannot run code.
 
 import dataclasses
 import io
+import logging
 import re
 import warnings
 from collections.abc import Mapping
@@ -21,8 +22,10 @@ from crnn.backbones import BACKBONES
 from crnn.model import CRNN, backbone_class, build_model, default_card
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.card import ModelCard
-from crnn_runtime.errors import ModelError
+from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.files import write_atomically
+
+logger = logging.getLogger(__name__)
 
 _CLASSIFIER = "classifier.weight"
 # Put in front of every name by DataParallel and by torch.compile.
@@ -151,6 +154,7 @@ def load_checkpoint(
         raise ModelError(f"{path} holds a {found}, not the {arch} asked for")
     state_dict = BACKBONES[found].our_names(tensors)
     _check_fits(path, found, state_dict)
+    _check_finite(path, state_dict)
     num_classes = state_dict[_CLASSIFIER].shape[0]
     return Checkpoint(
         arch=found,
@@ -280,11 +284,23 @@ def _check_fits(path: Path, arch: str, state_dict: dict[str, Tensor]) -> None:
         raise ModelError(f"{path} does not fit {arch}: {problems[0]}{more}")
 
 
+def _check_finite(path: Path, state_dict: Mapping[str, Tensor]) -> None:
+    for name, tensor in state_dict.items():
+        if not torch.isfinite(tensor).all():
+            raise ModelError(
+                f"{path} holds values that are not finite in {name}: "
+                "train again or take an earlier checkpoint"
+            )
+
+
 def _card(
     path: Path, text: object, arch: str, num_classes: int, alphabet: Alphabet | None
 ) -> ModelCard | None:
     if isinstance(text, str):
-        card = ModelCard.from_json(text)
+        try:
+            card = ModelCard.from_json(text)
+        except CrnnError as error:
+            raise ModelError(f"{path}: {error}") from error
         if card.arch != arch:
             raise ModelError(f"{path} holds a {arch}, but its card is of a {card.arch}")
         if alphabet is not None and alphabet != card.alphabet:
@@ -295,6 +311,12 @@ def _card(
     elif alphabet is None:
         return None
     else:
+        if alphabet.sha256 == Alphabet.load("zh").sha256:
+            # As many characters as the lists in circulation have, in another order: all fits.
+            logger.warning(
+                "%s: the shipped alphabet zh is this project's own; a checkpoint of the original "
+                "toolkit needs the alphabet file it was trained with", path,
+            )  # fmt: skip
         card = default_card(arch, alphabet, width=BACKBONES[arch].foreign_width)
     if card.num_classes != num_classes:
         raise ModelError(

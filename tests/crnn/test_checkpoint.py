@@ -337,3 +337,30 @@ def test_a_card_that_does_not_fit_the_weights(saved: Path) -> None:
     card = default_card("resnet_cifar", DIGITS).to_json()
     assert "its card is of a resnet_cifar" in _refusal(_changed(saved, card=card))
     assert "not JSON" in _refusal(_changed(saved, card="{"))
+
+
+def test_a_broken_card_is_named_with_its_file(saved: Path) -> None:
+    message = _refusal(_changed(saved, card="{"))
+    assert message.startswith(f"{saved}: model card is not JSON")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused(saved: Path, value: float) -> None:
+    tensors = torch.load(saved, weights_only=True)["state_dict"]
+    tensors["classifier.bias"][3] = value
+    message = _refusal(_changed(saved, state_dict=tensors))
+    assert "holds values that are not finite in classifier.bias: train again" in message
+
+
+def test_the_shipped_alphabet_on_a_foreign_checkpoint_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shipped = Alphabet.load("zh")
+    model = build_model("lite", shipped.num_classes)
+    torch.save(model.state_dict(), tmp_path / "foreign.pth")
+    load_model(tmp_path / "foreign.pth", alphabet=Alphabet(reversed(shipped.characters)))
+    save_checkpoint(tmp_path / "ours.pth", model, default_card("lite", shipped))
+    load_model(tmp_path / "ours.pth", alphabet=shipped)
+    assert not caplog.records
+    load_model(tmp_path / "foreign.pth", alphabet=shipped)
+    assert "the shipped alphabet zh is this project's own" in caplog.text
