@@ -25,7 +25,9 @@ from crnn_runtime.errors import CrnnError
 
 SUFFIXES = (".txt", ".tsv")
 
-_CODES_AT_END = re.compile(r"^(?P<path>.*?)(?P<codes>(?:[ \t]+[+-]?\d+)*)[ \t]*$", re.DOTALL)
+_CODES_AT_END = re.compile(
+    r"^(?P<path>.*?)(?P<codes>(?:[ \t]+[+-]?\d+)*)[ \t]*$", re.DOTALL | re.ASCII
+)
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -55,6 +57,7 @@ KINDS = {
     "unknown-character": "a character or code that is not in the alphabet",
     "missing-image": "no such image",
     "unreadable-image": "not a readable image",
+    "too-large": "image of more pixels than are read",
     "too-wide": "image wider than the reader takes",
     "too-long": "label too long for the width of the image",
 }
@@ -73,6 +76,7 @@ class Annotations:
         defects: of the lines that are left out.
         unknown: of each unknown character or code, the line number of every occurrence.
         renormalized: labels whose characters were found only after NFC normalisation.
+        is_coded: the file's lines hold codes, not text.
     """
 
     file: Path
@@ -83,6 +87,7 @@ class Annotations:
     defects: list[Defect] = dataclasses.field(default_factory=list)
     unknown: dict[str, list[int]] = dataclasses.field(default_factory=dict)
     renormalized: int = 0
+    is_coded: bool = False
 
     def __len__(self) -> int:
         return len(self.images)
@@ -160,7 +165,18 @@ def read_annotations(file: Path, alphabet: Alphabet) -> Annotations:
             reader.add_text(number, line)
         else:
             reader.add_codes(number, line)
-    return reader.finish()
+    return dataclasses.replace(reader.finish(), is_coded=is_tsv is False)
+
+
+def swallowed_code(image: str) -> str:
+    """A hint that a path ends in what was meant as a code, or nothing.
+
+    In ``a.jpg 1 x 3`` the path is ``a.jpg 1 x``, for paths may contain spaces.
+    """
+    others = image.split()[1:]
+    if not others or Path(others[-1]).suffix[1:2].isalpha():  # "my line.jpg"
+        return ""
+    return f" (or {others[-1]!r} is not a code)"
 
 
 class _Reader:
@@ -231,7 +247,7 @@ class _Reader:
         assert match is not None, "the pattern matches every string"
         image, words = match["path"], match["codes"].split()
         if not words:
-            self.defect(number, "no-label", f"no codes after {image}")
+            self.defect(number, "no-label", f"no codes after {image}{swallowed_code(image)}")
             return
         top = self.alphabet.num_classes - 1
         wrong = [word for word in words if not 1 <= int(word) <= top]

@@ -15,6 +15,7 @@ from crnn.data.annotations import (
     Defect,
     read_annotations,
     read_labels,
+    swallowed_code,
 )
 from crnn.data.database import Database, is_database
 from crnn.data.sizes import cache_file, measure
@@ -119,13 +120,17 @@ def check(
         table, failures = database.measure(annotations.images)
         database.close()
         paths = annotations.images
-    widths, too_wide = _widths(table, card)
+    if annotations.is_coded:
+        for index, (kind, detail) in failures.items():
+            if kind == "missing-image":
+                failures[index] = kind, detail + swallowed_code(annotations.images[index])
+    widths, too_big = _widths(table, card)
     too_long = _too_long(annotations, widths, steps)
-    for index, (kind, detail) in (failures | too_wide | too_long).items():
+    for index, (kind, detail) in (failures | too_big | too_long).items():
         defects.append(Defect(str(file), int(annotations.numbers[index]), kind, detail))
     defects.sort()
     good = np.ones(len(annotations), bool)
-    good[[*failures, *too_wide, *too_long]] = False
+    good[[*failures, *too_big, *too_long]] = False
     return DataSet(
         annotations=annotations.select(good),
         paths=[path for path, kept in zip(paths, good, strict=True) if kept],
@@ -141,23 +146,24 @@ def _widths(
     """Scaled width of each image (0 if none), and those that are too large."""
     sizes, inverse = np.unique(table[:, :2], axis=0, return_inverse=True)
     scaled = np.zeros(len(sizes), np.int32)
-    bad: dict[int, str] = {}
+    bad: dict[int, tuple[str, str]] = {}
     for row, (height, width) in enumerate(sizes.tolist()):
         if not height:
             continue
         if height * width > MAX_PIXELS:
-            bad[row] = f"image has {width} × {height} pixels: cut out the line first"
+            detail = f"image has {width} × {height} pixels: cut out the line first"
+            bad[row] = "too-large", detail
             continue
         try:
             scaled[row] = scaled_width(card, height, width)
         except ImageError as error:
-            bad[row] = str(error)
+            bad[row] = "too-wide", str(error)
     inverse = inverse.reshape(-1)
-    too_wide = {
-        int(index): ("too-wide", bad[int(inverse[index])])
+    too_big = {
+        int(index): bad[int(inverse[index])]
         for index in np.flatnonzero(np.isin(inverse, list(bad)))
     }
-    return scaled[inverse], too_wide
+    return scaled[inverse], too_big
 
 
 def _too_long(

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from crnn.data.sizes import whole_size
 from crnn_runtime.errors import CrnnError, ImageError, MissingDependencyError
-from crnn_runtime.image import MIN_HEIGHT
-from crnn_runtime.image_header import image_size
 
 
 def is_database(path: Path) -> bool:
@@ -71,9 +70,7 @@ class Database:
                 failures[index] = ("missing-image", f"no {key} in the database")
                 continue
             try:
-                height, width = image_size(data)
-                if height < MIN_HEIGHT or width < 1:
-                    raise ImageError(f"image has {width} × {height} pixels")
+                height, width = whole_size(data, data, data.__bytes__)
             except ImageError as error:
                 failures[index] = ("unreadable-image", f"{key}: {error}")
                 continue

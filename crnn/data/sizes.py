@@ -3,9 +3,10 @@
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,18 @@ from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.files import write_atomically
 from crnn_runtime.image import MIN_HEIGHT
-from crnn_runtime.image_header import image_size
+from crnn_runtime.image_header import (
+    image_size,
+    is_jpeg,
+    is_png,
+    jpeg_is_complete,
+    png_is_complete,
+)
 
 _HEADER_BYTES = 65536
+_TAIL_BYTES = 64
+_JPEG_END = b"\xff\xd9"
+_PNG_END = b"IEND\xaeB`\x82"  # type and checksum of the last chunk
 _CHUNK = 2048
 
 Failure = tuple[str, str]
@@ -29,7 +39,7 @@ def cache_file(annotations: Path, root: Path) -> Path:
     In ``$XDG_CACHE_HOME/crnn`` (``~/.cache/crnn``): data sets may be read-only.
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crnn"
-    key = hashlib.sha256(annotations.read_bytes())
+    key = hashlib.sha256(b"ends seen\0" + annotations.read_bytes())
     for place in (root, root / "images"):
         # A folder's time changes when images come and go.
         changed = place.stat().st_mtime_ns if place.is_dir() else 0
@@ -105,18 +115,49 @@ def _measure_one(image: str, folders: tuple[str, str]) -> tuple[int, int, int]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         with file:
-            data = file.read(_HEADER_BYTES)
-            try:
-                height, width = image_size(data)
-            except ImageError:
-                # A long EXIF block may push the size beyond the first bytes.
-                height, width = image_size(data + file.read())
-        if height < MIN_HEIGHT or width < 1:
-            raise ImageError(
-                f"image has {width} × {height} pixels, a line is {MIN_HEIGHT} high at least"
-            )
+            head = tail = file.read(_HEADER_BYTES)
+            if len(head) == _HEADER_BYTES:
+                file.seek(-_TAIL_BYTES, os.SEEK_END)
+                tail = file.read()
+
+            def whole(file: BinaryIO = file) -> bytes:
+                file.seek(0)
+                return file.read()
+
+            height, width = whole_size(head, tail, whole)
         return height, width, where
     raise FileNotFoundError(image)
+
+
+def whole_size(head: bytes, tail: bytes, whole: Callable[[], bytes]) -> tuple[int, int]:
+    """(height, width) of a picture whose end is there, mostly from a few of its bytes.
+
+    Args:
+        head: its first bytes.
+        tail: its last bytes.
+        whole: gives all of it, called only where those do not settle the matter.
+
+    Raises:
+        ImageError: empty, no picture, too low, or a JPEG or PNG without its end.
+    """
+    if not head:
+        raise ImageError("image is empty (0 bytes)")
+    try:
+        height, width = image_size(head)
+    except ImageError:
+        # A long EXIF block may push the size beyond the first bytes.
+        height, width = image_size(whole())
+    if height < MIN_HEIGHT or width < 1:
+        raise ImageError(
+            f"image has {width} × {height} pixels, a line is {MIN_HEIGHT} high at least"
+        )
+    tail = tail[-_TAIL_BYTES:]
+    # Some programs append data of their own: only the whole file tells then.
+    if is_jpeg(head) and _JPEG_END not in tail and not jpeg_is_complete(whole()):
+        raise ImageError("image is truncated: the end of the JPEG data is missing")
+    if is_png(head) and _PNG_END not in tail and not png_is_complete(whole()):
+        raise ImageError("image is damaged or truncated: a part of the PNG data is missing")
+    return height, width
 
 
 def _load(cache: Path | None, count: int) -> NDArray[np.int32]:

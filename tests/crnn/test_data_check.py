@@ -145,3 +145,50 @@ def test_a_description_counts_characters_and_defects(root: Path, card: ModelCard
     assert "unknown 'code 11' × 1, in lines 2" in text
     assert "4 of 10 characters occur" in text
     assert "'4' 2" in text
+
+
+def test_a_missing_end_is_seen_whatever_the_size(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 600), np.uint8)
+    images = []
+    for suffix in (".png", ".jpg"):
+        for name, picture in (("small", noise[:32, :64]), ("large", noise)):
+            data = cv2.imencode(suffix, picture)[1].tobytes()
+            assert (len(data) > 65536) == (name == "large")
+            for end, content in (
+                ("whole", data),
+                ("more", data + b"x" * 200),  # what some programs append
+                ("cut", data[:-100]),
+                ("nearly", data[:-1]),
+            ):
+                images.append(f"{name}-{end}{suffix}")
+                (tmp_path / images[-1]).write_bytes(content)
+    table, failures = measure(images, tmp_path)
+    bad = {images[index] for index in failures}
+    assert bad == {image for image in images if "cut" in image or "nearly" in image}
+    assert {kind for kind, _ in failures.values()} == {"unreadable-image"}
+    assert all("truncated" in detail for _, detail in failures.values())
+    assert ((table[:, 0] == 0) == ["cut" in i or "nearly" in i for i in images]).all()
+
+
+def test_a_huge_image_is_of_its_own_kind(tmp_path: Path, card: ModelCard) -> None:
+    write_image(tmp_path / "a.png", 64)
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[16:24] = (20000).to_bytes(4, "big") * 2
+    (tmp_path / "a.png").write_bytes(data)
+    (tmp_path / "train.txt").write_text("a.png 1\n")
+    found = check(tmp_path / "train.txt", card, steps_of(card))
+    assert [defect.kind for defect in found.defects] == ["too-large"]
+    assert "1 × image of more pixels than are read" in "\n".join(describe(found, card))
+
+
+def test_a_path_that_swallowed_a_code_is_hinted_at(root: Path, card: ModelCard) -> None:
+    (root / "train.txt").write_text("good.png 1 x 3\ngood.png 1.5\nmy line.png 1\ngood.png １\n")
+    data = check(root / "train.txt", card, steps_of(card))
+    details = [defect.detail for defect in data.defects]
+    assert details[0].endswith("(or 'x' is not a code)")
+    assert details[1] == "no codes after good.png 1.5 (or '1.5' is not a code)"
+    assert "is not a code" not in details[2]
+    assert details[3] == "no codes after good.png １ (or '１' is not a code)"
+    (root / "train.tsv").write_text("my line\t1\n")
+    (text,) = check(root / "train.tsv", card, steps_of(card)).defects
+    assert "is not a code" not in text.detail

@@ -65,6 +65,8 @@ def test_every_defect_is_named(tmp_path: Path) -> None:
         5: (picture, b""),
         6: (picture, "１".encode("gb18030")),
         7: (picture, b"1" * 60),
+        8: (picture[:-5], b"12"),
+        9: (b"", b"12"),
     }
     with lmdb.open(str(tmp_path / "train")) as base, base.begin(write=True) as view:
         for number, (image, label) in rows.items():
@@ -81,6 +83,8 @@ def test_every_defect_is_named(tmp_path: Path) -> None:
         (5, "no-label"),
         (6, "encoding"),
         (7, "too-long"),
+        (8, "unreadable-image"),
+        (9, "unreadable-image"),
     ]
 
 
