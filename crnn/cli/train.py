@@ -144,6 +144,7 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     if options.pop("list_archs"):
         _print_archs()
         return
+    _silence_opencv()
     _take_recipe(ctx, options)
     is_check, is_test = options.pop("check"), options.pop("test_only")
     options.pop("not_pretrained")
@@ -154,6 +155,13 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     from crnn.training.loop import train  # noqa: PLC0415
 
     ctx.exit(_report(train(_config(options))))
+
+
+def _silence_opencv() -> None:
+    """Unreadable pictures are reported by path; its own lines do not name them."""
+    import cv2  # noqa: PLC0415 - --help must not wait for it
+
+    cv2.utils.logging.setLogLevel(0)
 
 
 def _take_recipe(ctx: click.Context, options: dict[str, Any]) -> None:
@@ -236,7 +244,7 @@ def _check(config: TrainConfig) -> int:
     from crnn.training.inputs import annotation_files, steps_of  # noqa: PLC0415
 
     card = config.card()
-    defects = 0
+    defects, useless = 0, list[Path]()
     for file in annotation_files(config):
         data = check(file, card, steps_of(card))
         for line in describe(data, card):
@@ -244,6 +252,10 @@ def _check(config: TrainConfig) -> int:
         for defect in data.defects:
             click.echo(str(defect), err=True)
         defects += len(data.defects)
+        if not len(data):
+            useless.append(file)
+    if useless:
+        raise CrnnError(f"{useless[0]} has no usable line")
     return EXIT_BAD_DATA if defects else 0
 
 

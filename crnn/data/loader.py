@@ -266,3 +266,5 @@ class _Tasks(Dataset[list[Batch]]):
 def _start_worker(_: int) -> None:
     # Ctrl-C reaches the whole process group: only the main process should answer.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What OpenCV writes about a picture does not name it; the failure that we report does.
+    cv2.utils.logging.setLogLevel(0)

@@ -1,6 +1,5 @@
 """From a configuration to the lines it trains and validates on."""
 
-import contextlib
 import dataclasses
 import logging
 from collections.abc import Callable
@@ -92,9 +91,18 @@ def annotation_files(config: TrainConfig) -> list[Path]:
     files = []
     for root in roots:
         files.append(find_annotations(root, "train"))
-        with contextlib.suppress(CrnnError):
+        try:
             files.append(find_annotations(root, "dev"))
+        except CrnnError:
+            if root == config.dataset_root:  # what is mixed in need not have one
+                _warn_of_no_dev(root)
     return files
+
+
+def _warn_of_no_dev(root: Path) -> None:
+    logger.warning(
+        "%s has no dev set (dev.txt, dev.tsv or LMDB dev/): nothing to validate on", root
+    )
 
 
 def load_dev(config: TrainConfig, card: ModelCard) -> Source:
@@ -117,11 +125,12 @@ def _main(config: TrainConfig, card: ModelCard) -> tuple[Source, Source | None]:
         train, dev = _synthetic(config.synth, config, card)
     else:
         train, dev = _annotated(config.dataset_root, config, card)
-        if dev is None:
-            logger.warning("%s has no dev.txt or dev.tsv: nothing to validate on", train.name)
     if config.overfit:
         few = _First(train, config.overfit)
         return few, few
+    if dev is None:
+        assert config.dataset_root is not None, "synthetic lines have a dev set"
+        _warn_of_no_dev(config.dataset_root)
     return train, dev
 
 

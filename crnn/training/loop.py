@@ -88,6 +88,7 @@ class Run:
         self.reporter = Reporter(config, self.state, self.steps_per_epoch)
         self.scores: dict[str, Scores] = {}
         self.failures: dict[str, None] = {}  # an ordered set
+        self.steps_before = self.state.steps
         self.started = time.monotonic() - self.state.seconds
         self.skipped_in_a_row = 0
         self.net = self._network()
@@ -248,9 +249,11 @@ class Run:
         config, run = self.config, self.state
         if not (config.directory / LAST).is_file():  # a run of no steps
             self._save(LAST)
-        if not self.scores:  # a finished run was resumed
+        if run.steps == self.steps_before:  # a finished run was resumed
             logger.info("nothing left to train: --max-epoch for more, --fresh to start over")
             self._validate()
+        if not self.scores:
+            logger.info("nothing was validated, for there is no dev set: %s is the reader", LAST)
         if self.failures and distributed.is_first():
             file = config.directory / "unreadable.txt"
             write_lines(file, list(self.failures))

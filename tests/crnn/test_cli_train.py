@@ -97,7 +97,9 @@ def test_another_experiment_gets_another_folder_and_the_same_one_goes_on() -> No
 
 def test_unreadable_lines_give_status_1(root: Path) -> None:
     path = root / "images" / "dev_3.jpg"
-    path.write_bytes(path.read_bytes()[:-100])
+    data = bytearray(cv2.imencode(".png", cv2.imread(str(path)))[1].tobytes())
+    data[len(data) // 2] ^= 255  # only decoding shows it
+    path.write_bytes(data)
     result = run(
         "--dataset-root", str(root), "--alphabet", "digits", "--batch-size", "4",
         "--max-epoch", "1", "--workers", "0",
@@ -118,6 +120,36 @@ def test_check_lists_every_defect(root: Path) -> None:
     assert bad.exit_code == 1
     assert [line.split(":")[1] for line in bad.stderr.splitlines()] == ["9", "10", "11"]
     assert not Path("runs").exists()
+
+
+def test_check_sees_what_is_not_there(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("dev_0.jpg", "dev_1.jpg"):
+        path = root / "images" / name
+        path.write_bytes(path.read_bytes()[:-100] if name == "dev_0.jpg" else b"")
+    cut = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
+    assert cut.exit_code == 1
+    assert "dev.txt:1: dev_0.jpg: image is truncated" in cut.stderr
+    assert "dev.txt:2: dev_1.jpg: image is empty (0 bytes)" in cut.stderr
+    (root / "dev.txt").unlink()
+    alone = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
+    assert alone.exit_code == 0
+    (record,) = caplog.records
+    assert f"{root} has no dev set" in record.getMessage()
+    for content in ("", "gone.jpg 1\n"):
+        (root / "train.txt").write_text(content)
+        empty = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
+        assert empty.exit_code == 2
+        assert "train.txt has no usable line" in empty.stderr
+
+
+def test_opencv_is_silent(root: Path) -> None:
+    before = cv2.utils.logging.getLogLevel()
+    try:
+        cv2.utils.logging.setLogLevel(3)
+        run("--dataset-root", str(root), "--alphabet", "digits", "--check")
+        assert cv2.utils.logging.getLogLevel() == 0
+    finally:
+        cv2.utils.logging.setLogLevel(before)
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,14 @@ def test_workers_start_after_opencv_has_used_threads() -> None:
     run = [sys.executable, "-c", _AFTER_OPENCV]
     done = subprocess.run(run, capture_output=True, text=True, timeout=120, check=False)
     assert done.stdout == "loaded\n", done.stderr
+
+
+def test_workers_silence_opencv() -> None:
+    code = """
+import cv2
+from crnn.data.loader import _start_worker
+cv2.utils.logging.setLogLevel(3)
+_start_worker(0)
+assert cv2.utils.logging.getLogLevel() == 0
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -102,11 +102,15 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path, options: dict[str, Any]) 
     assert result.epochs == 2
 
 
-def test_a_finished_run_only_reports(tmp_path: Path) -> None:
+def test_a_finished_run_only_reports(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "crnn")
     first = train(config(tmp_path))
+    assert "nothing left to train" not in caplog.text
     before = (tmp_path / "last.pth").stat().st_mtime_ns
     again = train(config(tmp_path))
     assert (again.steps, again.scores) == (first.steps, first.scores)
+    assert "nothing left to train" in caplog.text
+    assert "nothing was validated" not in caplog.text
     assert (tmp_path / "last.pth").stat().st_mtime_ns == before
 
 
@@ -140,7 +144,9 @@ def test_an_unreadable_picture_is_reported_and_costs_only_itself(tmp_path: Path)
     root = write_data_set(tmp_path / "data")
     for name in ("train_3.jpg", "dev_5.jpg"):
         path = root / "images" / name
-        path.write_bytes(path.read_bytes()[:-100])  # its header is still good
+        data = bytearray(cv2.imencode(".png", cv2.imread(str(path)))[1].tobytes())
+        data[len(data) // 2] ^= 255  # its header and its end are still good
+        path.write_bytes(data)
     result = train(config(tmp_path / "run", dataset_root=root, synth=None))
     assert len(result.failures) == 2
     assert result.scores["dev"].lines == 7
@@ -163,11 +169,14 @@ def test_bad_lines_stop_or_go_to_quarantine(tmp_path: Path) -> None:
 def test_without_a_dev_set_the_last_reader_is_the_best(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "crnn")
     root = write_data_set(tmp_path / "data", splits=("train",))
     result = train(config(tmp_path / "run", dataset_root=root, synth=None, max_epoch=1))
     assert result.scores == {}
     assert result.best == result.last
-    assert "nothing to validate on" in caplog.text
+    assert f"{root} has no dev set" in caplog.text
+    assert "nothing was validated" in caplog.text
+    assert "nothing left to train" not in caplog.text
 
 
 def test_a_mix_is_validated_set_by_set(tmp_path: Path) -> None:
