@@ -1,6 +1,7 @@
 """``crnn-export``: checkpoint → ONNX → TensorRT, each file checked before it is written."""
 
 import dataclasses
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -78,7 +79,13 @@ class _EngineOptions:
     "with labels an annotation file (.tsv, .txt) or LMDB folder, for the true error rate.",
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
-@click.option("--max-cer-loss", default=0.005, show_default=True, help="That a precision may cost.")
+@click.option(
+    "--max-cer-loss",
+    type=click.FloatRange(0, 1),
+    default=0.005,
+    show_default=True,
+    help="Character error rate that a precision may cost.",
+)
 @click.option("--quantise-ends", is_flag=True, help="int8 for the first and last layer too.")
 @click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")
 @click.option("--batch", default="1:8:64", show_default=True, help="MIN:OPT:MAX lines.")
@@ -91,7 +98,11 @@ class _EngineOptions:
 @click.option("--profile-from", help="Take the widths from these images instead.")
 @click.option("--target", default="", help="GPUs to build for, as sm_86,sm_89 (rtx only).")
 @click.option("--opt-level", type=int, help="0 builds fast, 5 runs fast.")
-@click.option("--timing-cache", type=click.Path(path_type=Path), help="Kept between builds.")
+@click.option(
+    "--timing-cache",
+    type=click.Path(path_type=Path),
+    help="Kept between builds (flavour tensorrt only).",
+)
 @click.version_option(package_name="crnn")
 def main(
     model: str | None,
@@ -117,12 +128,13 @@ def main(
     graph = _group(_GraphOptions, options)
     reduction = _group(_PrecisionOptions, options)
     engine = _group(_EngineOptions, options)
-    if graph.width is not None and graph.keep_ratio:
-        raise click.UsageError("--width and --keep-ratio exclude each other")
     precision = reduction.precision
     if model is not None and (to, precision) == ("onnx", "fp32"):
         raise click.UsageError("nothing to do: an ONNX file needs --to trt or --precision")
+    _refuse_contradictions(model is not None, graph, reduction, engine)
     final = final_path(Path(model or ckpt or ""), out, to, precision)
+    if model is not None and final.resolve() == Path(model).resolve():
+        raise CrnnError(f"--out {final} is the file to convert itself: give another name")
     if to == "trt":  # a library that is missing is told before minutes are spent
         from crnn_export.trt.options import choose_flavour  # noqa: PLC0415
 
@@ -145,6 +157,24 @@ def main(
         onnx_file = reduced
     if to == "trt":
         click.echo(describe_engine(_build(onnx_file, final, engine)))
+
+
+def _refuse_contradictions(
+    is_onnx: bool, graph: _GraphOptions, reduction: _PrecisionOptions, engine: _EngineOptions
+) -> None:
+    if graph.width is not None and graph.keep_ratio:
+        raise click.UsageError("--width and --keep-ratio exclude each other")
+    if engine.profile_from and engine.widths:
+        raise click.UsageError("--profile and --profile-from exclude each other")
+    if math.isnan(reduction.max_cer_loss):
+        raise click.UsageError("--max-cer-loss is no number")
+    if not is_onnx:
+        return
+    # An ONNX file is what it is: options that shape one need the checkpoint.
+    for option in ("arch", "alphabet", "width", "keep_ratio"):
+        if getattr(graph, option):
+            name = "--" + option.replace("_", "-")
+            raise click.UsageError(f"{name} shapes the export of a checkpoint: give --ckpt")
 
 
 def final_path(source: Path, out: str | None, to: Target, precision: str) -> Path:

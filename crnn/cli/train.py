@@ -52,7 +52,10 @@ def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401
 )
 @_option("--augment", type=float, help="Share of real training pictures changed at random.")
 @_option("--arch", help="Architecture: crnn-train --list shows them.  [default: lite]")
-@_option("--alphabet", help="Name, characters or UTF-8 file; from the checkpoint if left out.")
+@_option(
+    "--alphabet",
+    help="Name, characters or UTF-8 file; from the checkpoint or the preset if left out.",
+)
 @_option("--height", type=click.IntRange(min=1), help="Height in pixels of the reader's lines.")
 @_option("--width", type=click.IntRange(min=1), help="Stretch every line to this width.")
 @_option("--keep-ratio", is_flag=True, help="Keep the aspect ratio instead.")
@@ -203,8 +206,12 @@ def _alphabet(options: dict[str, Any]) -> Alphabet:
             from crnn.checkpoint import load_model  # noqa: PLC0415
 
             return load_model(path)[1].alphabet
-    if options.get("synth") in NAMED_ALPHABETS:
-        return Alphabet.load(options["synth"])
+    if preset := options.get("synth"):
+        from crnn.synth import PRESETS  # noqa: PLC0415 (Pillow: not for --help)
+
+        if preset not in PRESETS:
+            raise CrnnError(f"no preset {preset!r}: choose from {', '.join(PRESETS)}")
+        return Alphabet.load(PRESETS[preset].alphabet)
     raise CrnnError(
         "no --alphabet: give a file, the characters themselves, or one of "
         + ", ".join(NAMED_ALPHABETS)

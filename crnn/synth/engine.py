@@ -20,7 +20,7 @@ from crnn.synth.layout import Boxes, Layout, lay_out
 from crnn.synth.look import Look
 from crnn.synth.paint import paint
 from crnn.synth.presets import PRESETS, Preset
-from crnn.synth.split import Split
+from crnn.synth.split import SPLITS, Split
 from crnn.synth.texts import Texts
 from crnn.synth.texture import Backgrounds
 from crnn_runtime.alphabet import Alphabet
@@ -90,6 +90,8 @@ class Synthesizer:
         cache_bytes: int = 96 << 20,
         **overrides: Any,  # noqa: ANN401
     ) -> None:
+        if split not in SPLITS:
+            raise CrnnError(f"no split {split!r}: choose from {', '.join(SPLITS)}")
         if preset not in PRESETS:
             raise CrnnError(f"no preset {preset!r}: choose from {', '.join(PRESETS)}")
         self.name, self.seed, self.split = preset, seed, split

@@ -1,5 +1,6 @@
 """Where font files are found: Python packages, the system, folders, fontconfig."""
 
+import contextlib
 import importlib
 import importlib.metadata
 import shutil
@@ -27,8 +28,12 @@ def package_fonts() -> list[Path]:
 
 def system_fonts() -> list[Path]:
     """Font files in the usual folders of the system and of the user."""
-    folders = [Path(folder).expanduser() for folder in _SYSTEM_FOLDERS]
-    return sorted({file for folder in folders for file in _font_files(folder)})
+    files: set[Path] = set()
+    for folder in _SYSTEM_FOLDERS:
+        # One that may not be read, such as another user's, is as good as none.
+        with contextlib.suppress(OSError, RuntimeError):
+            files.update(_font_files(Path(folder).expanduser()))
+    return sorted(files)
 
 
 def _font_files(folder: Path) -> list[Path]:

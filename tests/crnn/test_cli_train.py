@@ -215,3 +215,13 @@ def test_the_alphabet_of_a_checkpoint_is_taken(tmp_path: Path) -> None:
 def test_help_does_not_wait_for_torch() -> None:
     code = "import sys, crnn.cli.train; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_synthetic_preset_brings_its_alphabet_and_a_wrong_one_is_named(tmp_path: Path) -> None:
+    arguments = ["--gpu-id", "-1", "--directory", str(tmp_path / "run"), "--max-steps", "1"]
+    small = ["--batch-size", "4", "--dev-lines", "4", "--synth-lines", "8", "--workers", "0"]
+    result = CliRunner().invoke(main, ["--synth", "latin", *arguments, *small])
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(main, ["--synth", "dokument", *arguments])
+    assert result.exit_code == 2
+    assert "no preset 'dokument': choose from" in result.stderr

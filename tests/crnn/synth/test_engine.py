@@ -200,3 +200,8 @@ def test_chinese_presets_can_draw_every_character(fonts: list[str]) -> None:
     assert CHINESE
     for preset in CHINESE:
         assert Synthesizer(preset, fonts=fonts).texts.without_font == []
+
+
+def test_an_unknown_split_is_refused() -> None:
+    with pytest.raises(CrnnError, match="no split 'held-out': choose from train, heldout, all"):
+        Synthesizer("digits", split="held-out", fonts="packages")
