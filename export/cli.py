@@ -81,10 +81,10 @@ class _EngineOptions:
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 @click.option(
     "--max-cer-loss",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(-1, 1),
     default=0.005,
     show_default=True,
-    help="Character error rate that a precision may cost.",
+    help="Character error rate that a precision may cost; below 0 it must gain.",
 )
 @click.option("--quantise-ends", is_flag=True, help="int8 for the first and last layer too.")
 @click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")

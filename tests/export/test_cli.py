@@ -128,7 +128,7 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
         (("x.onnx", "--to", "trt", "--width", "100"), "--width shapes the export of a checkpoint"),
         (("x.onnx", "--precision", "fp16", "--out", "x.onnx"), "is the file to convert itself"),
         (("x.onnx", "--precision", "fp16", "--max-cer-loss", "nan"), "--max-cer-loss"),
-        (("x.onnx", "--precision", "fp16", "--max-cer-loss", "-1"), "--max-cer-loss"),
+        (("x.onnx", "--precision", "fp16", "--max-cer-loss", "-2"), "--max-cer-loss"),
         (("x.onnx", "--to", "trt", "--profile", "1:2:3", "--profile-from", "."), "exclude each"),
         (("--ckpt", "{ckpt}", "--data", "gone/*.png"), "no line can be read"),
         (("--ckpt", "{ckpt}", "--out", "gone/x.onnx"), "cannot write gone/x.onnx: no folder gone"),
