@@ -43,14 +43,17 @@ class Backend(Protocol):
     def deactivate(self) -> None:
         """Release the model."""
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        self.activate()
+        return self
 
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None: ...
+    ) -> None:
+        self.deactivate()
 
 
 def _onnx_runtime(path: Path, device: str | None, threads: int | None) -> Backend:

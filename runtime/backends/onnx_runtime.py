@@ -1,13 +1,12 @@
 """ONNX Runtime, on the CPU or an NVIDIA GPU."""
 
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
+from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES, Backend
 from crnn_runtime.backends.cuda_device import device_index
 from crnn_runtime.card import METADATA_KEY, ModelCard
 from crnn_runtime.cpu import available_cpus
@@ -25,7 +24,7 @@ except ImportError as error:
 CPU_PROVIDER = "CPUExecutionProvider"
 
 
-class OnnxRuntimeBackend:
+class OnnxRuntimeBackend(Backend):
     """An ONNX file that `crnn-export` wrote.
 
     `infer` may be called from several threads at once.
@@ -113,18 +112,6 @@ class OnnxRuntimeBackend:
         if provider not in session.get_providers():
             raise MissingDependencyError(f"{missing}: no working GPU, driver, CUDA and cuDNN 9")
         return session
-
-    def __enter__(self) -> Self:
-        self.activate()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.deactivate()
 
 
 def _card_of(session: ort.InferenceSession, path: Path) -> ModelCard:

@@ -5,13 +5,12 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
+from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES, Backend
 from crnn_runtime.backends.cuda_device import capability, require_device
 from crnn_runtime.backends.tensorrt_lane import Lane, LoadedEngine
 from crnn_runtime.backends.tensorrt_library import (
@@ -31,7 +30,7 @@ class EngineShapeError(CrnnError):
     """A batch of lines that no profile of the engine serves."""
 
 
-class TensorRTBackend:
+class TensorRTBackend(Backend):
     """An engine that `crnn-export --to trt` wrote, with its sidecar.
 
     `infer` may be called from several threads at once: each call borrows one of
@@ -122,18 +121,6 @@ class TensorRTBackend:
                 f"{self._path}: tensors {', '.join(sorted(names))} are not those of a line reader "
                 f"with a {self.card.head} head ({INPUT_NAME}, {', '.join(self._outputs)})"
             )
-
-    def __enter__(self) -> Self:
-        self.activate()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.deactivate()
 
 
 def choose_profile(profiles: Sequence[Profile], lines: int, width: int) -> int:
