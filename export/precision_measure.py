@@ -14,9 +14,9 @@ from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
 from crnn_runtime.card import ModelCard
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.ctc import decode_greedy
+from crnn_runtime.decoding import best_path
 from crnn_runtime.errors import ModelError
 from crnn_runtime.preprocess import to_input, valid_steps
-from crnn_runtime.recognizer import best_path
 
 _NOISE_WIDTHS = (64, 280, 640)
 _NOISE_BATCH = 2

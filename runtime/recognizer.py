@@ -4,21 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.backends import open_backend
 from crnn_runtime.card import ModelCard
-from crnn_runtime.ctc import (
-    Char,
-    char_spans,
-    check_codes,
-    greedy_runs,
-    line_confidence,
-    raw_path,
-)
+from crnn_runtime.ctc import Char, char_spans, raw_path
+from crnn_runtime.decoding import GreedyDecoder, Reading
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.image import ImageSource, load_image
 from crnn_runtime.line import Line
@@ -65,6 +59,7 @@ class Recognizer:
                 raise CrnnError(f"{name} is {value}: it must be at least 1")
         self._backend = open_backend(model, device, threads)
         self._backend.activate()
+        self._decoder = GreedyDecoder(self.card.alphabet)
         self._batch_size = batch_size
 
     @property
@@ -142,56 +137,29 @@ class Recognizer:
     def _read_batch(self, batch: Sequence[_Prepared]) -> list[Line]:
         """Lines of one padded width → what they say."""
         outputs = self._backend.infer(to_input([line.pixels for line in batch], self.card))
-        ids, probs = best_path(outputs)
         steps = [valid_steps(self.card, line.pixels.shape[1]) for line in batch]
-        return _to_lines(ids, probs, np.minimum(steps, ids.shape[1]), batch, self.card)
+        readings = self._decoder.decode(outputs, np.array(steps))
+        return [_to_line(*pair, self.card) for pair in zip(readings, batch, strict=True)]
 
 
-def best_path(outputs: dict[str, NDArray[Any]]) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-    """Any head's outputs → best class and its probability per step, both (N, T)."""
-    if "ids" in outputs:
-        return outputs["ids"], outputs["probs"]
-    if "topk_ids" in outputs:
-        return outputs["topk_ids"][:, :, 0], np.exp(outputs["topk_log_probs"][:, :, 0])
-    log_probs = outputs["log_probs"]
-    ids = log_probs.argmax(axis=2)
-    return ids, np.exp(np.take_along_axis(log_probs, ids[:, :, None], axis=2)[:, :, 0])
-
-
-def _to_lines(
-    ids: NDArray[np.integer],
-    probs: NDArray[np.floating],
-    steps: NDArray[np.integer],
-    batch: Sequence[_Prepared],
-    card: ModelCard,
-) -> list[Line]:
-    """Decode (N, T) best paths and bring positions back to the source images."""
-    runs = greedy_runs(ids, probs, steps)
-    check_codes(runs.code, card.alphabet)
-    bounds = np.searchsorted(runs.line, np.arange(len(batch) + 1))
-    lines = []
-    for n, source in enumerate(batch):
-        own = slice(bounds[n], bounds[n + 1])
-        width = source.pixels.shape[1]
-        x0, x1 = char_spans(runs.first[own], runs.last[own], card, width)
-        to_source = source.source_width / width
-        chars = tuple(
-            Char(card.alphabet.characters[code - 1], confidence, left, right)
-            for code, confidence, left, right in zip(
-                runs.code[own].tolist(),
-                runs.confidence[own].tolist(),
-                (x0 * to_source).tolist(),
-                (x1 * to_source).tolist(),
-                strict=True,
-            )
+def _to_line(reading: Reading, source: _Prepared, card: ModelCard) -> Line:
+    """A reading in time steps → a line, positions in pixels of the source image."""
+    width = source.pixels.shape[1]
+    x0, x1 = char_spans(reading.first, reading.last, card, width)
+    to_source = source.source_width / width
+    chars = tuple(
+        Char(card.alphabet.characters[code - 1], confidence, left, right)
+        for code, confidence, left, right in zip(
+            reading.codes.tolist(),
+            reading.confidences.tolist(),
+            (x0 * to_source).tolist(),
+            (x1 * to_source).tolist(),
+            strict=True,
         )
-        scores = runs.confidence[own] if chars else probs[n, : steps[n]]
-        lines.append(
-            Line(
-                text="".join(char.char for char in chars),
-                confidence=line_confidence(scores),
-                raw=raw_path(ids[n, : steps[n]], card.alphabet),
-                chars=chars,
-            )
-        )
-    return lines
+    )
+    return Line(
+        text="".join(char.char for char in chars),
+        confidence=reading.confidence,
+        raw=raw_path(reading.path, card.alphabet),
+        chars=chars,
+    )

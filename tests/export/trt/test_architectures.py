@@ -13,8 +13,8 @@ from crnn_export.trt import build_engine
 from crnn_export.trt.options import DEFAULT_PROFILES
 from crnn_runtime.backends import open_backend
 from crnn_runtime.backends.tensorrt_backend import TensorRTBackend
+from crnn_runtime.decoding import best_path
 from crnn_runtime.engine_file import read_engine
-from crnn_runtime.recognizer import best_path
 
 pytest.importorskip("tensorrt_rtx")
 
