@@ -40,6 +40,8 @@ class Recognizer:
             for ONNX files and ``cuda`` for engines.
         threads: CPU threads, default as many as the process may use.
         batch_size: lines of one width bucket that are inferred together at most.
+        gpu_memory_limit: bytes that ONNX Runtime's arena may take on a GPU; for ONNX
+            files on ``cuda`` only.
 
     Raises:
         ModelError: the model cannot be used.
@@ -53,11 +55,12 @@ class Recognizer:
         threads: int | None = None,
         *,
         batch_size: int = 16,
+        gpu_memory_limit: int | None = None,
     ) -> None:
         for name, value in (("threads", threads), ("batch_size", batch_size)):
             if value is not None and value < 1:
                 raise CrnnError(f"{name} is {value}: it must be at least 1")
-        self._backend = open_backend(model, device, threads)
+        self._backend = open_backend(model, device, threads, gpu_memory_limit=gpu_memory_limit)
         self._backend.activate()
         self._decoder = GreedyDecoder(self.card.alphabet)
         self._batch_size = batch_size

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.card import ModelCard
-from crnn_runtime.errors import ModelError
+from crnn_runtime.errors import CrnnError, ModelError
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = {
@@ -56,19 +56,33 @@ class Backend(Protocol):
         self.deactivate()
 
 
-def _onnx_runtime(path: Path, device: str | None, threads: int | None) -> Backend:
+_Open = Callable[[Path, str | None, int | None, int | None], Backend]
+
+
+def _onnx_runtime(
+    path: Path, device: str | None, threads: int | None, gpu_memory_limit: int | None
+) -> Backend:
     from crnn_runtime.backends.onnx_runtime import OnnxRuntimeBackend  # noqa: PLC0415
 
-    return OnnxRuntimeBackend(path, device=device or "cpu", threads=threads)
+    return OnnxRuntimeBackend(
+        path, device=device or "cpu", threads=threads, gpu_memory_limit=gpu_memory_limit
+    )
 
 
-def _tensorrt(path: Path, device: str | None, threads: int | None) -> Backend:
+def _tensorrt(
+    path: Path, device: str | None, threads: int | None, gpu_memory_limit: int | None
+) -> Backend:
     from crnn_runtime.backends.tensorrt_backend import TensorRTBackend  # noqa: PLC0415
 
+    if gpu_memory_limit is not None:
+        raise CrnnError(
+            f"{path}: gpu_memory_limit bounds ONNX Runtime's arena; an engine takes what its "
+            "largest call needs, so bound that with batch_size"
+        )
     return TensorRTBackend(path, device=device or "cuda", threads=threads)
 
 
-BACKENDS: dict[str, Callable[[Path, str | None, int | None], Backend]] = {
+BACKENDS: dict[str, _Open] = {
     ".onnx": _onnx_runtime,
     ".trt": _tensorrt,
     ".engine": _tensorrt,
@@ -78,15 +92,21 @@ BACKENDS: dict[str, Callable[[Path, str | None, int | None], Backend]] = {
 
 
 def open_backend(
-    path: str | Path, device: str | None = None, threads: int | None = None
+    path: str | Path,
+    device: str | None = None,
+    threads: int | None = None,
+    *,
+    gpu_memory_limit: int | None = None,
 ) -> Backend:
     """The backend that runs ``path``, not yet activated.
 
     ``device`` None is the CPU for ONNX and the first GPU for an engine, which
-    runs nowhere else.
+    runs nowhere else. ``gpu_memory_limit`` is in bytes and bounds the arena of an
+    ONNX file on a GPU.
 
     Raises:
         ModelError: there is no such file, or no backend for its suffix.
+        CrnnError: a memory limit where there is no arena to bound.
         MissingDependencyError: the library or the device is missing.
     """
     path = Path(path)
@@ -94,4 +114,4 @@ def open_backend(
         raise ModelError(f"{path}: not a model file, known are {', '.join(BACKENDS)}")
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
-    return BACKENDS[path.suffix.lower()](path, device, threads)
+    return BACKENDS[path.suffix.lower()](path, device, threads, gpu_memory_limit)

@@ -10,7 +10,7 @@ from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES, Backend
 from crnn_runtime.backends.cuda_device import device_index
 from crnn_runtime.card import METADATA_KEY, ModelCard
 from crnn_runtime.cpu import available_cpus
-from crnn_runtime.errors import MissingDependencyError, ModelError
+from crnn_runtime.errors import CrnnError, MissingDependencyError, ModelError
 
 try:
     import onnxruntime as ort
@@ -38,6 +38,7 @@ class OnnxRuntimeBackend(Backend):
     Raises:
         ModelError: the file is not ONNX, has no model card, or disagrees with it.
         MissingDependencyError: ONNX Runtime has no support for the device here.
+        CrnnError: a memory limit that is not positive, or for the CPU.
     """
 
     def __init__(
@@ -51,6 +52,11 @@ class OnnxRuntimeBackend(Backend):
         self._gpu = device_index(device)
         if self._gpu is None and device != "cpu":
             raise ModelError(f"device {device!r} is not one of cpu, cuda, cuda:1")
+        if gpu_memory_limit is not None and self._gpu is None:
+            raise CrnnError(
+                f"gpu_memory_limit {gpu_memory_limit} is for a GPU, this is device cpu: "
+                "leave it out or ask for cuda"
+            )
         self._path = path
         self._device = device
         self._gpu_memory_limit = gpu_memory_limit

@@ -10,7 +10,7 @@ from gpu_here import needs_gpu
 from numpy.typing import NDArray
 from tiny_reader import write_tiny_reader
 
-from crnn_runtime import CrnnError, MissingDependencyError, ModelError
+from crnn_runtime import CrnnError, MissingDependencyError, ModelError, Recognizer
 from crnn_runtime.backends import OUTPUT_NAMES, onnx_cuda, open_backend
 from crnn_runtime.backends.cuda_device import device_index
 from crnn_runtime.backends.onnx_runtime import OnnxRuntimeBackend
@@ -43,6 +43,16 @@ def test_the_search_is_heuristic_and_the_arena_bounded() -> None:
 def test_a_memory_limit_must_be_positive(limit: int) -> None:
     with pytest.raises(CrnnError, match=f"limit {limit} is not"):
         onnx_cuda.cuda_options(memory_limit=limit)
+
+
+def test_a_memory_limit_without_an_arena_on_a_gpu_is_refused(
+    onnx_file: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(CrnnError, match=r"gpu_memory_limit 99 is for a GPU"):
+        Recognizer(onnx_file, gpu_memory_limit=99)
+    (tmp_path / "x.trt").write_bytes(b"")
+    with pytest.raises(CrnnError, match="bounds ONNX Runtime's arena"):
+        Recognizer(tmp_path / "x.trt", gpu_memory_limit=99)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +121,8 @@ def test_the_gpu_reads_what_the_cpu_reads_from_several_threads(onnx_file: Path) 
 @needs_gpu
 @needs_provider
 def test_the_provider_takes_every_option(onnx_file: Path) -> None:
-    backend = OnnxRuntimeBackend(onnx_file, device="cuda:0", gpu_memory_limit=2**30)
+    backend = open_backend(onnx_file, "cuda:0", gpu_memory_limit=2**30)
+    assert isinstance(backend, OnnxRuntimeBackend)
     assert backend._session is not None
     taken = backend._session.get_provider_options()[onnx_cuda.PROVIDER]
     expected = onnx_cuda.cuda_options(0, 2**30)
