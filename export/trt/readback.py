@@ -9,7 +9,7 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -27,12 +27,15 @@ PRECISION_TYPES: Mapping[str, str] = {
 """Precision → TensorRT's name of the type of its weights."""
 
 _LAYERS = re.compile(r"^Layers:$", re.MULTILINE)
+_COMPILED = re.compile(r"_myl(\d+)_")  # the group of layers that were compiled together
+_OF_PROFILE = re.compile(r"\[profile (\d+)\]")
 _CONSTANT = re.compile(
     r"Dimensions: \[([-\d,]*)\], Strides: \[[^]]*\], StrideOrder: \[[^]]*\], Datatype: (\w+)"
 )
 _CONSTANTS = re.compile(r"Constants: \[(.*?)\], Outputs: ")
 _PROFILE = re.compile(r"MinShape: \[([\d,]+)\], OptShape: \[([\d,]+)\], MaxShape: \[([\d,]+)\]")
 _ACTIVATIONS = re.compile(r"Total Activation Memory: (\d+)")
+_BYTES = {"Half": 2, "BFloat16": 2, "Int8": 1, "FP8": 1}
 _LEAST_SHARE = 0.05
 _TOLERANCE = 0.9
 
@@ -43,7 +46,9 @@ class EngineFacts:
 
     Attributes:
         evidence: ``inspector``, ``build log`` or ``none``.
-        weights: elements of the layers' constants by TensorRT's type name.
+        weights: elements of the layers' constants by TensorRT's type name. An engine has
+            its layers once for each profile and their weights in memory once; of several
+            profiles these are the weights of the one whose weights are widest.
         profiles: that the engine serves.
         activation_bytes: device memory for its largest shapes; 0 when not known.
     """
@@ -70,31 +75,28 @@ class EngineFacts:
 def from_build_log(lines: list[LogLine], input_name: str) -> EngineFacts:
     """Facts from what the builder logged at detailed verbosity, see the module's docstring."""
     text = "\n".join(message for _, message in lines)
-    activations = sum(int(size) for size in _ACTIVATIONS.findall(text)[-1:])
+    activations = max(map(int, _ACTIVATIONS.findall(text)), default=0)  # one a profile
     found = _LAYERS.search(text)
     if found is None:
         return EngineFacts(activation_bytes=activations)
     layers, _, tensors = text[found.end() :].partition("I/O Tensors:")
-    weights: Counter[str] = Counter()
-    for constants in _CONSTANTS.findall(layers):
-        for dims, kind in _CONSTANT.findall(constants):
-            weights[kind] += prod(int(dim) for dim in dims.split(",") if dim)
+    weights = _widest((layer, _logged_constants(layer)) for layer in layers.splitlines())
     inputs = [line for line in tensors.splitlines() if line.startswith(f" Name: {input_name},")]
     shapes = [
         [[int(dim) for dim in shape.split(",")] for shape in profile]
         for profile in _PROFILE.findall("".join(inputs[:1]))
     ]
     profiles = tuple(profile_of(*shape) for shape in shapes)
-    return EngineFacts("build log", dict(weights), profiles, activations)
+    return EngineFacts("build log", weights, profiles, activations)
 
 
 def from_engine(trt: Any, engine: Any, input_name: str) -> EngineFacts:  # noqa: ANN401
     """Facts from a loaded engine: needs the GPU that it was built for."""
     inspector = engine.create_engine_inspector()
     text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
-    weights: Counter[str] = Counter()
-    for kind, elements in _constants(json.loads(text)):
-        weights[kind] += elements
+    found = json.loads(text)
+    layers = found.get("Layers", []) if isinstance(found, dict) else found
+    weights = _widest((json.dumps(layer), _constants(layer)) for layer in layers)
     profiles = tuple(
         profile_of(*map(list, engine.get_tensor_profile_shape(input_name, index)))
         for index in range(engine.num_optimization_profiles)
@@ -102,7 +104,7 @@ def from_engine(trt: Any, engine: Any, input_name: str) -> EngineFacts:  # noqa:
     # TensorRT 10.0 has the first name only, 11 the second.
     memory = getattr(engine, "device_memory_size_v2", None) or engine.device_memory_size
     evidence = "inspector" if weights else "none"
-    return EngineFacts(evidence, dict(weights), profiles, int(memory))
+    return EngineFacts(evidence, weights, profiles, int(memory))
 
 
 def profile_of(least: list[int], best: list[int], most: list[int]) -> Profile:
@@ -155,6 +157,37 @@ def _total(weights: Mapping[str, int]) -> int:
 
 def _in_words(facts: EngineFacts) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(facts.weights.items()))
+
+
+def _widest(layers: Iterable[tuple[str, Iterable[tuple[str, int]]]]) -> dict[str, int]:
+    """Weights of the profile that has most bytes of them.
+
+    Args:
+        layers: TensorRT's words on each, and the type and size of its constants. Of a
+            group that was compiled together, some layers name their profile (from 1).
+    """
+    groups: dict[str, tuple[set[int], Counter[str]]] = {}
+    for text, constants in layers:
+        compiled, named = _COMPILED.search(text), _OF_PROFILE.search(text)
+        group = compiled[0] if compiled else named[0] if named else ""
+        profiles, weights = groups.setdefault(group, ({0}, Counter()))
+        profiles.update(map(int, _OF_PROFILE.findall(text)))
+        for kind, elements in constants:
+            weights[kind] += elements
+    by_profile: dict[int, Counter[str]] = {}
+    for profiles, weights in groups.values():
+        by_profile.setdefault(max(profiles), Counter()).update(weights)
+    return dict(max(by_profile.values(), key=_bytes, default={}))
+
+
+def _bytes(weights: Mapping[str, int]) -> int:
+    return sum(count * _BYTES.get(kind, 4) for kind, count in weights.items())
+
+
+def _logged_constants(layer: str) -> Iterator[tuple[str, int]]:
+    for constants in _CONSTANTS.findall(layer):
+        for dims, kind in _CONSTANT.findall(constants):
+            yield kind, prod(int(dim) for dim in dims.split(",") if dim)
 
 
 def _constants(node: object) -> Iterator[tuple[str, int]]:

@@ -41,6 +41,10 @@ def test_several_profiles_are_read_back(tiny_onnx: Path, tmp_path: Path) -> None
     profiles = (Profile(Range(1, 1, 1), Range(32, 320, 2048)), *SMALL)
     info = build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=profiles)
     assert info.record.profiles == profiles
+    one = build_engine(tiny_onnx, tmp_path / "y.trt", flavour="rtx", profiles=profiles[:1])
+    weights, alone = (sum(each.record.weights.values()) for each in (info, one))
+    assert weights == pytest.approx(alone, rel=0.01)  # in memory once, however many profiles
+    assert info.record.activation_bytes >= one.record.activation_bytes  # of the largest
 
 
 def test_targets_are_in_the_header(tiny_onnx: Path, tmp_path: Path) -> None:

@@ -113,6 +113,14 @@ class Module:
             '{"Layers": [{"Constants": [{"Dimensions": [8, 2], "Datatype": "Int8"}]}]}',
             {"Int8": 16},
         ),
+        (
+            '{"Layers": [{"Name": "c_myl0_1", '
+            ' "Constants": [{"Dimensions": [8], "Datatype": "Half"}]},'
+            ' {"Name": "c [profile 1]_myl1_1", "Constants": []},'
+            ' {"Name": "d_myl1_2", "Constants": [{"Dimensions": [8], "Datatype": "Float"}]},'
+            ' {"Name": "e [profile 2]", "Constants": [{"Dimensions": [8], "Datatype": "Half"}]}]}',
+            {"Float": 8},  # of the profile whose weights were widened
+        ),
         ('{"Layers": ["conv1", "conv2"]}', {}),
     ],
 )
