@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from crnn_export.precision_fp16 import convert_body
 from crnn_export.precision_int8 import calibration_reader, end_names, with_node_names
 from crnn_runtime.card import ModelCard
-from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.errors import CrnnError, MissingDependencyError, install_command
 
 
 def to_bf16(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -114,5 +114,5 @@ def _module(name: str, precision: str) -> Any:  # noqa: ANN401
     except ImportError as error:
         raise MissingDependencyError(
             f"precision {precision} needs NVIDIA's Model Optimizer ({error}): "
-            'pip install "crnn[modelopt]"'
+            f"{install_command('modelopt')}"
         ) from error

@@ -1,5 +1,13 @@
 """The exceptions a user can cause, each one line that says how to mend it."""
 
+import json
+import re
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+_PROJECT = "crnn"
+
 
 class CrnnError(ValueError):
     """A user's mistake: the message names the offending value and the fix.
@@ -23,4 +31,41 @@ class MissingDependencyError(CrnnError):
     @classmethod
     def of_extra(cls, package: str, extra: str) -> "MissingDependencyError":
         """Name the package that is missing and the extra that brings it."""
-        return cls(f'{package} is not installed: pip install "crnn[{extra}]"')
+        return cls(f"{package} is not installed: {install_command(extra)}")
+
+
+def install_command(extra: str) -> str:
+    """The ``pip install`` that adds an extra to this very installation.
+
+    The project's name alone would not do: a package index may know another project by
+    it. So it is the folder, wheel or address that this one was installed from, and
+    where that is gone the libraries themselves.
+    """
+    return f"pip install {_from_origin(extra) or _libraries(extra)}"
+
+
+def _from_origin(extra: str) -> str | None:
+    """What pip can install with an extra: this project from where it came from (PEP 610)."""
+    # Also a build's leftovers in the current folder count as a distribution.
+    known = (each.read_text("direct_url.json") for each in metadata.distributions(name=_PROJECT))
+    origin = json.loads(next(filter(None, known), "{}"))
+    url = urlsplit(origin.get("url", ""))
+    if url.scheme == "file":
+        path = unquote(url.path)
+        editable = "--editable " if origin.get("dir_info", {}).get("editable") else ""
+        return f'{editable}"{path}[{extra}]"' if Path(path).exists() else None
+    if not url.scheme:
+        return None
+    kind = origin.get("vcs_info", {}).get("vcs")
+    return f'"{_PROJECT}[{extra}] @ {f"{kind}+" if kind else ""}{url.geturl()}"'
+
+
+def _libraries(extra: str) -> str:
+    """What the extra consists of."""
+    try:
+        requirements = metadata.requires(_PROJECT) or []
+    except metadata.PackageNotFoundError:  # run from a folder that was never installed
+        return f'".[{extra}]"'
+    of_extra = re.compile(rf"""\s*;\s*extra\s*==\s*['"]{re.escape(extra)}['"]\s*$""")
+    names = [of_extra.sub("", each) for each in requirements if of_extra.search(each)]
+    return " ".join(f'"{name}"' for name in names)

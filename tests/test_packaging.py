@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from crnn_runtime.errors import install_command
+
 ROOT = Path(__file__).parents[1]
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg")
@@ -49,7 +51,7 @@ def test_a_command_without_its_extra_names_it(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].endswith(f'pip install "crnn[{extra}]"')
+    assert result.stderr.splitlines()[-1].endswith(install_command(extra))
     assert "Traceback" not in result.stderr
 
 

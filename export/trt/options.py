@@ -8,7 +8,7 @@ from crnn_runtime.backends.cuda_device import device_count
 from crnn_runtime.backends.tensorrt_library import is_installed
 from crnn_runtime.card import ModelCard
 from crnn_runtime.engine_file import FLAVOURS, RTX_TARGETS, Flavour, Profile, Range
-from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.errors import CrnnError, MissingDependencyError, install_command
 from crnn_runtime.preprocess import width_bucket
 
 DEFAULT_PROFILES = (Profile(Range(1, 8, 64), Range(32, 320, 2048)),)
@@ -49,8 +49,8 @@ def choose_flavour(flavour: str, targets: Sequence[str] = ()) -> Flavour:
     if is_installed("rtx"):
         return "rtx"
     raise MissingDependencyError(
-        'no TensorRT is installed: pip install "crnn[tensorrt]" for data-centre and Jetson GPUs, '
-        'or pip install "crnn[rtx]" for GeForce and RTX GPUs and for building without a GPU'
+        f"no TensorRT is installed: {install_command('tensorrt')} for data-centre and Jetson GPUs, "
+        f"or {install_command('rtx')} for GeForce and RTX GPUs and for building without a GPU"
     )
 
 

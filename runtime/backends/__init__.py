@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.readers import find_model, reader_names
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = {
@@ -98,7 +99,7 @@ def open_backend(
     *,
     gpu_memory_limit: int | None = None,
 ) -> Backend:
-    """The backend that runs ``path``, not yet activated.
+    """The backend that runs ``path``, a file or a shipped reader's name, not yet activated.
 
     ``device`` None is the CPU for ONNX and the first GPU for an engine, which
     runs nowhere else. ``gpu_memory_limit`` is in bytes and bounds the arena of an
@@ -109,9 +110,12 @@ def open_backend(
         CrnnError: a memory limit where there is no arena to bound.
         MissingDependencyError: the library or the device is missing.
     """
-    path = Path(path)
+    path = find_model(path)
     if path.suffix.lower() not in BACKENDS:
-        raise ModelError(f"{path}: not a model file, known are {', '.join(BACKENDS)}")
+        raise ModelError(
+            f"{path}: not a model file ({', '.join(BACKENDS)}) nor a reader that ships with "
+            f"the package ({', '.join(reader_names())})"
+        )
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     return BACKENDS[path.suffix.lower()](path, device, threads, gpu_memory_limit)

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.errors import CrnnError, MissingDependencyError, install_command
 
 
 @cache
@@ -17,7 +17,8 @@ def cuda() -> Any:  # noqa: ANN401
         from cuda.bindings import runtime  # noqa: PLC0415
     except ImportError as error:
         raise MissingDependencyError(
-            'cuda-bindings is not installed: pip install "crnn[tensorrt]" (or "crnn[rtx]")'
+            f"cuda-bindings is not installed: {install_command('rtx')} "
+            "(or the extra tensorrt in place of rtx)"
         ) from error
     return runtime
 

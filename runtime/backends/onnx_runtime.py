@@ -10,7 +10,12 @@ from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES, Backend
 from crnn_runtime.backends.cuda_device import device_index
 from crnn_runtime.card import METADATA_KEY, ModelCard
 from crnn_runtime.cpu import available_cpus
-from crnn_runtime.errors import CrnnError, MissingDependencyError, ModelError
+from crnn_runtime.errors import (
+    CrnnError,
+    MissingDependencyError,
+    ModelError,
+    install_command,
+)
 
 try:
     import onnxruntime as ort
@@ -18,7 +23,8 @@ try:
     from crnn_runtime.backends import onnx_cuda
 except ImportError as error:
     raise MissingDependencyError(
-        'onnxruntime is not installed: pip install "crnn[cpu]" (or "crnn[gpu]" for NVIDIA GPUs)'
+        f"onnxruntime is not installed: {install_command('cpu')} "
+        "(or the extra gpu in place of cpu for NVIDIA GPUs)"
     ) from error
 
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -89,7 +95,7 @@ class OnnxRuntimeBackend(Backend):
         missing = f"device {self._device} is not available to ONNX Runtime"
         if provider not in ort.get_available_providers():
             raise MissingDependencyError(
-                f'{missing}: pip uninstall onnxruntime, then pip install "crnn[gpu]"'
+                f"{missing}: pip uninstall onnxruntime, then {install_command('gpu')}"
             )
         settings: dict[str, str] = {}
         if self._gpu is not None:

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from crnn_runtime.engine_file import FLAVOUR_NAMES, Flavour
-from crnn_runtime.errors import MissingDependencyError
+from crnn_runtime.errors import MissingDependencyError, install_command
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ def load_library(flavour: Flavour) -> Any:  # noqa: ANN401
         if error.name == name:
             raise MissingDependencyError.of_extra(FLAVOUR_NAMES[flavour], EXTRAS[flavour]) from None
         raise MissingDependencyError(
-            f"{FLAVOUR_NAMES[flavour]} is installed but does not load ({error}): "
-            f'pip install --force-reinstall "crnn[{EXTRAS[flavour]}]"'
+            f"{FLAVOUR_NAMES[flavour]} is installed but does not load ({error}): reinstall "
+            f"what the extra {EXTRAS[flavour]} brings, {install_command(EXTRAS[flavour])}"
         ) from error
 
 

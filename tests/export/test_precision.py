@@ -21,6 +21,7 @@ from crnn_export.trt import build_engine
 from crnn_runtime import CrnnError, MissingDependencyError
 from crnn_runtime.backends import open_backend
 from crnn_runtime.engine_file import Profile, Range
+from crnn_runtime.errors import install_command
 
 SMALL = (Profile(Range(1, 2, 4), Range(32, 64, 128)),)
 
@@ -151,7 +152,7 @@ def test_without_model_optimizer_the_extra_is_named(
 ) -> None:
     with pytest.raises(MissingDependencyError, match=precision) as error:
         convert_precision(fp32, tmp_path / "x.onnx", precision, lines=lines)
-    assert 'pip install "crnn[modelopt]"' in str(error.value)
+    assert install_command("modelopt") in str(error.value)
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["fp32.onnx"]
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 
+from crnn_runtime.errors import install_command
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -166,4 +168,4 @@ def test_a_device_that_is_missing_is_an_error(folder: Path) -> None:
     assert result.returncode == 2
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
-    assert 'pip install "crnn[gpu]"' in result.stderr
+    assert install_command("gpu") in result.stderr

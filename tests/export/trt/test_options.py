@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from crnn_export.trt.options import (
 from crnn_runtime import CrnnError, MissingDependencyError
 from crnn_runtime.backends.tensorrt_library import is_installed, load_library
 from crnn_runtime.engine_file import Profile, Range
+from crnn_runtime.errors import install_command
 from crnn_runtime.preprocess import padded_width, width_bucket
 
 BATCH = Range(1, 8, 64)
@@ -37,13 +39,13 @@ def test_a_missing_library_names_what_to_install(flavour: str, extras: list[str]
         choose_flavour(flavour)
     message = str(error.value)
     assert "\n" not in message
-    assert all(f'pip install "crnn[{extra}]"' in message for extra in extras)
+    assert all(install_command(extra) in message for extra in extras)
 
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_loading_a_missing_library_names_the_extra() -> None:
     load_library.cache_clear()
-    with pytest.raises(MissingDependencyError, match=r"crnn\[rtx\]"):
+    with pytest.raises(MissingDependencyError, match=re.escape(install_command("rtx"))):
         load_library("rtx")
 
 
