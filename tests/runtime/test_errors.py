@@ -3,14 +3,13 @@
 import json
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from crnn_runtime.errors import MissingDependencyError, install_command
 
 
-def install_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: Any) -> None:  # noqa: ANN401
+def install_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: object) -> None:
     """Pretend that pip installed the project from ``origin`` (PEP 610), None: from an index."""
     info = tmp_path / "crnn-0.1.0.dist-info"
     info.mkdir()
@@ -61,7 +60,7 @@ def test_the_folder_that_this_was_installed_from_is_named(
 def test_never_the_bare_name(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    origin: Any,
+    origin: object,
     expected: str,
 ) -> None:
     install_from(monkeypatch, tmp_path, origin)
