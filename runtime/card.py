@@ -48,6 +48,7 @@ class ModelCard:
             probability per step, ``topk`` the k best, ``log-probs`` all.
         precision: of the exported graph's weights and arithmetic.
         training: summary of the training run: data, steps, accuracy, …
+        evaluation: how well it reads: data set → `crnn.metrics.Scores` as a mapping.
         export: how the artefact was made and how far it is from the checkpoint.
         hashes: SHA-256 of the artefacts that this one was made from.
         versions: of the software that made this artefact.
@@ -67,6 +68,7 @@ class ModelCard:
     head: Head = "log-probs"
     precision: str = "fp32"
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    evaluation: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     export: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crnn_runtime.console import EXIT_SOME_UNREAD, Command, DecoderMessages
+from crnn_runtime.readers import reader_names, reader_path
 
 if TYPE_CHECKING:
     from crnn_runtime.line import Line
@@ -37,6 +38,14 @@ _CHUNK = 256
     show_default=True,
     help="Lines inferred together at most.",
 )
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, wanted: list_readers(ctx) if wanted else None,
+    help="List the readers that ship with the package and exit.",
+)
 @click.version_option(package_name="crnn")
 @click.pass_context
 def main(
@@ -51,6 +60,7 @@ def main(
 ) -> None:
     """Read the line of text in each of IMAGES with MODEL.
 
+    MODEL is a file that crnn-export wrote, or the name of a shipped reader (--list).
     IMAGES are files, folders, globs, or - for a list of files on standard input.
     Prints "path<TAB>text" in the order given.
 
@@ -80,6 +90,25 @@ def main(
                     click.echo(format_line(path, line, raw=raw, as_json=as_json))
     if unread:
         ctx.exit(EXIT_SOME_UNREAD)
+
+
+def list_readers(ctx: click.Context) -> None:
+    """Print the shipped readers: name, characters, size, and how well each reads what."""
+    from crnn_runtime.backends import open_backend  # noqa: PLC0415 (numpy: not for --help)
+
+    for name in reader_names():
+        path = reader_path(name)
+        card = open_backend(path).card
+        click.echo(
+            f"{name}\t{card.arch}, {len(card.alphabet)} characters, "
+            f"{path.stat().st_size / 1e6:.1f} MB"
+        )
+        for data, scores in card.evaluation.items():
+            click.echo(
+                f"\t{scores['exact']:6.1%} of {scores['lines']} lines exactly right"
+                f" ({scores['exact_normalized']:.1%} normalised): {data}"
+            )
+    ctx.exit()
 
 
 def _watched(paths: Sequence[str], messages: "DecoderMessages") -> Iterator[str]:
