@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, get_args
 
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.foreign import Graph
 
 CARD_FORMAT = 1
 METADATA_KEY = "crnn.card"
@@ -20,6 +21,8 @@ METADATA_KEY = "crnn.card"
 ColorOrder = Literal["rgb", "bgr", "gray"]
 Head = Literal["greedy", "topk", "log-probs"]
 HEADS: tuple[Head, ...] = get_args(Head)
+Shrink = Literal["area", "linear"]
+Pad = Literal["mean", "black", "white", "edge"]
 PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
 
 
@@ -34,11 +37,16 @@ class ModelCard:
     Attributes:
         arch: name of the architecture, a key of ``crnn.BACKBONES``.
         alphabet: the characters; `num_classes` follows from it.
-        blank: class index of the CTC blank.
+        blank: class index of the CTC blank: 0, but where `graph` is given.
         height: height in pixels that a line is scaled to.
         width: fixed width in pixels that every line is stretched to; None keeps
             the aspect ratio.
+        min_width: every line is padded to at least this width in pixels.
         max_width: widest line in pixels at `height` that is read.
+        shrink: how pictures are made smaller: ``area`` averages, ``linear``
+            interpolates, which is what most other projects train with.
+        pad: colour of the padding: ``mean`` is 0 after normalisation, ``edge``
+            repeats the last column.
         color: order of the channels.
         mean: per channel, of pixels in 0..1.
         std: per channel, of pixels in 0..1.
@@ -47,6 +55,7 @@ class ModelCard:
         head: what the exported graph gives: ``greedy`` the best class and its
             probability per step, ``topk`` the k best, ``log-probs`` all.
         precision: of the exported graph's weights and arithmetic.
+        graph: the interface of a graph that ``crnn-export`` did not write.
         training: summary of the training run: data, steps, accuracy, …
         evaluation: how well it reads: data set → `crnn.metrics.Scores` as a mapping.
         export: how the artefact was made and how far it is from the checkpoint.
@@ -59,7 +68,10 @@ class ModelCard:
     blank: int = 0
     height: int = 32
     width: int | None = None
+    min_width: int = 1
     max_width: int = 2048
+    shrink: Shrink = "area"
+    pad: Pad = "mean"
     color: ColorOrder = "rgb"
     mean: tuple[float, ...] = (0.396, 0.576, 0.562)
     std: tuple[float, ...] = (0.154, 0.128, 0.130)
@@ -67,6 +79,7 @@ class ModelCard:
     time_origin: float = 0.0
     head: Head = "log-probs"
     precision: str = "fp32"
+    graph: Graph | None = None
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     evaluation: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     export: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -83,22 +96,40 @@ class ModelCard:
             )
         if min(self.std) <= 0:
             raise ModelError(f"model card: std must be positive, got {self.std}")
-        if self.blank != 0:
-            raise ModelError(f"model card: the blank must be class 0, got {self.blank}")
-        for name in ("height", "max_width", "time_stride"):
+        self._check_blank()
+        for name in ("height", "min_width", "max_width", "time_stride"):
             if getattr(self, name) < 1:
                 raise ModelError(f"model card: {name} must be positive, got {getattr(self, name)}")
-        if self.width is not None and not 1 <= self.width <= self.max_width:
-            raise ModelError(f"model card: width {self.width} is outside 1..{self.max_width}")
+        for name in ("width", "min_width"):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= self.max_width:
+                raise ModelError(f"model card: {name} {value} is outside 1..{self.max_width}")
         if self.precision not in PRECISIONS:
             raise ModelError(
                 f"model card: precision {self.precision!r} is not one of {', '.join(PRECISIONS)}"
             )
-        if self.head not in HEADS:
-            raise ModelError(f"model card: head {self.head!r} is not one of {', '.join(HEADS)}")
+        for name, known in (("head", HEADS), ("shrink", get_args(Shrink)), ("pad", get_args(Pad))):
+            if getattr(self, name) not in known:
+                raise ModelError(
+                    f"model card: {name} {getattr(self, name)!r} is not one of {', '.join(known)}"
+                )
+
+    def _check_blank(self) -> None:
+        if self.graph is None and self.blank != 0:
+            raise ModelError(
+                f"model card: the blank must be class 0, got {self.blank}: "
+                'only a foreign graph, described by the field "graph", may have another'
+            )
+        if not 0 <= self.blank < self.num_classes:
+            raise ModelError(
+                f"model card: blank {self.blank} is outside 0..{self.num_classes - 1}, "
+                "the classes that the alphabet makes"
+            )
+        if self.graph is not None and self.head != "log-probs":
+            raise ModelError("model card: the head of a foreign graph must be log-probs")
 
     def _check_types(self) -> None:
-        for name in ("blank", "height", "max_width", "time_stride"):
+        for name in ("blank", "height", "min_width", "max_width", "time_stride"):
             if type(getattr(self, name)) is not int:
                 raise ModelError(f"model card: {name} must be a whole number")
         if self.width is not None and type(self.width) is not int:
@@ -128,6 +159,7 @@ class ModelCard:
         characters = self.alphabet.characters
         joined = "".join(characters)
         fields["alphabet"] = joined if len(joined) == len(characters) else list(characters)
+        fields["graph"] = self.graph and dataclasses.asdict(self.graph)
         content = {"format": CARD_FORMAT, "num_classes": self.num_classes, **fields}
         return json.dumps(content, ensure_ascii=False)
 
@@ -153,6 +185,8 @@ class ModelCard:
             raise ModelError(f"model card has unknown fields: {', '.join(unknown)}")
         try:
             content["alphabet"] = Alphabet(content["alphabet"])
+            if content.get("graph") is not None:
+                content["graph"] = Graph.from_fields(content["graph"])
             for name in {"mean", "std"} & content.keys():
                 content[name] = tuple(float(value) for value in content[name])
             card = cls(**content)

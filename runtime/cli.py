@@ -39,6 +39,11 @@ _CHUNK = 256
     help="Lines inferred together at most.",
 )
 @click.option(
+    "--card",
+    type=click.Path(),
+    help="Model card (JSON) of an ONNX file that has none inside, see docs/foreign.md.",
+)
+@click.option(
     "--list",
     is_flag=True,
     is_eager=True,
@@ -57,10 +62,12 @@ def main(
     device: str | None,
     threads: int | None,
     batch_size: int,
+    card: str | None,
 ) -> None:
     """Read the line of text in each of IMAGES with MODEL.
 
-    MODEL is a file that crnn-export wrote, or the name of a shipped reader (--list).
+    MODEL is a file that crnn-export wrote, the name of a shipped reader (--list), a
+    recognition model of PP-OCR in ONNX, or any line reader in ONNX with a --card.
     IMAGES are files, folders, globs, or - for a list of files on standard input.
     Prints "path<TAB>text" in the order given.
 
@@ -75,7 +82,7 @@ def main(
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
     cv2.utils.logging.setLogLevel(0)
-    recognizer = Recognizer(model, device=device, threads=threads, batch_size=batch_size)
+    recognizer = Recognizer(model, device=device, threads=threads, batch_size=batch_size, card=card)
     paths = iter_paths(images)
     unread = 0
     with DecoderMessages() as messages:

@@ -64,7 +64,11 @@ def width_bucket(width: int) -> int:
 
 def padded_width(card: ModelCard, width: int) -> int:
     """Width in pixels that a line ``width`` wide has in the network's input."""
-    return width if card.width is not None else width_bucket(width)
+    if card.width is not None:
+        return width
+    if card.min_width == card.max_width:  # the graph takes no other
+        return card.max_width
+    return max(card.min_width, width_bucket(width))
 
 
 def valid_steps(card: ModelCard, width: int) -> int:
@@ -81,8 +85,8 @@ def resize_line(image: NDArray[np.uint8], card: ModelCard) -> NDArray[np.uint8]:
     size = (scaled_width(card, height, width), card.height)
     if size != (width, height):
         # Averaging when shrinking avoids the aliasing that interpolation leaves.
-        shrinks = height > card.height
-        mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        averages = height > card.height and card.shrink == "area"
+        mode = cv2.INTER_AREA if averages else cv2.INTER_LINEAR
         image = cv2.resize(image, size, interpolation=mode)  # type: ignore[assignment]
     return image.reshape(size[1], size[0], card.channels)
 
@@ -90,15 +94,20 @@ def resize_line(image: NDArray[np.uint8], card: ModelCard) -> NDArray[np.uint8]:
 def to_input(lines: Sequence[NDArray[np.uint8]], card: ModelCard) -> NDArray[np.float32]:
     """Lines (H, w_i, C) → normalised (N, C, H, W), W the padded width of the widest.
 
-    Padding is 0, the mean colour and what convolutions pad with.
+    Padding has the colour `ModelCard.pad`; the mean, 0, is what convolutions pad with.
     """
     width = max(padded_width(card, line.shape[1]) for line in lines)
     batch = np.zeros((len(lines), card.channels, card.height, width), np.float32)
     scale = (1.0 / (255.0 * np.asarray(card.std))).astype(np.float32)
     shift = (-np.asarray(card.mean) / np.asarray(card.std)).astype(np.float32)
     for n, line in enumerate(lines):
+        end = line.shape[1]
         for c in range(card.channels):
-            target = batch[n, c, :, : line.shape[1]]
+            target = batch[n, c, :, :end]
             np.multiply(line[:, :, c], scale[c], out=target)
             target += shift[c]
+            if card.pad == "edge":
+                batch[n, c, :, end:] = target[:, -1:]
+            elif card.pad != "mean":
+                batch[n, c, :, end:] = shift[c] + (255 * scale[c] if card.pad == "white" else 0)
     return batch

@@ -42,6 +42,8 @@ class Recognizer:
         batch_size: lines of one width bucket that are inferred together at most.
         gpu_memory_limit: bytes that ONNX Runtime's arena may take on a GPU; for ONNX
             files on ``cuda`` only.
+        card: of an ONNX file that ``crnn-export`` did not write: a JSON file (see
+            docs/foreign.md) or a card; PP-OCR's recognition models need none.
 
     Raises:
         ModelError: the model cannot be used.
@@ -56,11 +58,14 @@ class Recognizer:
         *,
         batch_size: int = 16,
         gpu_memory_limit: int | None = None,
+        card: str | Path | ModelCard | None = None,
     ) -> None:
         for name, value in (("threads", threads), ("batch_size", batch_size)):
             if value is not None and value < 1:
                 raise CrnnError(f"{name} is {value}: it must be at least 1")
-        self._backend = open_backend(model, device, threads, gpu_memory_limit=gpu_memory_limit)
+        self._backend = open_backend(
+            model, device, threads, gpu_memory_limit=gpu_memory_limit, card=card
+        )
         self._backend.activate()
         self._decoder = GreedyDecoder(self.card.alphabet)
         self._batch_size = batch_size

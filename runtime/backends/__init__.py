@@ -1,6 +1,7 @@
 """Inference libraries behind one interface, chosen by the model file's suffix."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -57,33 +58,42 @@ class Backend(Protocol):
         self.deactivate()
 
 
-_Open = Callable[[Path, str | None, int | None, int | None], Backend]
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a model file is opened: see `open_backend`."""
+
+    device: str | None = None
+    threads: int | None = None
+    gpu_memory_limit: int | None = None
+    card: str | Path | ModelCard | None = None
 
 
-def _onnx_runtime(
-    path: Path, device: str | None, threads: int | None, gpu_memory_limit: int | None
-) -> Backend:
+def _onnx_runtime(path: Path, options: Options) -> Backend:
     from crnn_runtime.backends.onnx_runtime import OnnxRuntimeBackend  # noqa: PLC0415
 
     return OnnxRuntimeBackend(
-        path, device=device or "cpu", threads=threads, gpu_memory_limit=gpu_memory_limit
+        path,
+        device=options.device or "cpu",
+        threads=options.threads,
+        gpu_memory_limit=options.gpu_memory_limit,
+        card=options.card,
     )
 
 
-def _tensorrt(
-    path: Path, device: str | None, threads: int | None, gpu_memory_limit: int | None
-) -> Backend:
+def _tensorrt(path: Path, options: Options) -> Backend:
     from crnn_runtime.backends.tensorrt_backend import TensorRTBackend  # noqa: PLC0415
 
-    if gpu_memory_limit is not None:
+    if options.gpu_memory_limit is not None:
         raise CrnnError(
             f"{path}: gpu_memory_limit bounds ONNX Runtime's arena; an engine takes what its "
             "largest call needs, so bound that with batch_size"
         )
-    return TensorRTBackend(path, device=device or "cuda", threads=threads)
+    if options.card is not None:
+        raise ModelError(f"{path}: an engine's model card lies beside it, another cannot be given")
+    return TensorRTBackend(path, device=options.device or "cuda", threads=options.threads)
 
 
-BACKENDS: dict[str, _Open] = {
+BACKENDS: dict[str, Callable[[Path, Options], Backend]] = {
     ".onnx": _onnx_runtime,
     ".trt": _tensorrt,
     ".engine": _tensorrt,
@@ -98,12 +108,14 @@ def open_backend(
     threads: int | None = None,
     *,
     gpu_memory_limit: int | None = None,
+    card: str | Path | ModelCard | None = None,
 ) -> Backend:
     """The backend that runs ``path``, a file or a shipped reader's name, not yet activated.
 
     ``device`` None is the CPU for ONNX and the first GPU for an engine, which
     runs nowhere else. ``gpu_memory_limit`` is in bytes and bounds the arena of an
-    ONNX file on a GPU.
+    ONNX file on a GPU. ``card`` describes an ONNX file that has no card inside: a
+    JSON file (see docs/foreign.md) or a card.
 
     Raises:
         ModelError: there is no such file, or no backend for its suffix.
@@ -118,4 +130,5 @@ def open_backend(
         )
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
-    return BACKENDS[path.suffix.lower()](path, device, threads, gpu_memory_limit)
+    options = Options(device=device, threads=threads, gpu_memory_limit=gpu_memory_limit, card=card)
+    return BACKENDS[path.suffix.lower()](path, options)

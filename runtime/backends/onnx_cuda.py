@@ -66,7 +66,10 @@ def preload_cuda() -> None:
 
 
 def run_bound(
-    session: ort.InferenceSession, outputs: Sequence[str], images: NDArray[np.float32]
+    session: ort.InferenceSession,
+    outputs: Sequence[str],
+    images: NDArray[np.float32],
+    input_name: str = INPUT_NAME,
 ) -> list[NDArray[Any]]:
     """(N, C, H, W) → outputs in the order asked, through an I/O binding of this call's own.
 
@@ -77,7 +80,7 @@ def run_bound(
         CrnnError: the device cannot compute them, for want of memory as a rule.
     """
     binding = session.io_binding()
-    binding.bind_cpu_input(INPUT_NAME, np.ascontiguousarray(images))
+    binding.bind_cpu_input(input_name, np.ascontiguousarray(images))
     for name in outputs:
         binding.bind_output(name)
     try:

@@ -1,5 +1,6 @@
 """ONNX Runtime, on the CPU or an NVIDIA GPU."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from crnn_runtime.errors import (
 try:
     import onnxruntime as ort
 
-    from crnn_runtime.backends import onnx_cuda
+    from crnn_runtime.backends import onnx_cuda, onnx_foreign
 except ImportError as error:
     raise MissingDependencyError(
         f"onnxruntime is not installed: {install_command('cpu')} "
@@ -31,7 +32,7 @@ CPU_PROVIDER = "CPUExecutionProvider"
 
 
 class OnnxRuntimeBackend(Backend):
-    """An ONNX file that `crnn-export` wrote.
+    """An ONNX file: one that `crnn-export` wrote, or any that a model card describes.
 
     `infer` may be called from several threads at once.
 
@@ -40,6 +41,8 @@ class OnnxRuntimeBackend(Backend):
         device: ``cpu``, ``cuda`` or ``cuda:1``.
         threads: of the CPU, default as many as the process may use.
         gpu_memory_limit: bytes that ONNX Runtime's arena may take on the GPU.
+        card: of a file that has none inside: a JSON file's path or a card. PP-OCR's
+            recognition models need none, see `crnn_runtime.foreign_card`.
 
     Raises:
         ModelError: the file is not ONNX, has no model card, or disagrees with it.
@@ -54,6 +57,7 @@ class OnnxRuntimeBackend(Backend):
         device: str = "cpu",
         threads: int | None = None,
         gpu_memory_limit: int | None = None,
+        card: str | Path | ModelCard | None = None,
     ) -> None:
         self._gpu = device_index(device)
         if self._gpu is None and device != "cpu":
@@ -68,8 +72,20 @@ class OnnxRuntimeBackend(Backend):
         self._gpu_memory_limit = gpu_memory_limit
         self._threads = threads or available_cpus()
         self._session: ort.InferenceSession | None = self._open()
-        self.card = _card_of(self._session, path)
-        _check_interface(self._session, self.card, path)
+        self._foreign: onnx_foreign.ForeignGraph | None = None
+        try:
+            metadata = self._session.get_modelmeta().custom_metadata_map
+            if METADATA_KEY in metadata and card is None:
+                self.card = ModelCard.from_json(metadata[METADATA_KEY])
+            else:
+                described = onnx_foreign.foreign_card(self._session, card)
+                self._foreign, self.card = onnx_foreign.open_foreign(
+                    self._session, self._run, described
+                )
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+        if self._foreign is None:
+            _check_interface(self._session, self.card, path)
         self._outputs = list(OUTPUT_NAMES[self.card.head])
 
     def activate(self) -> None:
@@ -82,13 +98,20 @@ class OnnxRuntimeBackend(Backend):
 
     def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """(N, C, H, W) → outputs by name, batch first."""
+        if self._foreign is not None:
+            return self._foreign.infer(images, self.card.blank)
+        results = self._run(INPUT_NAME, self._outputs, images)
+        return dict(zip(self._outputs, results, strict=True))
+
+    def _run(
+        self, name: str, outputs: Sequence[str], images: NDArray[np.float32]
+    ) -> list[NDArray[Any]]:
         if self._session is None:
             raise ModelError(f"{self._path}: the model is not active, call activate()")
         if self._gpu is None:
-            results = self._session.run(self._outputs, {INPUT_NAME: images})
-        else:
-            results = onnx_cuda.run_bound(self._session, self._outputs, images)
-        return dict(zip(self._outputs, results, strict=True))
+            results: list[NDArray[Any]] = self._session.run(outputs, {name: images})
+            return results
+        return onnx_cuda.run_bound(self._session, outputs, images, name)
 
     def _open(self) -> ort.InferenceSession:
         provider = CPU_PROVIDER if self._gpu is None else onnx_cuda.PROVIDER
@@ -124,16 +147,6 @@ class OnnxRuntimeBackend(Backend):
         if provider not in session.get_providers():
             raise MissingDependencyError(f"{missing}: no working GPU, driver, CUDA and cuDNN 9")
         return session
-
-
-def _card_of(session: ort.InferenceSession, path: Path) -> ModelCard:
-    metadata = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY not in metadata:
-        raise ModelError(f"{path}: no model card inside, make the file with crnn-export")
-    try:
-        return ModelCard.from_json(metadata[METADATA_KEY])
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
 
 
 def _check_interface(session: ort.InferenceSession, card: ModelCard, path: Path) -> None:
