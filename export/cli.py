@@ -14,8 +14,8 @@ from crnn_runtime.errors import CrnnError
 
 if TYPE_CHECKING:
     from crnn_export.lines import Lines
-    from crnn_export.trt import EngineInfo
     from crnn_runtime.card import ModelCard
+    from crnn_runtime.engine_file import Profile
 
 Target = Literal["onnx", "trt"]
 Group = TypeVar("Group")
@@ -44,24 +44,6 @@ class _PrecisionOptions:
     quantise_ends: bool
 
 
-@dataclasses.dataclass(frozen=True)
-class _EngineOptions:
-    """What TensorRT builds of it."""
-
-    flavour: str
-    batch: str
-    widths: tuple[str, ...]
-    profile_from: str | None
-    target: str
-    opt_level: int | None
-    timing_cache: Path | None
-
-    @property
-    def targets(self) -> list[str]:
-        """The GPUs one by one."""
-        return [target.strip() for target in self.target.split(",") if target.strip()]
-
-
 @click.command(cls=Command)
 @click.argument("model", required=False)
 @click.option("--ckpt", help="Checkpoint: ours, the original's, or meijieru's.")
@@ -88,16 +70,18 @@ class _EngineOptions:
 )
 @click.option("--quantise-ends", is_flag=True, help="int8 for the first and last layer too.")
 @click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")
-@click.option("--batch", default="1:8:64", show_default=True, help="MIN:OPT:MAX lines.")
+@click.option(
+    "--batch", multiple=True, help="MIN:OPT:MAX lines; several allowed.  [default: 1:8:64]"
+)
 @click.option(
     "--profile",
-    "widths",
     multiple=True,
-    help="MIN:OPT:MAX pixels of width; several make several profiles.  [default: 32:320:2048]",
+    help="MIN:OPT:MAX pixels of width, served with every --batch, or BATCHxWIDTH with its own; "
+    "several make several profiles.  [default: 32:320:2048, or what the model reads]",
 )
-@click.option("--profile-from", help="Take the widths from these images instead.")
+@click.option("--profile-from", help="Take the widths from these lines instead.")
 @click.option("--target", default="", help="GPUs to build for, as sm_86,sm_89 (rtx only).")
-@click.option("--opt-level", type=int, help="0 builds fast, 5 runs fast.")
+@click.option("--opt-level", type=click.IntRange(0, 5), help="0 builds fast, 5 runs fast.")
 @click.option(
     "--timing-cache",
     type=click.Path(path_type=Path),
@@ -127,21 +111,24 @@ def main(
         raise click.UsageError("give --ckpt with a checkpoint, or MODEL, an ONNX file made before")
     graph = _group(_GraphOptions, options)
     reduction = _group(_PrecisionOptions, options)
-    engine = _group(_EngineOptions, options)
     precision = reduction.precision
     if model is not None and (to, precision) == ("onnx", "fp32"):
         raise click.UsageError("nothing to do: an ONNX file needs --to trt or --precision")
-    _refuse_contradictions(model is not None, graph, reduction, engine)
+    _refuse_contradictions(model is not None, graph, options)
     final = final_path(Path(model or ckpt or ""), out, to, precision)
     if model is not None and final.resolve() == Path(model).resolve():
         raise CrnnError(f"--out {final} is the file to convert itself: give another name")
-    if to == "trt":  # a library that is missing is told before minutes are spent
-        from crnn_export.trt.options import choose_flavour  # noqa: PLC0415
+    # What can be refused is refused before minutes are spent.
+    if precision != "fp32":
+        from crnn_export.precision import check_precision  # noqa: PLC0415
 
-        choose_flavour(engine.flavour, engine.targets)
+        check_precision(precision, has_lines=data is not None)
+    order = _Order(options) if to == "trt" else None
     stem = final.stem.removesuffix(f".{precision}")
     if model is not None:
         onnx_file = Path(model)
+        if order is not None:
+            order.accept(_card_of(onnx_file))
     else:
         assert ckpt is not None
         onnx_file = (
@@ -149,24 +136,44 @@ def main(
         )
         if precision != "fp32" and onnx_file == final:
             onnx_file = final.with_name(f"{stem}.fp32.onnx")
-        card = _export(Path(ckpt), onnx_file, graph, data)
+        card = _export(Path(ckpt), onnx_file, graph, data, order)
         click.echo(f"Wrote {onnx_file} ({_megabytes(onnx_file)}): {card.arch}, {graph.head} head")
     if precision != "fp32":
         reduced = final if to == "onnx" else final.with_name(f"{stem}.{precision}.onnx")
         _convert(onnx_file, reduced, reduction, data)
         onnx_file = reduced
-    if to == "trt":
-        click.echo(describe_engine(_build(onnx_file, final, engine)))
+    if order is not None:
+        click.echo(order.build(onnx_file, final))
 
 
-def _refuse_contradictions(
-    is_onnx: bool, graph: _GraphOptions, reduction: _PrecisionOptions, engine: _EngineOptions
-) -> None:
+class _Order:
+    """The engine that is asked for: refused as early as possible, built last."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        from crnn_export.cli_engine import EngineOptions  # noqa: PLC0415
+
+        self._options = _group(EngineOptions, options)
+        self._profiles: list[Profile] = []
+
+    def accept(self, card: "ModelCard") -> None:
+        """Refuse profiles that the model cannot use."""
+        source = self._options.profile_from
+        lines = _load(source, card).pixels if source else []
+        self._profiles = self._options.profiles_for(card, lines)
+
+    def build(self, source: Path, target: Path) -> str:
+        """Build it, and say in a few lines what was built."""
+        from crnn_export.cli_engine import describe_engine  # noqa: PLC0415
+
+        return describe_engine(self._options.build(source, target, self._profiles))
+
+
+def _refuse_contradictions(is_onnx: bool, graph: _GraphOptions, options: dict[str, Any]) -> None:
     if graph.width is not None and graph.keep_ratio:
         raise click.UsageError("--width and --keep-ratio exclude each other")
-    if engine.profile_from and engine.widths:
+    if options["profile_from"] and options["profile"]:
         raise click.UsageError("--profile and --profile-from exclude each other")
-    if math.isnan(reduction.max_cer_loss):
+    if math.isnan(options["max_cer_loss"]):
         raise click.UsageError("--max-cer-loss is no number")
     if not is_onnx:
         return
@@ -195,22 +202,6 @@ def final_path(source: Path, out: str | None, to: Target, precision: str) -> Pat
     return source.with_name(f"{stem}{middle}.{to}")
 
 
-def describe_engine(info: "EngineInfo") -> str:
-    """What was built, in a few lines."""
-    record = info.record
-    weights = ", ".join(f"{count:,} {kind}" for kind, count in record.weights.items())
-    profiles = "; ".join(map(str, record.profiles))
-    memory = f", {record.activation_bytes / 1e6:.0f} MB for the largest activations"
-    return (
-        f"Wrote {info.path} ({_megabytes(info.path)}) and {info.sidecar.name} in "
-        f"{info.seconds:.1f} s\n"
-        f"  built with {record.built_with} for {', '.join(record.targets) or 'its default GPUs'}\n"
-        f"  precision {record.precision}, read back from the {record.evidence} ({weights} weights)"
-        f"{memory if record.activation_bytes else ''}\n"
-        f"  profiles: {profiles}"
-    )
-
-
 def _group(kind: type[Group], options: dict[str, Any]) -> Group:
     """The options that are the fields of a dataclass."""
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
@@ -225,7 +216,13 @@ def _load(data: str | None, card: "ModelCard") -> "Lines":
     return load_lines(data, card, warn=lambda what: click.echo(f"left out: {what}", err=True))
 
 
-def _export(checkpoint: Path, path: Path, options: _GraphOptions, data: str | None) -> "ModelCard":
+def _export(
+    checkpoint: Path,
+    path: Path,
+    options: _GraphOptions,
+    data: str | None,
+    order: _Order | None,
+) -> "ModelCard":
     # Before torch is loaded: idle threads that spin made the parity check 40 times slower
     # on two busy cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -238,6 +235,8 @@ def _export(checkpoint: Path, path: Path, options: _GraphOptions, data: str | No
     reader, card = load_model(checkpoint, options.arch, alphabet)
     if options.keep_ratio or options.width is not None:
         card = card.replace(width=options.width)
+    if order is not None:
+        order.accept(card)
     lines = _load(data, card).pixels
     click.echo(f"Exporting {card.arch}, {card.num_classes} classes")
     card, parity = export_onnx(
@@ -255,9 +254,8 @@ def _export(checkpoint: Path, path: Path, options: _GraphOptions, data: str | No
 
 def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str | None) -> None:
     from crnn_export.precision import convert_precision  # noqa: PLC0415
-    from crnn_export.trt.source import read_source  # noqa: PLC0415
 
-    lines = _load(data, read_source(source).card)
+    lines = _load(data, _card_of(source))
     _, agreement = convert_precision(
         source,
         target,
@@ -271,38 +269,10 @@ def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str |
     click.echo(f"Wrote {target} ({_megabytes(target)})")
 
 
-def _build(source: Path, target: Path, options: _EngineOptions) -> "EngineInfo":
-    from crnn_export.trt import build_engine  # noqa: PLC0415
-    from crnn_export.trt.options import DEFAULT_PROFILES, profile_from_widths  # noqa: PLC0415
+def _card_of(path: Path) -> "ModelCard":
     from crnn_export.trt.source import read_source  # noqa: PLC0415
-    from crnn_runtime.engine_file import Profile, Range  # noqa: PLC0415
 
-    batch = Range.parse(options.batch)
-    if options.profile_from:
-        card = read_source(source).card
-        seen = [line.shape[1] for line in _load(options.profile_from, card).pixels]
-        profiles = [profile_from_widths(seen, card, batch)]
-    else:
-        widths = options.widths or (str(DEFAULT_PROFILES[0].width),)
-        profiles = [Profile(batch, Range.parse(text)) for text in widths]
-    with click.progressbar(length=1000, label="Building") as bar:
-        shown = 0
-
-        def report(_: str, share: float) -> None:
-            nonlocal shown
-            bar.update(int(share * 1000) - shown)
-            shown = int(share * 1000)
-
-        return build_engine(
-            source,
-            target,
-            flavour=options.flavour,
-            profiles=profiles,
-            targets=options.targets,
-            opt_level=options.opt_level,
-            timing_cache=options.timing_cache,
-            progress=report,
-        )
+    return read_source(path).card
 
 
 def _megabytes(path: Path) -> str:

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 from crnn_export.precision_fp16 import to_fp16
 from crnn_export.precision_int8 import to_int8
 from crnn_export.precision_measure import Agreement, measure
-from crnn_export.precision_modelopt import emulate_bf16, to_bf16, to_fp8
+from crnn_export.precision_modelopt import (
+    emulate_bf16,
+    require_optimizer,
+    to_bf16,
+    to_fp8,
+)
 from crnn_export.trt.source import read_source
 from crnn_runtime.card import METADATA_KEY, PRECISIONS, ModelCard
 from crnn_runtime.errors import CrnnError
@@ -59,6 +64,7 @@ def convert_precision(
     original = read_source(source)
     if original.card.precision != "fp32":
         raise CrnnError(f"{source} is {original.card.precision} already: start from a float32 file")
+    check_precision(precision, has_lines=len(lines) > 0)
     if truths is not None and len(truths) != len(lines):
         raise CrnnError(f"{len(lines)} lines but {len(truths)} labels")
     reduced = _reduce(
@@ -87,6 +93,21 @@ def convert_precision(
     return card, agreement
 
 
+def check_precision(precision: str, *, has_lines: bool) -> None:
+    """Refuse what needs no model to be refused.
+
+    Raises:
+        CrnnError: there is no such precision, or it needs lines to calibrate on.
+        MissingDependencyError: it needs Model Optimizer.
+    """
+    if precision not in PRECISIONS[1:]:
+        raise CrnnError(f"precision {precision!r} is not one of {', '.join(PRECISIONS[1:])}")
+    if precision in ("int8", "fp8") and not has_lines:
+        raise CrnnError(f"{precision} needs real lines to calibrate on: give some with --data")
+    if precision in ("bf16", "fp8"):
+        require_optimizer(precision)
+
+
 def _reduce(
     model: onnx.ModelProto,
     card: ModelCard,
@@ -100,9 +121,7 @@ def _reduce(
         return to_bf16(model)
     if precision == "int8":
         return to_int8(model, card, lines, quantise_ends=quantise_ends)
-    if precision == "fp8":
-        return to_fp8(model, card, lines, quantise_ends=quantise_ends)
-    raise CrnnError(f"precision {precision!r} is not one of {', '.join(PRECISIONS[1:])}")
+    return to_fp8(model, card, lines, quantise_ends=quantise_ends)
 
 
 def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:

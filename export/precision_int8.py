@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from crnn_export.precision_fp16 import classifier, to_fp16
 from crnn_runtime.backends import INPUT_NAME
 from crnn_runtime.card import ModelCard
-from crnn_runtime.errors import CrnnError
 from crnn_runtime.preprocess import to_input
 
 _OPSET_OF_HALF_SCALES = 19
@@ -40,12 +39,7 @@ def to_int8(
         lines: real lines (H, w, C) to take the ranges of activations from.
         quantise_ends: also the first convolution and the classifier, which are
             otherwise float16: they carry most of the error.
-
-    Raises:
-        CrnnError: there is no line.
     """
-    if not lines:
-        raise CrnnError("int8 needs real lines to calibrate on: give some with --data")
     from onnxruntime.quantization import QuantType, quantize_static  # noqa: PLC0415 - slow
 
     model = with_node_names(model)

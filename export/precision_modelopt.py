@@ -1,6 +1,7 @@
 """bf16 and fp8 graphs, made by NVIDIA's Model Optimizer (the extra ``modelopt``)."""
 
 import importlib
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from crnn_export.precision_fp16 import convert_body
 from crnn_export.precision_int8 import calibration_reader, end_names, with_node_names
 from crnn_runtime.card import ModelCard
-from crnn_runtime.errors import CrnnError, MissingDependencyError, install_command
+from crnn_runtime.errors import MissingDependencyError, install_command
 
 
 def to_bf16(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -44,11 +45,8 @@ def to_fp8(
     """8-bit floats (E4M3) in the products, float16 between them; arguments as for int8.
 
     Raises:
-        MissingDependencyError: Model Optimizer is not installed.
-        CrnnError: there is no line.
+        MissingDependencyError: Model Optimizer does not load.
     """
-    if not lines:
-        raise CrnnError("fp8 needs real lines to calibrate on: give some with --data")
     quantization = _module("modelopt.onnx.quantization", "fp8")
     model = with_node_names(model)
     excluded = [] if quantise_ends else end_names(model)
@@ -108,11 +106,25 @@ def emulate_bf16(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
+def require_optimizer(precision: str) -> None:
+    """Refuse a precision where Model Optimizer is not installed; it is not imported.
+
+    Raises:
+        MissingDependencyError: it is not.
+    """
+    if importlib.util.find_spec("modelopt") is None:
+        raise _missing(precision, "No module named 'modelopt'")
+
+
 def _module(name: str, precision: str) -> Any:  # noqa: ANN401
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise MissingDependencyError(
-            f"precision {precision} needs NVIDIA's Model Optimizer ({error}): "
-            f"{install_command('modelopt')}"
-        ) from error
+        raise _missing(precision, str(error)) from error
+
+
+def _missing(precision: str, reason: str) -> MissingDependencyError:
+    return MissingDependencyError(
+        f"precision {precision} needs NVIDIA's Model Optimizer ({reason}): "
+        f"{install_command('modelopt')}"
+    )

@@ -11,10 +11,9 @@ import onnx
 
 from crnn_export.trt.builder import BuildOptions, build_plan
 from crnn_export.trt.options import (
-    DEFAULT_PROFILES,
     check_profiles,
-    choose_flavour,
-    normalise_targets,
+    check_request,
+    default_profiles,
     widest_line,
 )
 from crnn_export.trt.progress import Progress, ProgressCallback
@@ -61,7 +60,7 @@ def build_engine(
     engine_path: str | Path,
     *,
     flavour: str = "auto",
-    profiles: Iterable[Profile] = DEFAULT_PROFILES,
+    profiles: Iterable[Profile] | None = None,
     opt_level: int | None = None,
     targets: Iterable[str] = (),
     tf32: bool = False,
@@ -76,12 +75,13 @@ def build_engine(
         onnx_path: the file; its graph decides the engine's precision.
         engine_path: where to write; the sidecar is ``<engine_path>.json``.
         flavour: ``tensorrt``, ``rtx``, or ``auto`` for the one that can build here.
-        profiles: the batches and widths to serve.
+        profiles: the batches and widths to serve; None is `default_profiles`.
         opt_level: 0 (fast build) to 5 (fast engine), None for TensorRT's default.
         targets: GPUs to build for, as ``sm_86``; TensorRT for RTX only. None given
             means compute capability 8.0 and later; TensorRT builds for the GPU here.
         tf32: let float32 products round their factors to 10 bits of mantissa.
-        timing_cache: file that keeps measured kernels between builds of TensorRT.
+        timing_cache: file that keeps measured kernels between builds of TensorRT;
+            TensorRT for RTX has none.
         progress: told how far the build is.
 
     Raises:
@@ -92,20 +92,18 @@ def build_engine(
     """
     started = time.monotonic()
     path = Path(engine_path)
-    targets = normalise_targets(targets)
-    if opt_level is not None and not 0 <= opt_level <= 5:
-        raise CrnnError(f"optimisation level {opt_level} is outside 0..5")
+    chosen, targets = check_request(flavour, targets, opt_level, timing_cache)
+    _check_writable(path)
+    source = read_source(Path(onnx_path))
     options = BuildOptions(
-        flavour=choose_flavour(flavour, targets),
-        profiles=tuple(profiles),
+        flavour=chosen,
+        profiles=default_profiles(source.card) if profiles is None else tuple(profiles),
         opt_level=opt_level,
         targets=targets,
         tf32=tf32,
         timing_cache=timing_cache,
     )
-    source = read_source(Path(onnx_path))
     check_profiles(options.profiles, source.card)
-    _check_writable(path)
     plan, facts = build_plan(source, options, Progress(progress))
     check_facts(facts, source.card.precision, weight_elements(source.data), options.profiles)
     record = _describe(plan, facts, source, options)

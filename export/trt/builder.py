@@ -5,7 +5,6 @@ types in the graph are the engine's types, and no flag could lower them.
 """
 
 import dataclasses
-import logging
 import threading
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from crnn_runtime.backends.tensorrt_library import (
 from crnn_runtime.engine_file import FLAVOUR_NAMES, Flavour, Profile
 from crnn_runtime.errors import ModelError
 from crnn_runtime.files import write_atomically
-
-logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,12 +141,9 @@ def _configure(
 
 
 def _timing_cache(config: Any, options: BuildOptions) -> Any:  # noqa: ANN401
-    """The timing cache set on ``config``; None for TensorRT for RTX, which times nothing."""
+    """The timing cache set on ``config``; None where none is asked for."""
     path = options.timing_cache
     if path is None:
-        return None
-    if options.flavour == "rtx":
-        logger.info("TensorRT for RTX does not use a timing cache: %s is ignored", path)
         return None
     cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
     if not config.set_timing_cache(cache, False):

@@ -1,6 +1,7 @@
 """The choices of a build: which TensorRT, which GPUs, which shapes."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,10 +12,33 @@ from crnn_runtime.engine_file import FLAVOURS, RTX_TARGETS, Flavour, Profile, Ra
 from crnn_runtime.errors import CrnnError, MissingDependencyError, install_command
 from crnn_runtime.preprocess import width_bucket
 
-DEFAULT_PROFILES = (Profile(Range(1, 8, 64), Range(32, 320, 2048)),)
-"""One profile over all that a reader meets. Its maximum does not cost memory at run
-time: the runtime sizes the activations to each call. A build on a GPU times its
-kernels at the optimum."""
+DEFAULT_BATCH = Range(1, 8, 64)
+DEFAULT_WIDTH = Range(32, 320, 2048)
+
+
+def check_request(
+    flavour: str, targets: Iterable[str], opt_level: int | None, timing_cache: Path | None
+) -> tuple[Flavour, tuple[str, ...]]:
+    """Refuse what no model is needed to refuse; returns flavour and targets.
+
+    Raises:
+        CrnnError: the options are wrong or contradict each other.
+        MissingDependencyError: the library or the GPU that it needs is missing.
+    """
+    wanted = normalise_targets(targets)
+    if opt_level is not None and not 0 <= opt_level <= 5:
+        raise CrnnError(f"optimisation level {opt_level} is outside 0..5")
+    chosen = choose_flavour(flavour, wanted)
+    if timing_cache is None:
+        return chosen, wanted
+    if chosen == "rtx":
+        raise CrnnError(
+            f"timing cache {timing_cache}: TensorRT for RTX measures nothing while it builds, "
+            "leave the cache out (or build with flavour tensorrt, on the GPU)"
+        )
+    if timing_cache.is_dir() or not timing_cache.parent.is_dir():
+        raise CrnnError(f"timing cache {timing_cache} is not a file in a folder that is there")
+    return chosen, wanted
 
 
 def choose_flavour(flavour: str, targets: Sequence[str] = ()) -> Flavour:
@@ -76,21 +100,61 @@ def check_profiles(profiles: Sequence[Profile], card: ModelCard) -> None:
     """Refuse profiles that a reader with this card cannot use.
 
     Raises:
-        CrnnError: none is given, one is given twice, or one reaches beyond the card.
+        CrnnError: none is given, one is given twice, or one reaches beyond the widest
+            line, which the model would never be given.
     """
     if not profiles:
         raise CrnnError("no profile: give at least one range of batches and widths")
     if len(set(profiles)) != len(profiles):
         raise CrnnError(f"a profile is given twice: {'; '.join(map(str, profiles))}")
+    limit = width_bucket(card.max_width)
     for profile in profiles:
-        if profile.width.min > card.max_width:
+        if profile.width.max > limit:
             raise CrnnError(
-                f"profile {profile} begins beyond the widest line of the model, {card.max_width}"
+                f"profile {profile} reaches beyond the widest line of the model, "
+                f"{card.max_width} pixels: end it at {limit} at most"
             )
         if card.width is not None and card.width not in profile.width:
             raise CrnnError(
                 f"profile {profile} leaves out the model's fixed width, {card.width} pixels"
             )
+
+
+def default_profiles(
+    card: ModelCard, batches: Sequence[Range] = (DEFAULT_BATCH,)
+) -> tuple[Profile, ...]:
+    """For each range of batches one profile over all widths that a reader meets.
+
+    A maximum does not cost memory at run time: the runtime sizes the activations to
+    each call. A build on a GPU times its kernels at the optimum.
+    """
+    if card.width is not None:
+        widths = Range(card.width, card.width, card.width)
+    else:
+        most = min(DEFAULT_WIDTH.max, width_bucket(card.max_width))
+        widths = Range(min(DEFAULT_WIDTH.min, most), min(DEFAULT_WIDTH.opt, most), most)
+    return tuple(Profile(batch, widths) for batch in batches)
+
+
+def parse_profiles(texts: Sequence[str], batches: Sequence[Range] = ()) -> list[Profile]:
+    """``WIDTH`` makes a profile with every range of ``batches``, ``BATCHxWIDTH`` one with its own.
+
+    Each is ``MIN:OPT:MAX`` or a single number: ``32:320:1024``, ``1:1:8x1024:1536:2048``.
+
+    Raises:
+        CrnnError: it cannot be read, or ``batches`` are given that no profile uses.
+    """
+    profiles = []
+    for text in texts:
+        batch, separator, width = text.rpartition("x")
+        own = (Range.parse(batch),) if separator else batches or (DEFAULT_BATCH,)
+        profiles += [Profile(each, Range.parse(width)) for each in own]
+    if batches and texts and all("x" in text for text in texts):
+        raise CrnnError(
+            f"batches {', '.join(map(str, batches))} are not used: "
+            "every profile names its own, as BATCHxWIDTH"
+        )
+    return profiles
 
 
 def widest_line(profiles: Sequence[Profile]) -> int:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from seed_parity import ARCHS, WIDTHS, seed_input, seed_log_probs
+from tiny_reader import write_tiny_reader
 
 from crnn import build_model
 from crnn.checkpoint import save_checkpoint
@@ -20,6 +21,7 @@ from crnn_runtime.backends import open_backend
 from crnn_runtime.engine_file import read_engine
 
 DIGITS = "0123456789"
+RTX = ("--to", "trt", "--flavour", "rtx")
 
 
 def export(*arguments: object) -> Result:
@@ -94,7 +96,8 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
     out = tmp_path / "reader.trt"
     result = export(
         "--ckpt", checkpoint, "--to", "trt", "--flavour", "rtx", "--precision", "fp16",
-        "--batch", "1:2:4", "--profile", "32:64:128", "--profile", "128:256:512", "--out", out,
+        "--batch", "1:2:4", "--batch", "8", "--profile", "32:64:128", "--profile", "1x128:256:512",
+        "--out", out,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -104,7 +107,8 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
     card, record = read_engine(out)
     assert card.precision == record.precision == "fp16"
     assert [str(profile) for profile in record.profiles] == [
-        "batch 1:2:4, width 32:64:128", "batch 1:2:4, width 128:256:512"
+        "batch 1:2:4, width 32:64:128", "batch 8:8:8, width 32:64:128",
+        "batch 1:1:1, width 128:256:512",
     ]  # fmt: skip
     assert card.max_width == 512
 
@@ -131,6 +135,17 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
         (("x.onnx", "--precision", "fp16", "--max-cer-loss", "-2"), "--max-cer-loss"),
         (("x.onnx", "--to", "trt", "--profile", "1:2:3", "--profile-from", "."), "exclude each"),
         (("--ckpt", "{ckpt}", "--data", "gone/*.png"), "no line can be read"),
+        (("--ckpt", "{ckpt}", "--precision", "int8"), "int8 needs real lines to calibrate on"),
+        (("{onnx}", *RTX, "--opt-level", "6"), "--opt-level"),
+        (("{onnx}", *RTX, "--target", "sm_90"), "'sm_90' is not one"),
+        (("{onnx}", *RTX, "--timing-cache", "x.cache"), "leave the cache out"),
+        (("{onnx}", *RTX, "--batch", "8:4:2"), "range 8:4:2 contradicts itself"),
+        (("{onnx}", *RTX, "--profile", "32:64"), "'32:64' is not MIN:OPT:MAX"),
+        (("{onnx}", *RTX, "--profile", "32:320:4096"), "beyond the widest line of the model"),
+        (("{onnx}", *RTX, "--profile", "8x64", "--profile", "8x64"), "profile is given twice"),
+        (("{onnx}", *RTX, "--profile", "8x64", "--batch", "4"), "batches 4:4:4 are not used"),
+        (("{onnx}", *RTX, "--profile-from", "gone"), "no line can be read"),
+        (("--ckpt", "{ckpt}", *RTX, "--profile", "1:2:9999"), "beyond the widest line"),
         (("--ckpt", "{ckpt}", "--out", "gone/x.onnx"), "cannot write gone/x.onnx: no folder gone"),
         (("--ckpt", "{text}"), "is not a PyTorch checkpoint"),
     ],
@@ -140,10 +155,13 @@ def test_mistakes_are_one_line_and_exit_with_2(
 ) -> None:
     text = tmp_path / "text.pth"
     text.write_text("I am not a checkpoint")
-    result = export(*(a.format(ckpt=checkpoint, text=text) for a in arguments))
+    onnx_file = write_tiny_reader(tmp_path / "tiny.onnx")
+    result = export(*(a.format(ckpt=checkpoint, text=text, onnx=onnx_file) for a in arguments))
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+    assert "Building" not in result.output
+    assert "Exporting" not in result.output or "no line can be read" in message
 
 
 def test_a_checkpoint_without_an_alphabet_says_what_to_give(

@@ -243,19 +243,11 @@ def test_a_progress_callback_that_fails_fails_the_build(tiny_onnx: Path, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_timing_cache_is_ignored_by_rtx_without_harm(tiny_onnx: Path, tmp_path: Path) -> None:
+def test_a_timing_cache_is_refused_by_rtx(tiny_onnx: Path, tmp_path: Path) -> None:
     cache = tmp_path / "timing.cache"
-    build_engine(
-        tiny_onnx,
-        tmp_path / "x.trt",
-        flavour="rtx",
-        profiles=SMALL,
-        timing_cache=cache,
-        opt_level=1,
-    )
-    assert not cache.exists()
-    with pytest.raises(CrnnError, match=r"level 6 is outside 0\.\.5"):
-        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", opt_level=6)
+    with pytest.raises(CrnnError, match=r"timing\.cache: TensorRT for RTX measures nothing"):
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", timing_cache=cache)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_tf32_is_off_unless_asked(tiny_onnx: Path, tmp_path: Path) -> None:

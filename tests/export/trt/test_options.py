@@ -7,10 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_reader import tiny_card
 
+from crnn_export.trt import options
 from crnn_export.trt.options import (
     check_profiles,
+    check_request,
     choose_flavour,
+    default_profiles,
     normalise_targets,
+    parse_profiles,
     profile_from_widths,
     widest_line,
 )
@@ -88,6 +92,75 @@ def test_targets_are_read_in_all_spellings(text: str) -> None:
 
 def profile(least: int, best: int, most: int) -> Profile:
     return Profile(BATCH, Range(least, best, most))
+
+
+def test_the_widest_profile_ends_where_the_model_does() -> None:
+    check_profiles([profile(2048, 2048, 2048)], tiny_card(max_width=2000))  # 2000 is padded to it
+    with pytest.raises(CrnnError, match=r"beyond .* 2000 pixels: end it at 2048") as error:
+        check_profiles([profile(32, 64, 128), profile(32, 320, 2049)], tiny_card(max_width=2000))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("card", "width"),
+    [
+        ({}, Range(32, 320, 2048)),
+        ({"max_width": 8192}, Range(32, 320, 2048)),
+        ({"max_width": 1000}, Range(32, 320, 1024)),
+        ({"max_width": 20}, Range(32, 32, 32)),
+        ({"width": 280}, Range(280, 280, 280)),
+    ],
+)
+def test_the_default_serves_what_the_model_reads(card: dict[str, int], width: Range) -> None:
+    found = default_profiles(tiny_card(**card), [Range(1, 1, 1), BATCH])
+    assert found == (Profile(Range(1, 1, 1), width), Profile(BATCH, width))
+    check_profiles(found, tiny_card(**card))
+
+
+def test_widths_go_with_every_batch_and_pairs_stand_alone() -> None:
+    one, many, width = Range(1, 1, 1), Range(2, 8, 64), Range(32, 320, 512)
+    assert parse_profiles(["32:320:512"]) == [Profile(BATCH, width)]
+    found = parse_profiles(["32:320:512", "4x1024", "64"], [one, many])
+    assert found == [
+        Profile(one, width),
+        Profile(many, width),
+        Profile(Range(4, 4, 4), Range(1024, 1024, 1024)),
+        Profile(one, Range(64, 64, 64)),
+        Profile(many, Range(64, 64, 64)),
+    ]
+    assert parse_profiles(["1:1:8x1024:1536:2048"], []) == [
+        Profile(Range(1, 1, 8), Range(1024, 1536, 2048))
+    ]
+    with pytest.raises(CrnnError, match="1:1:1 are not used"):
+        parse_profiles(["4x1024"], [one])
+
+
+@pytest.mark.parametrize("text", ["", "x", "1x", "x32", "1x2x3", "8:4:2x32", "1:8", "a", "0x32"])
+def test_a_profile_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(CrnnError):
+        parse_profiles([text])
+
+
+def test_what_needs_no_model_is_refused_without_one(tmp_path: Path) -> None:
+    if not is_installed("rtx"):
+        pytest.skip("no TensorRT for RTX")
+    assert check_request("rtx", ["8.9", "sm_86"], 5, None) == ("rtx", ("sm_86", "sm_89"))
+    with pytest.raises(CrnnError, match=r"level 6 is outside 0\.\.5"):
+        check_request("rtx", [], 6, None)
+    with pytest.raises(CrnnError, match=r"timing cache .*leave the cache out"):
+        check_request("rtx", [], None, tmp_path / "cache")
+    with pytest.raises(CrnnError, match="sm_86"):
+        check_request("rtx", ["sm_90"], None, None)
+
+
+def test_a_timing_cache_that_could_not_be_written_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(options, "choose_flavour", lambda *_: "tensorrt")
+    assert check_request("tensorrt", [], None, tmp_path / "cache") == ("tensorrt", ())
+    for path in (tmp_path, tmp_path / "gone" / "cache"):
+        with pytest.raises(CrnnError, match="is not a file in a folder"):
+            check_request("tensorrt", [], None, path)
 
 
 def test_a_fixed_width_must_be_served() -> None:
