@@ -124,7 +124,11 @@ class TensorRTBackend(Backend):
 
 
 def choose_profile(profiles: Sequence[Profile], lines: int, width: int) -> int:
-    """Index of the profile that serves a batch with the least splitting and filling up.
+    """Index of the profile that serves a batch best.
+
+    Of the profiles that are wide enough, the one that needs the fewest calls; of
+    those the one that computes the fewest pixels, filling up included; of those the
+    one that is tuned for the shape nearest to this one.
 
     Raises:
         EngineShapeError: the lines are wider than every profile.
@@ -137,12 +141,14 @@ def choose_profile(profiles: Sequence[Profile], lines: int, width: int) -> int:
             f"({'; '.join(map(str, profiles))}): cut them, or build with a wider --profile"
         )
 
-    def cost(index: int) -> tuple[int, int, int]:
+    def cost(index: int) -> tuple[int, int, float]:
         profile = profiles[index]
         calls = math.ceil(lines / profile.batch.max)
-        filled = max(0, profile.batch.min - lines) + max(0, profile.width.min - width)
-        # Among equals, the one that is tuned for a batch like this.
-        return calls, filled, abs(profile.batch.opt - lines)
+        batch = max(math.ceil(lines / calls), profile.batch.min)
+        pixels = max(width, profile.width.min)
+        distance = abs(math.log(batch / profile.batch.opt))
+        distance += abs(math.log(pixels / profile.width.opt))
+        return calls, batch * pixels, distance
 
     return min(fitting, key=cost)
 

@@ -1,5 +1,6 @@
 """The TensorRT backend: on a stand-in everywhere, on a real engine where there is a GPU."""
 
+import math
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from barcode import draw_barcode
 from gpu_here import needs_gpu
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
@@ -19,6 +22,7 @@ from crnn_runtime.backends.tensorrt_backend import (
     EngineShapeError,
     TensorRTBackend,
     choose_profile,
+    fit,
     split_batch,
 )
 from crnn_runtime.backends.tensorrt_lane import MAX_SHAPES
@@ -309,6 +313,54 @@ def test_an_engine_with_other_outputs_is_refused(gpu: fake_gpu.FakeGpu, tmp_path
 )
 def test_the_profile_with_the_least_calls_is_chosen(lines: int, width: int, index: int) -> None:
     assert choose_profile(PROFILES, lines, width) == index
+
+
+SERVER = (
+    Profile(Range(1, 1, 1), Range(32, 320, 2048)),
+    Profile(Range(2, 8, 16), Range(32, 320, 2048)),
+    Profile(Range(16, 64, 64), Range(32, 64, 512)),
+    Profile(Range(1, 1, 1), Range(32, 1536, 2048)),
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "width", "index"),
+    [
+        (1, 320, 0),
+        (1, 1500, 3),  # as good as the first, but tuned for it
+        (8, 1500, 1),
+        (16, 320, 1),  # both serve it in one call; 8 × 320 is nearer than 64 × 64
+        (17, 320, 2),
+        (64, 64, 2),
+        (40, 1024, 1),  # the third is too narrow
+        (200, 96, 2),
+    ],
+)
+def test_of_several_batches_and_widths_the_nearest_is_chosen(
+    lines: int, width: int, index: int
+) -> None:
+    assert choose_profile(SERVER, lines, width) == index
+
+
+@given(
+    st.lists(st.tuples(*[st.integers(1, 70)] * 3, *[st.integers(32, 2048)] * 3), min_size=1),
+    st.integers(1, 200),
+    st.integers(32, 2048),
+)
+def test_whatever_is_chosen_serves_every_part(
+    bounds: list[tuple[int, ...]], lines: int, width: int
+) -> None:
+    profiles = [Profile(Range(*sorted(each[:3])), Range(*sorted(each[3:]))) for each in bounds]
+    if width > max(profile.width.max for profile in profiles):
+        with pytest.raises(EngineShapeError, match=f"{width} pixels wide"):
+            choose_profile(profiles, lines, width)
+        return
+    profile = profiles[choose_profile(profiles, lines, width)]
+    images = np.zeros((lines, 1, 1, width), np.float32)
+    parts = [fit(part, profile) for part in split_batch(images, profile)]
+    assert all(len(part) in profile.batch and part.shape[3] in profile.width for part in parts)
+    calls = {math.ceil(lines / p.batch.max) for p in profiles if width <= p.width.max}
+    assert len(parts) == min(calls)
 
 
 def test_a_batch_is_split_evenly() -> None:
