@@ -5,13 +5,13 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from crnn.training.config import OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig, parse_share
+from crnn.cli._options import training_options
+from crnn.training.config import TrainConfig, parse_share
 from crnn_runtime.alphabet import NAMED_ALPHABETS, Alphabet
 from crnn_runtime.console import Command
 from crnn_runtime.cpu import available_cpus
@@ -19,113 +19,29 @@ from crnn_runtime.errors import CrnnError
 
 if TYPE_CHECKING:
     from crnn.training import TrainResult
-    from crnn_runtime.card import ModelCard
 
 EXIT_BAD_DATA = 1
 
-_DEFAULTS = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
-F = TypeVar("F", bound=Callable[..., Any])
-
-_PATH = click.Path(path_type=Path)
-_COUNT = click.IntRange(min=0)
-
-
-def _option(*names: str, **settings: Any) -> Callable[[F], F]:  # noqa: ANN401
-    """An option of the same name and default as a field of `TrainConfig`."""
-    default = _DEFAULTS.get(names[0].removeprefix("--").partition("/")[0].replace("-", "_"))
-    if default is not dataclasses.MISSING and default is not None and "default" not in settings:
-        settings |= {"default": default, "show_default": True}
-    return click.option(*names, **settings)
-
 
 @click.command(cls=Command)
-@_option("--recipe", help="Take the defaults of all options from crnn/recipes/NAME.toml.")
-@_option("--dataset-root", type=_PATH, help="Folder with train.txt or .tsv, dev.*, images/.")
-@_option("--synth", metavar="PRESET", help="Train on synthetic lines, such as digits or latin.")
-@_option("--synth-lines", type=click.IntRange(min=1), help="Synthetic lines that make an epoch.")
-@_option("--dev-lines", type=click.IntRange(min=1), help="Fresh synthetic lines to validate on.")
-@_option(
-    "--mix",
-    multiple=True,
-    metavar="DATA=SHARE",
-    help="Draw SHARE of every epoch from the folder DATA, or from synth:PRESET.",
-)
-@_option("--augment", type=float, help="Share of real training pictures changed at random.")
-@_option("--arch", help="Architecture: crnn-train --list shows them.  [default: lite]")
-@_option(
+@click.option("--recipe", help="Take the defaults of all options from crnn/recipes/NAME.toml.")
+@click.option(
     "--alphabet",
     help="Name, characters or UTF-8 file; from the checkpoint or the preset if left out.",
 )
-@_option("--height", type=click.IntRange(min=1), help="Height in pixels of the reader's lines.")
-@_option("--width", type=click.IntRange(min=1), help="Stretch every line to this width.")
-@_option("--keep-ratio", is_flag=True, help="Keep the aspect ratio instead.")
-@_option("--optimizer", type=click.Choice(OPTIMIZERS))
-@_option("--lr", type=float, help="Highest learning rate.")
-@_option("--schedule", type=click.Choice(SCHEDULES), help="Of the learning rate.")
-@_option("--warmup", type=float, help="Share of the run in which the learning rate rises.")
-@_option("--lr-decay", type=float, help="Factor per epoch of the exponential schedule.")
-@_option("--weight-decay", type=float, help="Of kernels.  [default: 0.01 for adamw, else 0]")
-@_option("--momentum", type=float, help="Of sgd and rmsprop.")
-@_option(
-    "--align",
-    type=float,
-    help="Share of the run in which synthetic lines also teach where their characters are.",
-)
-@_option("--clip", type=float, help="Highest norm of the gradient; 0 is none.")
-@_option("--ema", type=float, help="Decay of averaged weights, such as 0.999; 0 is off.")
-@_option("--precision", type=click.Choice(PRECISIONS), help="Of the network; CTC is float32.")
-@_option("--batch-size", type=click.IntRange(min=1), help="Lines a batch and process.")
-@_option("--accumulate", type=click.IntRange(min=1), help="Batches a step.")
-@_option("--max-epoch", type=click.IntRange(min=1))
-@_option("--max-steps", type=click.IntRange(min=1), help="Stop sooner after so many steps.")
-@_option("--max-minutes", type=float, help="Stop sooner after so many minutes.")
-@_option(
-    "--init",
-    type=_PATH,
-    metavar="CKPT",
-    help="Start from these weights only; classes are matched by character.",
-)
-@_option(
+@training_options
+@click.option(
     "--not-pretrained",
     is_flag=True,
     help="Accepted and without effect: nothing is ever downloaded, pretraining is --init.",
 )
-@_option("--freeze-backbone", type=_COUNT, metavar="N", help="Epochs of the classifier alone.")
-@_option(
-    "--resume",
-    type=_PATH,
-    metavar="CKPT",
-    help="Continue this run exactly; the same "
-    "command goes on by itself. With --test-only any checkpoint.",
+@click.option("--check", is_flag=True, help="Check the data set, print what is in it; no training.")
+@click.option(
+    "--test-only",
+    is_flag=True,
+    help="Print the accuracy of --resume on the dev set; --directory takes the worst lines.",
 )
-@_option("--fresh", is_flag=True, help="Start over in a directory that holds a run.")
-@_option("--test-only", is_flag=True, help="Print the accuracy of --resume on the dev set.")
-@_option("--check", is_flag=True, help="Check the data set, print what is in it, train nothing.")
-@_option("--skip-bad", is_flag=True, help="Leave unusable lines out, listed in the directory.")
-@_option("--overfit", type=_COUNT, metavar="N", help="Self-test: learn N lines by heart.")
-@_option("--list", "list_archs", is_flag=True, help="Print a table of the architectures.")
-@_option(
-    "--directory",
-    type=_PATH,
-    help="For checkpoints and logs.  [default: runs/, named by the options]",
-)
-@_option("--gpu-id", type=int, help="GPU to train on, -1 the CPU.  [default: 0 if there is one]")
-@_option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all allowed]")
-@_option(
-    "--workers",
-    type=_COUNT,
-    default=None,
-    show_default="one per CPU, less one",
-    help="Processes that load or draw lines.",
-)
-@_option("--seed", type=_COUNT, help="Of weights, order, synthesis and augmentation.")
-@_option("--channels-last/--channels-first", help="Memory layout of the network.")
-@_option("--compile", is_flag=True, help="Let torch.compile fuse the network.")
-@_option("--validate-interval", type=click.IntRange(min=1), help="Epochs between validations.")
-@_option("--validate-steps", type=_COUNT, help="Steps between further validations; 0 is none.")
-@_option("--save-interval", type=_COUNT, help="Epochs between numbered checkpoints; 0 is none.")
-@_option("--save-steps", type=_COUNT, help="Steps between saves of last.pth; 0: at epoch ends.")
-@_option("--print-freq", type=click.IntRange(min=1), help="Steps between log lines.")
+@click.option("--list", "list_archs", is_flag=True, help="Print a table of the architectures.")
 @click.version_option(package_name="crnn")
 @click.pass_context
 def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
@@ -183,7 +99,7 @@ def _config(options: dict[str, Any]) -> TrainConfig:
     options = {name: value for name, value in options.items() if value is not None}
     options["alphabet"] = _alphabet(options)
     options.setdefault("arch", _stored_arch(options) or "lite")
-    options["gpu"] = _gpu(options.pop("gpu_id", None))
+    options["gpu"] = _gpu(options.pop("gpu", None))
     options.setdefault("workers", max(1, available_cpus() - 1))
     options.setdefault("threads", available_cpus())
     options["mix"] = tuple(parse_share(text) for text in options.get("mix", ()))
@@ -238,8 +154,10 @@ def _gpu(asked: int | None) -> int | None:
 def _report(result: "TrainResult") -> int:
     if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks
         return EXIT_BAD_DATA if result.failures else 0
+    from crnn.training.report import kept  # noqa: PLC0415
+
     for name, scores in result.scores.items():
-        click.echo(f"{name}: {scores}")
+        click.echo(f"{name}: {scores}{kept(scores, result.before.get(name))}")
     click.echo(f"best: {result.best} after {result.steps} steps, {result.minutes:.1f} minutes")
     for failure in result.failures[:20]:
         click.echo(failure, err=True)
@@ -270,40 +188,35 @@ def _test(options: dict[str, Any]) -> int:
     from crnn.checkpoint import load_model  # noqa: PLC0415
     from crnn.training import distributed, evaluate  # noqa: PLC0415
     from crnn.training.inputs import load_dev  # noqa: PLC0415
+    from crnn.training.worst import save_worst  # noqa: PLC0415
 
     path = options.pop("resume")
     if path is None:
         raise CrnnError("--test-only measures a checkpoint: give it with --resume")
-    text = options["alphabet"]
+    text, folder = options["alphabet"], options["directory"]
     alphabet = Alphabet.load(text) if text else None
     model, card = load_model(path, options["arch"], alphabet)
-    card = _with_size(card, options)
     config = _config(options | {"alphabet": card.alphabet, "arch": card.arch})
-    device = distributed.pick_device(config.gpu)
+    card = card.replace(**config.size())  # the original's checkpoints do not say theirs
+    model = model.to(distributed.pick_device(config.gpu))
     import torch  # noqa: PLC0415
 
     if config.threads:
         torch.set_num_threads(config.threads)
-    reading = evaluate(
-        model.to(device), load_dev(config, card), card,
-        batch_size=config.batch_size, workers=config.workers, precision=config.precision,
-    )  # fmt: skip
-    click.echo(f"accuracy: {reading.scores}")
-    for failure in reading.failures:
+    failures = []
+    for name, source in load_dev(config, card).items():
+        reading = evaluate(
+            model, source, card,
+            batch_size=config.batch_size, workers=config.workers, precision=config.precision,
+        )  # fmt: skip
+        click.echo(f"{'accuracy' if name == 'dev' else name}: {reading.scores}")
+        failures += reading.failures
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            save_worst(folder, name, source, reading, card.color)
+    for failure in failures:
         click.echo(failure, err=True)
-    return EXIT_BAD_DATA if reading.failures else 0
-
-
-def _with_size(card: "ModelCard", options: dict[str, Any]) -> "ModelCard":
-    """The card, with the size asked for: the original's checkpoints do not say theirs."""
-    changes: dict[str, Any] = {}
-    if options["height"] is not None:
-        changes["height"] = options["height"]
-    if options["keep_ratio"]:
-        changes["width"] = None
-    elif options["width"] is not None:
-        changes["width"] = options["width"]
-    return card.replace(**changes)
+    return EXIT_BAD_DATA if failures else 0
 
 
 def _print_archs() -> None:

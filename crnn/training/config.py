@@ -1,9 +1,10 @@
 """Everything a training run follows from."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
 
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.card import ModelCard
@@ -34,164 +35,201 @@ def parse_share(text: str) -> tuple[str, float]:
     return name, value
 
 
+class Range(NamedTuple):
+    """The values that a number may have, and how a message says it."""
+
+    text: str
+    holds: Callable[[float], bool]
+
+
+AT_LEAST_1 = Range("at least 1", lambda value: value >= 1)
+COUNT = Range("0 or more", lambda value: value >= 0)
+POSITIVE = Range("positive", lambda value: value > 0)
+SHARE = Range("in 0..1", lambda value: 0 <= value <= 1)
+PART = Range("in 0..1, less than 1", lambda value: 0 <= value < 1)
+
+
+class _Free:
+    """Marks what may change when a run is continued, for it does not shape the loss curve."""
+
+
+FREE = _Free()
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training run.
+    """A training run; the options of ``crnn-train`` are made from these fields.
 
-    Data:
-        dataset_root: folder with ``train.txt``/``.tsv`` and perhaps ``dev.txt``/``.tsv``.
-        synth: preset of synthetic lines, instead of a data set or as its validation.
-        synth_options: keyword arguments of `Synthesizer`, such as fonts or backgrounds.
-        synth_lines: synthetic lines that make an epoch.
-        dev_lines: fresh synthetic lines to validate on where there is no dev file.
-        mix: (data set folder or ``synth:PRESET``, share of the epoch's lines).
-        augment: share of real training pictures that are changed at random, each time anew.
-        skip_bad: leave lines with a defect out instead of stopping.
-        overfit: train and validate on this many lines only, as a self-test.
+    Besides what the fields say: ``alphabet`` is the reader's, ``directory`` takes
+    checkpoints and logs, ``synth_options`` are keyword arguments of `Synthesizer`
+    such as fonts, ``mix`` pairs a data set (or ``synth:PRESET``) with its share, and
+    ``gpu`` is the index of one, None being the CPU.
 
-    Reader:
-        arch: a key of `BACKBONES`.
-        alphabet: its characters.
-        height: in pixels; None is the architecture's default.
-        width: fixed width in pixels; None is the architecture's default.
-        keep_ratio: keep the aspect ratio, whatever the architecture's default.
-        init: checkpoint to take weights from; classes are matched by character.
-        freeze_backbone: epochs in which only the classifier learns.
-
-    Optimisation:
-        optimizer: one of `OPTIMIZERS`.
-        lr: highest learning rate.
-        weight_decay: of matrices and kernels only; None is 0.01 for adamw, else 0.
-        momentum: of sgd and rmsprop.
-        schedule: one of `SCHEDULES`.
-        warmup: share of the run in which the learning rate rises.
-        lr_decay: factor per epoch of the exponential schedule.
-        align: share of the run in which synthetic lines also teach where their
-            characters are, less and less; see `crnn.training.loss.alignment_loss`.
-        clip: highest norm of the gradient; 0 does not clip.
-        ema: decay per step of the averaged weights that are validated and saved; 0 is off.
-        precision: of the network; the loss is always float32.
-        batch_size: lines per process and forward pass.
-        accumulate: batches per step.
-        max_epoch: epochs.
-        max_steps: stop after so many steps, if sooner.
-        max_minutes: stop after so many minutes, if sooner; the schedule ends then too.
-
-    Running:
-        directory: where checkpoints and logs go.
-        resume: checkpoint to continue exactly from.
-        fresh: start over in a directory that holds a run.
-        gpu: index of the GPU; None trains on the CPU.
-        threads: of the CPU; None is PyTorch's choice.
-        workers: processes that load or draw lines; 0 does it in this one.
-        seed: of weights, shuffling, synthesis and augmentation.
-        channels_last: memory layout that convolutions are fastest in.
-        compile: let torch.compile fuse the network.
-        validate_interval: epochs between validations.
-        validate_steps: steps between further validations; 0 for none.
-        save_interval: epochs between numbered checkpoints; 0 keeps only last and best.
-        save_steps: steps between saves of the last checkpoint; 0 saves at epoch ends.
-        print_freq: steps between log lines.
+    Raises:
+        CrnnError: a value is out of its range, or two options contradict each other.
     """
 
-    arch: str
-    alphabet: Alphabet
-    directory: Path
-
-    dataset_root: Path | None = None
-    synth: str | None = None
+    # Data
+    dataset_root: Annotated[Path | None, "Folder with train.txt or .tsv, dev.*, images/."] = None
+    synth: Annotated[str | None, "Preset of synthetic lines, such as digits or latin."] = None
     synth_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    synth_lines: int = 20_000
-    dev_lines: int = 1000
-    mix: tuple[tuple[str, float], ...] = ()
-    augment: float = 0.0
-    skip_bad: bool = False
-    overfit: int = 0
+    synth_lines: Annotated[int, "Synthetic lines that make an epoch.", AT_LEAST_1] = 20_000
+    dev_lines: Annotated[int, "Fresh synthetic lines to validate on.", AT_LEAST_1, FREE] = 1000
+    mix: Annotated[
+        tuple[tuple[str, float], ...],
+        "Draw a share of every epoch from the folder DATA, or from synth:PRESET.",
+    ] = ()
+    validate_on: Annotated[
+        tuple[str, ...], "Read the dev set of the folder DATA, or lines of synth:PRESET, too.", FREE
+    ] = ()
+    augment: Annotated[float, "Share of real training pictures changed at random.", SHARE] = 0.0
+    skip_bad: Annotated[bool, "Leave unusable lines out, listed in the directory."] = False
+    overfit: Annotated[int, "Self-test: learn N lines by heart.", COUNT] = 0
 
-    height: int | None = None
-    width: int | None = None
-    keep_ratio: bool = False
-    init: Path | None = None
-    freeze_backbone: int = 0
+    # Reader
+    arch: Annotated[str, "Architecture: crnn-train --list shows them.  [default: lite]"]
+    alphabet: Alphabet
+    height: Annotated[int | None, "Height in pixels of the reader's lines.", AT_LEAST_1] = None
+    width: Annotated[int | None, "Stretch every line to this width.", AT_LEAST_1] = None
+    keep_ratio: Annotated[bool, "Keep the aspect ratio instead."] = False
+    init: Annotated[
+        Path | None, "Start from these weights only; classes are matched by character.", FREE
+    ] = None
+    freeze_backbone: Annotated[int, "Epochs of the classifier alone.", COUNT] = 0
 
-    optimizer: OptimizerName = "adamw"
-    lr: float = 1e-3
-    weight_decay: float | None = None
-    momentum: float = 0.9
-    schedule: ScheduleName = "one-cycle"
-    warmup: float = 0.1
-    lr_decay: float = 0.9
-    align: float = 0.0
-    clip: float = 5.0
-    ema: float = 0.0
-    precision: Precision = "fp32"
-    batch_size: int = 64
-    accumulate: int = 1
-    max_epoch: int = 10
-    max_steps: int | None = None
-    max_minutes: float | None = None
+    # Optimisation
+    optimizer: Annotated[OptimizerName, "What makes a step of a gradient."] = "adamw"
+    lr: Annotated[float, "Highest learning rate.", POSITIVE] = 1e-3
+    schedule: Annotated[ScheduleName, "Of the learning rate."] = "one-cycle"
+    warmup: Annotated[float, "Share of the run in which the learning rate rises.", PART] = 0.1
+    lr_decay: Annotated[float, "Factor per epoch of the exponential schedule.", POSITIVE] = 0.9
+    weight_decay: Annotated[
+        float | None, "Of matrices and kernels.  [default: 0.01 for adamw, else 0]", COUNT
+    ] = None
+    momentum: Annotated[float, "Of sgd and rmsprop.", PART] = 0.9
+    align: Annotated[
+        float,
+        "Share of the run in which synthetic lines also teach where their characters are, "
+        "less and less.",
+        PART,
+    ] = 0.0
+    clip: Annotated[float, "Highest norm of the gradient; 0 is none.", COUNT] = 5.0
+    ema: Annotated[
+        float, "Decay of the averaged weights that are kept, such as 0.999; 0 is off.", PART
+    ] = 0.0
+    precision: Annotated[Precision, "Of the network; CTC is float32."] = "fp32"
+    batch_size: Annotated[int, "Lines a batch and process.", AT_LEAST_1] = 64
+    accumulate: Annotated[int, "Batches a step.", AT_LEAST_1] = 1
+    max_epoch: Annotated[int, "Epochs.", AT_LEAST_1, FREE] = 10
+    max_steps: Annotated[int | None, "Stop sooner after so many steps.", POSITIVE, FREE] = None
+    max_minutes: Annotated[
+        float | None,
+        "Stop sooner after so many minutes; the schedule ends then, too.",
+        POSITIVE,
+        FREE,
+    ] = None
 
-    resume: Path | None = None
-    fresh: bool = False
-    gpu: int | None = None
-    threads: int | None = None
-    workers: int = 1
-    seed: int = 0
-    channels_last: bool = True
-    compile: bool = False
-    validate_interval: int = 1
-    validate_steps: int = 0
-    save_interval: int = 1
-    save_steps: int = 0
-    print_freq: int = 50
+    # Running
+    directory: Annotated[
+        Path, "For checkpoints and logs.  [default: runs/, named by the options]", FREE
+    ]
+    resume: Annotated[
+        Path | None,
+        "Continue this run exactly; the same command goes on by itself. With --test-only any "
+        "checkpoint.",
+        FREE,
+    ] = None
+    fresh: Annotated[bool, "Start over in a directory that holds a run.", FREE] = False
+    gpu: Annotated[
+        int | None, "GPU to train on, -1 the CPU.  [default: 0 if there is one]", FREE
+    ] = None
+    threads: Annotated[int | None, "CPU threads.  [default: all allowed]", AT_LEAST_1, FREE] = None
+    workers: Annotated[
+        int, "Processes that load or draw lines.  [default: one per CPU, less one]", COUNT, FREE
+    ] = 1
+    seed: Annotated[int, "Of weights, order, synthesis and augmentation.", COUNT] = 0
+    channels_last: Annotated[bool, "Memory layout of the network."] = True
+    compile: Annotated[bool, "Let torch.compile fuse the network."] = False
+    validate_interval: Annotated[int, "Epochs between validations.", AT_LEAST_1, FREE] = 1
+    validate_steps: Annotated[int, "Steps between further validations; 0 is none.", COUNT, FREE] = 0
+    save_interval: Annotated[
+        int, "Epochs between numbered checkpoints; 0 is none.", COUNT, FREE
+    ] = 1
+    save_steps: Annotated[
+        int, "Steps between saves of last.pth; 0: at epoch ends.", COUNT, FREE
+    ] = 0
+    print_freq: Annotated[int, "Steps between log lines.", AT_LEAST_1, FREE] = 50
+    tensorboard: Annotated[bool, "Write curves and pictures for TensorBoard, too.", FREE] = False
 
     def __post_init__(self) -> None:
         if self.dataset_root is None and self.synth is None:
             raise CrnnError("nothing to train on: give --dataset-root or --synth")
         if self.width is not None and self.keep_ratio:
             raise CrnnError("--width fixes the width and --keep-ratio keeps the ratio: give one")
-        for name in ("batch_size", "accumulate", "max_epoch", "synth_lines", "print_freq"):
-            self._demand(name, getattr(self, name) >= 1, "at least 1")
-        for name in ("lr", "max_minutes", "max_steps"):
+        for name, option in declared_options().items():
             value = getattr(self, name)
-            self._demand(name, value is None or value > 0, "positive")
-        for name in ("align", "ema", "momentum", "warmup"):
-            self._demand(name, 0 <= getattr(self, name) < 1, "in 0..1, less than 1")
-        self._demand("augment", 0 <= self.augment <= 1, "in 0..1")
+            if value is not None and option.accepts and not option.accepts.holds(value):
+                flag = "--" + name.replace("_", "-")
+                raise CrnnError(f"{flag} is {value}: it must be {option.accepts.text}")
         if self.overfit and self.mix:
             raise CrnnError("--overfit trains on a few lines of one data set: leave out --mix")
         if not 0 <= sum(share for _, share in self.mix) < 1:
             raise CrnnError("the shares of --mix must stay below 1 in all")
 
-    def _demand(self, name: str, is_good: bool, accepted: str) -> None:
-        if not is_good:
-            option = "--" + name.replace("_", "-")
-            raise CrnnError(f"{option} is {getattr(self, name)}: it must be {accepted}")
-
     def card(self) -> ModelCard:
         """The card of the reader to train."""
         from crnn.model import default_card  # noqa: PLC0415 (torch: not for --help)
 
-        overrides: dict[str, Any] = {}
+        return default_card(self.arch, self.alphabet, **self.size())
+
+    def size(self) -> dict[str, int | None]:
+        """The fields of a card that the options for the size of lines change."""
+        changes: dict[str, int | None] = {}
         if self.height is not None:
-            overrides["height"] = self.height
+            changes["height"] = self.height
         if self.keep_ratio:
-            overrides["width"] = None
+            changes["width"] = None
         elif self.width is not None:
-            overrides["width"] = self.width
-        return default_card(self.arch, self.alphabet, **overrides)
+            changes["width"] = self.width
+        return changes
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be equal for a run to continue: all that shapes the loss curve."""
-        free = {
-            "directory", "resume", "fresh", "gpu", "threads", "workers", "print_freq", "max_epoch",
-            "max_steps", "max_minutes", "validate_interval", "validate_steps", "save_interval",
-            "save_steps", "dev_lines", "init",
-        }  # fmt: skip
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        plain = {name: value for name, value in fields.items() if name not in free}
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, option in declared_options().items():
+            if option.is_free:
+                del plain[name]
         plain["alphabet"] = self.alphabet.sha256
         plain["dataset_root"] = None if self.dataset_root is None else str(self.dataset_root)
         plain["synth_options"] = dict(self.synth_options)
         plain["mix"] = [list(part) for part in self.mix]
         return plain
+
+
+class Option(NamedTuple):
+    """A field of `TrainConfig` that is an option of ``crnn-train``, too.
+
+    Attributes:
+        type: of its value.
+        text: its help; a default that depends on other things stands there, too.
+        accepts: the numbers it may be.
+        is_free: see `FREE`.
+    """
+
+    type: Any
+    text: str
+    accepts: Range | None
+    is_free: bool
+
+
+@functools.cache
+def declared_options() -> dict[str, Option]:
+    """The fields of `TrainConfig` that are options, by name."""
+    options = {}
+    for name, hint in get_type_hints(TrainConfig, include_extras=True).items():
+        notes = getattr(hint, "__metadata__", ())
+        if notes:
+            ranges = [note for note in notes if isinstance(note, Range)]
+            accepts = ranges[0] if ranges else None
+            options[name] = Option(hint.__origin__, notes[0], accepts, FREE in notes)
+    return options

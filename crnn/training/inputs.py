@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from crnn.backbones import BACKBONES
@@ -64,6 +64,7 @@ def load_inputs(config: TrainConfig, card: ModelCard) -> Inputs:
         others.append((source, share))
         if its_dev is not None:
             dev[name] = its_dev
+    dev |= _further(config, card, known=dev)
     lanes = distributed.world_size() * config.accumulate
     first = distributed.rank() * config.accumulate
     stream = Stream(
@@ -79,6 +80,8 @@ def load_inputs(config: TrainConfig, card: ModelCard) -> Inputs:
 
 def annotation_files(config: TrainConfig) -> list[Path]:
     """The annotation files of a run: train and, where there is one, dev, of every data set.
+
+    Each comes once.
 
     Raises:
         CrnnError: the run has no data set, or no training file is in it.
@@ -96,7 +99,9 @@ def annotation_files(config: TrainConfig) -> list[Path]:
         except CrnnError:
             if root == config.dataset_root:  # what is mixed in need not have one
                 _warn_of_no_dev(root)
-    return files
+    further = [Path(name) for name in config.validate_on if not name.startswith(_SYNTH)]
+    files += [find_annotations(root, "dev") for root in further]
+    return list(dict.fromkeys(files))
 
 
 def _warn_of_no_dev(root: Path) -> None:
@@ -105,24 +110,34 @@ def _warn_of_no_dev(root: Path) -> None:
     )
 
 
-def load_dev(config: TrainConfig, card: ModelCard) -> Source:
-    """The validation lines alone.
+def load_dev(config: TrainConfig, card: ModelCard) -> dict[str, Source]:
+    """The validation lines alone, by name of the set.
 
     Raises:
         CrnnError: see `load_inputs`; or there is no dev file.
     """
-    if config.dataset_root is None:
-        assert config.synth is not None, "TrainConfig demands one of them"
-        return _synthetic(config.synth, config, card)[1]
-    return AnnotatedLines(_checked(config.dataset_root, "dev", config, card), card)
+    main = config.dataset_root or f"{_SYNTH}{config.synth}"
+    dev = {"dev": _dev(str(main), config, card)}
+    return dev | _further(config, card, known=dev)
+
+
+def _further(config: TrainConfig, card: ModelCard, known: Container[str]) -> dict[str, Source]:
+    """What is read without being trained on."""
+    names = [name for name in config.validate_on if name not in known]
+    return {name: _dev(name, config, card) for name in names}
+
+
+def _dev(name: str, config: TrainConfig, card: ModelCard) -> Source:
+    if name.startswith(_SYNTH):
+        return _synthetic(name.removeprefix(_SYNTH), config, card, is_dev=True)
+    return AnnotatedLines(_checked(Path(name), "dev", config, card), card)
 
 
 def _main(config: TrainConfig, card: ModelCard) -> tuple[Source, Source | None]:
     train: Source
     dev: Source | None
     if config.dataset_root is None:
-        assert config.synth is not None, "TrainConfig demands one of them"
-        train, dev = _synthetic(config.synth, config, card)
+        train, dev = _named(f"{_SYNTH}{config.synth}", config, card)
     else:
         train, dev = _annotated(config.dataset_root, config, card)
     if config.overfit:
@@ -135,20 +150,19 @@ def _main(config: TrainConfig, card: ModelCard) -> tuple[Source, Source | None]:
 
 
 def _named(name: str, config: TrainConfig, card: ModelCard) -> tuple[Source, Source | None]:
-    if name.startswith(_SYNTH):
-        return _synthetic(name.removeprefix(_SYNTH), config, card)
-    return _annotated(Path(name), config, card)
+    if not name.startswith(_SYNTH):
+        return _annotated(Path(name), config, card)
+    return _synthetic(name.removeprefix(_SYNTH), config, card), _dev(name, config, card)
 
 
-def _synthetic(preset: str, config: TrainConfig, card: ModelCard) -> tuple[Source, Source]:
+def _synthetic(
+    preset: str, config: TrainConfig, card: ModelCard, *, is_dev: bool = False
+) -> SyntheticLines:
     # Options belong to the main preset; one that is mixed in is as it comes.
     options = config.synth_options if preset == config.synth else {}
-    train = Synthesizer(preset, seed=config.seed, alphabet=card.alphabet, **options)
-    dev = Synthesizer(preset, seed=config.seed + _DEV_SEED, alphabet=card.alphabet, **options)
-    return (
-        SyntheticLines(train, card, config.synth_lines),
-        SyntheticLines(dev, card, config.dev_lines),
-    )
+    seed = config.seed + (_DEV_SEED if is_dev else 0)
+    lines = Synthesizer(preset, seed=seed, alphabet=card.alphabet, **options)
+    return SyntheticLines(lines, card, config.dev_lines if is_dev else config.synth_lines)
 
 
 def _annotated(

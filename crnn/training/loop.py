@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from torch import nn
 from crnn.data.loader import Batch, Position, on_device, training_batches
 from crnn.metrics import Scores
 from crnn.training import distributed, state
+from crnn.training.board import demand_tensorboard
 from crnn.training.config import TrainConfig
 from crnn.training.inputs import Inputs, load_inputs, write_lines
 from crnn.training.loss import alignment_loss, ctc_loss
 from crnn.training.optim import gradient_norm, learning_rate
-from crnn.training.reading import evaluate
+from crnn.training.reading import Reading, evaluate
 from crnn.training.report import Reporter
 from crnn.training.state import BEST, LAST, State
 
@@ -36,6 +37,8 @@ class TrainResult:
         epochs: whole epochs done.
         minutes: spent, over all resumptions.
         scores: of the last validation, by name of the set; the first is the main one.
+        before: share of exact lines before the first step, by name of the set, where
+            the run began from another reader's weights.
         best_accuracy: best share of exact lines on the main set; -1 without one.
         failures: messages about lines that could not be read on the way.
         last: checkpoint of the final state.
@@ -46,6 +49,7 @@ class TrainResult:
     epochs: int
     minutes: float
     scores: dict[str, Scores]
+    before: dict[str, float]
     best_accuracy: float
     failures: list[str]
     last: Path
@@ -64,6 +68,8 @@ def train(config: TrainConfig) -> TrainResult:
         torch.set_num_threads(config.threads)
     device = distributed.pick_device(config.gpu)
     distributed.autocast(device, config.precision)  # refuses what the device cannot do
+    if config.tensorboard:
+        demand_tensorboard()
     config.directory.mkdir(parents=True, exist_ok=True)
     with distributed.process_group(device):
         inputs = load_inputs(config, config.card())
@@ -95,6 +101,13 @@ class Run:
 
     def go(self) -> TrainResult:
         """Train until the run's end."""
+        with self.reporter:
+            if self.config.init is not None and not self.state.steps:
+                self._read_before()
+            self._train()
+            return self._finish()
+
+    def _train(self) -> None:
         config, run = self.config, self.state
         batches = training_batches(
             self.inputs.stream, run.position, workers=config.workers, pin=self.device.type == "cuda"
@@ -107,7 +120,6 @@ class Run:
             progress = self._progress()
             self._after_step(ended_epoch=ended_epoch, is_last=progress >= 1)
         del batches  # ends the workers
-        return self._finish()
 
     def advance(self, position: Position, lanes: Sequence[Batch], progress: float) -> None:
         """One step over the batches of this process's lanes, to ``position``.
@@ -220,18 +232,18 @@ class Run:
         if ended_epoch and config.save_interval and epoch % config.save_interval == 0:
             self._save(f"{config.arch}_epoch_{epoch}.pth.tar")
 
+    def _read_before(self) -> None:
+        """See how well the weights of `init` read, to tell what fine-tuning costs."""
+        for name, reading in self._read_all():
+            self.state.before[name] = reading.scores.exact
+            self.reporter.validation(name, self.inputs.dev[name], reading, self.state)
+
     def _validate(self) -> None:
         """Read every validation set; keep the reader if it is the best so far."""
         config, run = self.config, self.state
-        distributed.average_buffers(run.shipped)
-        for name, source in self.inputs.dev.items():
-            reading = evaluate(
-                run.shipped, source, run.card, batch_size=config.batch_size,
-                workers=config.workers, precision=config.precision,
-            )  # fmt: skip
-            self.failures.update(dict.fromkeys(reading.failures))
+        for name, reading in self._read_all():
             self.scores[name] = reading.scores
-            self.reporter.validation(name, source, reading, run)
+            self.reporter.validation(name, self.inputs.dev[name], reading, run)
         if not self.scores:
             return
         run.accuracy = next(iter(self.scores.values())).exact
@@ -239,6 +251,18 @@ class Run:
             run.best = run.accuracy
             if distributed.is_first():
                 state.save_weights(run, config, BEST)
+
+    def _read_all(self) -> Iterator[tuple[str, Reading]]:
+        config, run = self.config, self.state
+        distributed.average_buffers(run.shipped)
+        for name, source in self.inputs.dev.items():
+            self.reporter.reads(name)
+            reading = evaluate(
+                run.shipped, source, run.card, batch_size=config.batch_size,
+                workers=config.workers, precision=config.precision,
+            )  # fmt: skip
+            self.failures.update(dict.fromkeys(reading.failures))
+            yield name, reading
 
     def _save(self, name: str) -> None:
         self.state.seconds = time.monotonic() - self.started
@@ -258,7 +282,6 @@ class Run:
             file = config.directory / "unreadable.txt"
             write_lines(file, list(self.failures))
             logger.warning("%d lines could not be read, see %s", len(self.failures), file)
-        self.reporter.close()
         best = config.directory / BEST
         last = config.directory / LAST
         return TrainResult(
@@ -266,6 +289,7 @@ class Run:
             epochs=run.position.epoch,
             minutes=run.seconds / 60,
             scores=self.scores,
+            before=run.before,
             best_accuracy=run.best,
             failures=list(self.failures),
             last=last,

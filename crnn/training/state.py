@@ -37,6 +37,8 @@ class State:
         seconds: spent so far, over all resumptions.
         best: the best validation accuracy, -1 before the first.
         accuracy: the latest validation accuracy.
+        before: share of exact lines of each validation set before the first step, where
+            the run began from another reader's weights.
     """
 
     card: ModelCard
@@ -50,6 +52,7 @@ class State:
     seconds: float = 0.0
     best: float = -1.0
     accuracy: float | None = None
+    before: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def shipped(self) -> CRNN:
@@ -136,6 +139,7 @@ def _restored(checkpoint: Checkpoint, config: TrainConfig, device: torch.device)
     state.position = Position(*run["position"])
     state.steps, state.skipped, state.seconds = run["steps"], run["skipped"], run["seconds"]
     state.best, state.accuracy = run["best"], run["accuracy"]
+    state.before = run.get("before", {})
     torch.set_rng_state(run["rng"])
     if device.type == "cuda" and run["cuda_rng"] is not None:
         torch.cuda.set_rng_state(run["cuda_rng"], device)
@@ -156,6 +160,7 @@ def save(state: State, config: TrainConfig, name: str) -> None:
         "seconds": state.seconds,
         "best": state.best,
         "accuracy": state.accuracy,
+        "before": state.before,
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         "scaler": state.scaler.state_dict(),

@@ -69,7 +69,8 @@ def test_a_run_leaves_readers_and_a_log(tmp_path: Path) -> None:
     assert len(losses(tmp_path)) == 12
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {
-        "best.pth", "last.pth", "lite_epoch_2.pth.tar", "log.jsonl", "worst-dev.tsv"
+        "best.pth", "last.pth", "lite_epoch_2.pth.tar", "log.jsonl", "worst-dev.png",
+        "worst-dev.tsv",
     }  # fmt: skip
     head, *rows = (tmp_path / "worst-dev.tsv").read_text().splitlines()
     assert head == "line\ttruth\tread"

@@ -1,0 +1,66 @@
+"""The options of ``crnn-train``, made from the fields of `TrainConfig`."""
+
+import dataclasses
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+import click
+
+from crnn.training.config import Option, TrainConfig, declared_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# What an option takes where its type alone does not say.
+_METAVARS = {
+    "synth": "PRESET",
+    "mix": "DATA=SHARE",
+    "validate_on": "DATA",
+    "init": "CKPT",
+    "resume": "CKPT",
+    "freeze_backbone": "N",
+    "overfit": "N",
+}
+_NAMES = {"gpu": "--gpu-id", "channels_last": "--channels-last/--channels-first"}
+# Options whose default depends on the machine or on other options; the help says it.
+_OPEN = {"arch", "directory", "gpu", "threads", "workers"}
+
+
+def training_options(command: F) -> F:
+    """Give a command one option per field of `TrainConfig`, of the same name and default.
+
+    Ranges are not checked here: `TrainConfig` does, for recipes and for Python, too.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(TrainConfig)}
+    for name, option in reversed(declared_options().items()):
+        default = None if name in _OPEN else defaults[name]
+        command = _option(name, option, default)(command)
+    return command
+
+
+def _option(name: str, option: Option, default: Any) -> Callable[[F], F]:  # noqa: ANN401
+    flags = _NAMES.get(name, "--" + name.replace("_", "-"))
+    settings: dict[str, Any] = {"help": option.text, "metavar": _METAVARS.get(name)}
+    kind = _without_none(option.type)
+    if get_origin(kind) is tuple:
+        return click.option(flags, name, multiple=True, **settings)
+    if kind is bool:
+        shown = True if "/" in flags else None  # a plain flag is off
+        return click.option(
+            flags, name, is_flag=True, default=default, show_default=shown, **settings
+        )
+    if get_origin(kind) is Literal:
+        settings["type"] = click.Choice(get_args(kind))
+    else:
+        settings["type"] = click.Path(path_type=Path) if kind is Path else kind
+    return click.option(
+        flags, name, default=default, show_default=default is not None or None, **settings
+    )
+
+
+def _without_none(hint: Any) -> Any:  # noqa: ANN401
+    """``X`` of ``X | None``, and any other type as it is."""
+    if isinstance(hint, types.UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not types.NoneType)
+    return hint
