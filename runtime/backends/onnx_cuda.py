@@ -41,6 +41,8 @@ def cuda_options(index: int = 0, memory_limit: int | None = None) -> dict[str, s
         "cudnn_conv_algo_search": "HEURISTIC",
         # The default doubles the arena whenever it grows.
         "arena_extend_strategy": "kSameAsRequested",
+        # As engines are built: TF32 would round factors to 10 bits of mantissa.
+        "use_tf32": "0",
     }
     if memory_limit is not None:
         options["gpu_mem_limit"] = str(memory_limit)

@@ -6,6 +6,7 @@ An execution context is not thread-safe, so a lane serves one call at a time;
 
 import ctypes
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -171,7 +172,7 @@ class Lane:
     def _prepare(self, profile: int, dims: tuple[int, ...]) -> _Shape:
         """A new context, set to a profile and a shape."""
         context = self._create_context()
-        # A new context is at profile 0 already, unless another holds it.
+        # Contexts may share a profile from TensorRT 10 on.
         _must(context.set_optimization_profile_async(profile, int(self._stream)), "profile refused")
         call("cudaStreamSynchronize", self._stream)
         _must(context.set_input_shape(INPUT_NAME, dims), f"input shape {dims} refused")
@@ -246,10 +247,13 @@ class Lane:
             self._enqueue(shape, input_bytes)
         except CrnnError:
             cuda().cudaStreamEndCapture(self._stream)  # invalid: it gives no graph
-            return
-        graph = call("cudaStreamEndCapture", self._stream)
-        shape.graph = call("cudaGraphInstantiate", graph, 0)
-        call("cudaGraphDestroy", graph)
+        else:
+            with suppress(CrnnError):  # what must not be captured may only show at the end
+                graph = call("cudaStreamEndCapture", self._stream)
+                shape.graph = call("cudaGraphInstantiate", graph, 0)
+                call("cudaGraphDestroy", graph)
+        if shape.graph is None:
+            cuda().cudaGetLastError()  # forget it, else the next launch is taken for failed
 
     def _most_memory(self) -> int:
         engine = self._loaded.engine

@@ -33,6 +33,7 @@ def test_the_search_is_heuristic_and_the_arena_bounded() -> None:
         "device_id": "0",
         "cudnn_conv_algo_search": "HEURISTIC",
         "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",
     }
     limited = onnx_cuda.cuda_options(1, memory_limit=2**31)
     assert limited["device_id"] == "1"

@@ -206,6 +206,16 @@ def test_an_engine_that_cannot_be_captured_runs_plainly(
     assert gpu.cuda.counts == {"capture": 0, "launch": 0}
 
 
+def test_a_capture_that_fails_at_its_end_is_no_failure_of_the_call(
+    gpu: fake_gpu.FakeGpu, engine: Path, onnx_file: Path
+) -> None:
+    gpu.cuda.uncapturable = True
+    with TensorRTBackend(engine) as backend:
+        for _ in range(4):
+            check(backend.infer(noise(1, 64)), onnx_file, noise(1, 64))
+    assert gpu.cuda.counts == {"capture": 0, "launch": 0}
+
+
 def test_memory_that_runs_out_is_one_line(gpu: fake_gpu.FakeGpu, engine: Path) -> None:
     with TensorRTBackend(engine) as backend:
         gpu.cuda.limit = 10_000

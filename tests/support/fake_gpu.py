@@ -48,6 +48,8 @@ class FakeCuda:
         self.graphs: dict[int, list[Callable[[], None]]] = {}
         self.limit: int | None = None
         self.counts = {"capture": 0, "launch": 0}
+        self.uncapturable = False
+        self.last_error = 0
         self._numbers = itertools.count(1)
         self._local = threading.local()
 
@@ -117,6 +119,7 @@ class FakeCuda:
 
     def enqueue(self, stream: int, work: Callable[[], None]) -> None:
         """Do the work, or record it while the stream is being captured."""
+        assert not self.last_error, "launched with an error pending"
         recorded = self.streams[int(stream)]
         if recorded is None:
             work()
@@ -140,9 +143,16 @@ class FakeCuda:
         self.streams[stream] = []
         return (0,)
 
-    def cudaStreamEndCapture(self, stream: int) -> tuple[int, int]:
+    def cudaGetLastError(self) -> tuple[int]:
+        self.last_error, error = 0, self.last_error
+        return (error,)
+
+    def cudaStreamEndCapture(self, stream: int) -> tuple[int, int | None]:
         recorded, self.streams[stream] = self.streams[stream], None
         assert recorded is not None
+        if self.uncapturable:
+            self.last_error = 901  # the capture was invalidated
+            return self.last_error, None
         graph = next(self._numbers)
         self.graphs[graph] = recorded
         return 0, graph
