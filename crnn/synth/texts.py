@@ -10,7 +10,7 @@ from crnn.synth.fonts import FontSet
 from crnn.synth.look import pick
 from crnn.synth.split import Split, in_split
 from crnn.synth.text import SOURCES
-from crnn.synth.words import Corpus, EmptyListError, Lexicon, read_counts
+from crnn.synth.words import Corpus, EmptyListError, Lexicon, read_languages
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
 
@@ -26,7 +26,7 @@ class Texts:
         fonts: lifted characters are those that a face has.
         split: which words and texts take part.
         corpus: files of running text, none for made-up prose.
-        words: a word list in place of the shipped ones.
+        words: a word list in place of the shipped ones, or a folder of one per language.
         rare: lifted characters per line.
 
     Raises:
@@ -50,7 +50,7 @@ class Texts:
             alphabet,
             split,
             Corpus(corpus, split) if corpus else None,
-            read_counts(Path(words)) if words is not None else None,
+            read_languages(Path(words)) if words is not None else None,
         )
         if not 0 <= rare <= 3:
             raise CrnnError(f"{rare:g} lifted characters per line, of 0 to 3: draw more lines")

@@ -6,7 +6,7 @@ import itertools
 import os
 import random
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from crnn.synth.split import Split, in_split
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 
+LANGUAGES = ("zh", "en")
 _LONGEST = 12
 _PIECE = 3000  # bytes of a long line that are read at a time
 _SELDOM = 20  # words that jieba counted less often than this are left out
@@ -64,7 +65,7 @@ def read_counts(path: Path) -> list[tuple[str, float]]:
     """A UTF-8 word list: one word per line, optionally followed by a space or tab and a count.
 
     Raises:
-        CrnnError: not readable, not UTF-8, or a count is not a number.
+        CrnnError: not readable, not UTF-8, empty, or a count is not a number.
     """
     counts: dict[str, float] = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
@@ -75,7 +76,21 @@ def read_counts(path: Path) -> list[tuple[str, float]]:
             counts[fields[0]] = float(fields[1]) if len(fields) == 2 else 1.0
         except ValueError as error:
             raise CrnnError(f"{path}:{number}: the count {fields[1]!r} is not a number") from error
+    if not counts:
+        raise CrnnError(f"{path} has no word: give one a line")
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def read_languages(path: Path) -> dict[str, list[tuple[str, float]]]:
+    """A word list for every language, or a folder of ``zh.txt`` and ``en.txt``.
+
+    Raises:
+        CrnnError: see `read_counts`; or a folder lacks a language.
+    """
+    lists = {language: path / f"{language}.txt" for language in LANGUAGES}
+    if not path.is_dir():
+        return dict.fromkeys(LANGUAGES, read_counts(path))
+    return {language: read_counts(file) for language, file in lists.items()}
 
 
 def read_text(path: Path) -> str:
@@ -184,7 +199,7 @@ class Lexicon:
         alphabet: characters that may appear; None allows all.
         split: which words take part, see `in_split`.
         corpus: running text; None makes it of words.
-        counts: words to use for every language in place of the shipped ones.
+        counts: language → words to use in place of the shipped ones.
     """
 
     def __init__(
@@ -192,7 +207,7 @@ class Lexicon:
         alphabet: Alphabet | None = None,
         split: Split = "all",
         corpus: Corpus | None = None,
-        counts: Sequence[tuple[str, float]] | None = None,
+        counts: Mapping[str, Sequence[tuple[str, float]]] | None = None,
     ) -> None:
         self.alphabet = alphabet
         self.split: Split = split
@@ -226,7 +241,7 @@ class Lexicon:
         return found
 
     def _fit(self, language: str) -> Iterable[tuple[str, float]]:
-        counts = self._counts if self._counts is not None else shipped_counts(language)
+        counts = shipped_counts(language) if self._counts is None else self._counts[language]
         return (
             (word, count)
             for word, count in counts
