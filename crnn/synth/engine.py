@@ -64,7 +64,8 @@ class Synthesizer:
         split: ``train``, ``heldout`` or ``all`` font families and words.
         alphabet: characters that may appear; None takes the preset's.
         corpus: UTF-8 files or folders of running text in place of made-up prose.
-        words: a UTF-8 word list, ``word count`` a line, in place of the shipped ones.
+        words: a UTF-8 word list, ``word count`` a line, in place of the shipped ones;
+            or a folder of ``zh.txt`` and ``en.txt``.
         pictures: photographs or folders of them to put behind the text.
         rare: characters of the alphabet forced into each line, in turn, so that
             ``N`` lines have each at least ``floor(N * rare / len(alphabet))`` times.
@@ -157,6 +158,9 @@ class Synthesizer:
         return random.Random(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest()))
 
     def _lay_out(self, text: str, look: Look, rng: random.Random) -> Layout | None:
+        for character, twin in look.stand_ins.items():
+            if rng.random() < 0.5:
+                text = text.replace(character, twin)
         face = self.fonts.choose(rng, text)
         if face is None:
             return None
@@ -177,10 +181,10 @@ class Synthesizer:
         return dataclasses.replace(dotted, boxes=np.delete(dotted.boxes, at, axis=0))
 
     def _draw(self, layout: Layout, text: str, look: Look, rng: random.Random) -> Sample:
-        alpha, boxes = place(print_line(layout, look, rng), look, rng)
-        alpha = wear(alpha, look, rng, self.backgrounds)
-        picture = paint(alpha, look, rng, self.backgrounds)
-        return Sample(degrade(picture, look, rng), text, boxes)
+        placed = place(print_line(layout, look, rng), look, rng)
+        alpha = wear(placed.alpha, look, rng, self.backgrounds)
+        picture = paint(alpha, look, rng, self.backgrounds, placed.panel)
+        return Sample(degrade(picture, look, rng), text, placed.boxes)
 
 
 def _paths(where: Paths | None) -> list[Path]:

@@ -18,11 +18,11 @@ _MAX_WIDTH = 2400  # pixels; a longer line is squeezed
 _STEEPEST = 0.45  # share of the picture's height that a slanting line may climb
 
 
-def place(layout: Layout, look: Look, rng: random.Random) -> tuple[Mask, Boxes]:
+def place(layout: Layout, look: Look, rng: random.Random) -> Layout:
     """Warp the line into the picture's frame.
 
     Returns:
-        The ink coverage (H, W) of the picture and the boxes in it.
+        The line in the picture: `Layout.alpha` is (H, W).
     """
     rows, columns = layout.alpha.shape
     height = rng.randint(*look.height)
@@ -42,16 +42,20 @@ def place(layout: Layout, look: Look, rng: random.Random) -> tuple[Mask, Boxes]:
     target = [((x - left) * stretch, (y - top) * scale) for x, y in corners]
     source = [(0, 0), (columns, 0), (columns, rows), (0, rows)]
     matrix = cv2.getPerspectiveTransform(np.array(source, np.float32), np.array(target, np.float32))
-    # Shrinking far with bilinear sampling alone would leave single pixels of strokes.
-    alpha = layout.alpha
+    kernel = (1, 1)
     if scale < 0.6:
-        alpha = np.asarray(cv2.blur(alpha, (2, 2) if scale > 0.4 else (3, 3)), np.uint8)
-    warped = np.asarray(cv2.warpPerspective(alpha, matrix, (width, height)), np.uint8)
+        kernel = (2, 2) if scale > 0.4 else (3, 3)
+    # Shrinking far with bilinear sampling alone would leave single pixels of strokes.
+    masks = [
+        np.asarray(cv2.warpPerspective(cv2.blur(mask, kernel), matrix, (width, height)), np.uint8)
+        for mask in (layout.alpha, layout.panel)
+        if mask is not None
+    ]
     boxes = _transform(layout.boxes, np.asarray(matrix, np.float64))
     waves = draw(rng, look.elastic)
     if arc or waves:
-        warped, boxes = _ripple(warped, boxes, -arc * scale, waves, rng)
-    return warped, boxes
+        masks, boxes = _ripple(masks, boxes, -arc * scale, waves, rng)
+    return Layout(masks[0], boxes, layout.size, masks[1] if layout.panel is not None else None)
 
 
 def _bend(rows: int, columns: int, look: Look, rng: random.Random) -> list[tuple[float, float]]:
@@ -91,10 +95,10 @@ def _transform(boxes: Boxes, matrix: Matrix) -> Boxes:
 
 
 def _ripple(
-    alpha: Mask, boxes: Boxes, arc: float, waves: float, rng: random.Random
-) -> tuple[Mask, Boxes]:
+    masks: list[Mask], boxes: Boxes, arc: float, waves: float, rng: random.Random
+) -> tuple[list[Mask], Boxes]:
     """Bend the baseline to an arc (pixels, negative lowers the ends) and ripple the picture."""
-    height, width = alpha.shape
+    height, width = masks[0].shape
     x = np.arange(width, dtype=np.float32)
     # Two phases of a slow and a quick wave, along the line only: strokes stay strokes.
     dx, dy = (_wave(x, height, waves, rng) for _ in range(2))
@@ -104,15 +108,14 @@ def _ripple(
         dy += arc * along * along if arc > 0 else arc * (along * along)
     map_x = np.broadcast_to(x + dx, (height, width))
     map_y = np.arange(height, dtype=np.float32)[:, None] + dy
-    bent = cv2.remap(
-        alpha, np.ascontiguousarray(map_x), np.ascontiguousarray(map_y), cv2.INTER_LINEAR
-    )
+    map_x, map_y = np.ascontiguousarray(map_x), np.ascontiguousarray(map_y)
+    bent = [np.asarray(cv2.remap(mask, map_x, map_y, cv2.INTER_LINEAR), np.uint8) for mask in masks]
     # remap pulls: the pixel at x shows x + dx; a point moves against it.
     moved = boxes.copy()
     moved[:, [0, 2]] = np.interp(boxes[:, [0, 2]], x + dx, x)
     centre = np.clip(boxes[:, [0, 2]].mean(1).astype(int), 0, width - 1)
     moved[:, [1, 3]] -= dy[centre][:, None]
-    return np.asarray(bent, np.uint8), moved
+    return bent, moved
 
 
 def _wave(

@@ -23,7 +23,7 @@ def print_line(layout: Layout, look: Look, rng: random.Random) -> Layout:
         alpha = _weigh(alpha, bolder)
     if pitch := draw(rng, look.dots):
         alpha = _dots(alpha, max(3, round(pitch * layout.size)))
-    return _frame(Layout(alpha, layout.boxes, layout.size), look, rng)
+    return _panel(_frame(Layout(alpha, layout.boxes, layout.size), look, rng), look, rng)
 
 
 def _weigh(alpha: Mask, bolder: float) -> Mask:
@@ -74,6 +74,48 @@ def _frame(layout: Layout, look: Look, rng: random.Random) -> Layout:
     if rules:
         _add_rules(canvas, max(1, round(rules * size)), rng)
     return Layout(canvas, layout.boxes + shift, size)
+
+
+def _panel(layout: Layout, look: Look, rng: random.Random) -> Layout:
+    """Put the line on a plate with an edge, a border and bolts, and show what is around it."""
+    most = draw(rng, look.panel) * layout.size
+    if not most:
+        return layout
+    plate = layout.alpha.copy()
+    if thick := draw(rng, look.border) * layout.size:
+        _add_border(plate, max(1, round(thick)), rng)
+    _add_bolts(plate, rng)
+    # Seldom the same on two sides, and often nothing at all.
+    sides = [round(most * rng.random() ** 2) for _ in range(4)]
+    panel = _pad(np.full_like(plate, 255), *sides)
+    shift = np.array([sides[2], sides[0]] * 2, np.float32)
+    return Layout(_pad(plate, *sides), layout.boxes + shift, layout.size, panel)
+
+
+def _add_border(plate: Mask, thick: int, rng: random.Random) -> None:
+    """A closed line a little inside the plate's edge."""
+    rows, columns = plate.shape
+    inset = rng.randint(0, thick + 1)
+    strength = rng.randint(110, 255)
+    far = columns - 1 - inset - thick // 2, rows - 1 - inset - thick // 2
+    near = inset + thick // 2
+    line = np.zeros_like(plate)
+    cv2.rectangle(line, (near, near), far, strength, thick)
+    np.maximum(plate, line, out=plate)
+
+
+def _add_bolts(plate: Mask, rng: random.Random) -> None:
+    """The heads of two or four bolts at the places that Chinese plates have them."""
+    rows, columns = plate.shape
+    radius = max(1, round(rows * rng.uniform(0.03, 0.07)))
+    strength = rng.randint(40, 255)
+    bolts = np.zeros_like(plate)
+    for y in (0.08, 0.92):
+        if rng.random() < 0.5:
+            for x in (0.25, 0.75):
+                centre = round(x * columns), round(y * rows)
+                cv2.circle(bolts, centre, radius, strength, -1)
+    np.maximum(plate, bolts, out=plate)
 
 
 def _pad(alpha: Mask, top: int, bottom: int, left: int, right: int) -> Mask:

@@ -4,6 +4,7 @@ import dataclasses
 import random
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,11 +24,13 @@ class Layout:
         boxes: (N, 4) x0, y0, x1, y1 of each character's ink in ``alpha``; one
             without ink, such as the space, has its advance as the x-range.
         size: pixels per em.
+        panel: coverage 0..255 of the plate that the line stands on; None is everywhere.
     """
 
     alpha: Mask
     boxes: Boxes
     size: int
+    panel: Mask | None = None
 
 
 def lay_out(
@@ -43,7 +46,7 @@ def lay_out(
         cache: where the glyphs come from.
         faces: the face of each character.
         text: at least one character.
-        look: em, spacing, word space and wander.
+        look: em, spacing, word space, cells and wander.
         rng: of the chances.
 
     Returns:
@@ -61,16 +64,42 @@ def lay_out(
             return None
     spacing, wider = draw(rng, look.spacing) * size, draw(rng, look.word_space) * size
     wander = draw(rng, look.wander) * size
+    cell = draw(rng, look.cells)
+    if cell:
+        glyphs = [_in_cell(glyph, cell, size) for glyph in glyphs]
     pen, pens = 0.0, []
     previous = ""
     for font, glyph, character in zip(fonts, glyphs, text, strict=True):
-        if previous:
+        if previous and not cell:
             pen += font.kerning(previous + character)
         pens.append(pen)
         pen += max(1.0, glyph.advance + spacing + (wider if character == " " else 0.0))
         previous = character if character.isascii() and character.isalpha() else ""
     drops = [round(rng.gauss(0, wander)) for _ in glyphs] if wander else [0] * len(glyphs)
     return _compose(glyphs, pens, drops, size)
+
+
+_CAPITAL, _DOT = 0.72, 0.12  # em, height of a cell; of that, size of a dot
+_SMALL, _NARROW = 0.6, 0.36  # of the cell's height: a dot; of the ink's height: a 1 or an I
+
+
+def _in_cell(glyph: Glyph, width: float, size: int) -> Glyph:
+    """The glyph as high as a cell and, unless it is narrow, as wide."""
+    if glyph.mask is None:
+        return glyph
+    high = max(2, round(_CAPITAL * size))
+    wide = max(2, round(width * high))
+    x, y, columns, rows = cv2.boundingRect(glyph.mask)  # masks reach to the baseline
+    ink = glyph.mask[y : y + rows, x : x + columns]
+    if rows < _SMALL * high:  # a dot: in the middle, and no cell of its own
+        dot = max(2, round(_DOT * high))
+        return Glyph(_scaled(ink, dot, dot), 0, -(high + dot) // 2, float(dot))
+    across = wide if columns > _NARROW * rows else max(1, round(columns * high / rows))
+    return Glyph(_scaled(ink, across, high), (wide - across) // 2, -high, float(wide))
+
+
+def _scaled(mask: Mask, columns: int, rows: int) -> Mask:
+    return np.asarray(cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _compose(

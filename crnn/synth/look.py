@@ -47,10 +47,17 @@ class Look:
         aliased: probability that glyphs are drawn without grey, as on old screens.
         weight: strokes made bolder (positive) or thinner, in pixels at `em`.
         dots: dot-matrix print; the value is the dot's pitch.
+        cells: every character is fitted to a cell of one size, as on plates; the value
+            is the width of the cell over its height. Narrow ones stand in its middle.
+        stand_ins: character → one whose glyph is drawn in its place in half of the lines:
+            alike where the fonts that are here differ from the print that is meant.
         silent_dot: characters before a middle dot that is drawn but is no part of the
             text, as on Chinese plates; 0 for none.
         underline: a line below the text; the value is its thickness.
         rules: table lines around the text; the value is their thickness.
+        panel: the line stands on a plate; the value is how much of its surroundings is
+            seen at most.
+        border: thickness of a line around the plate.
         neighbours: how much of the lines above and below is seen.
         rotate: degrees.
         shear: horizontal shift per height.
@@ -88,9 +95,13 @@ class Look:
     aliased: float = 0.0
     weight: Chance = NEVER
     dots: Chance = NEVER
+    cells: Chance = NEVER
+    stand_ins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     silent_dot: int = 0
     underline: Chance = NEVER
     rules: Chance = NEVER
+    panel: Chance = NEVER
+    border: Chance = NEVER
     neighbours: Chance = NEVER
     rotate: Chance = NEVER
     shear: Chance = NEVER

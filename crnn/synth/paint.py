@@ -127,14 +127,16 @@ _PLATES: tuple[tuple[float, Colour, Colour], ...] = (
 def plates(rng: random.Random) -> tuple[Colour, Colour]:
     """Chinese licence plates under any light."""
     _, ink, paper = rng.choices(_PLATES, [weight for weight, *_ in _PLATES])[0]
-    light = rng.uniform(0.45, 1.25)
+    light = 0.26 * 5 ** (rng.random() ** 0.7)  # from night to glare
+    worn = rng.uniform(0, 0.35)
     cast = [rng.uniform(0.8, 1.2) for _ in range(3)]
-    haze = rng.uniform(0, 45)
+    haze = rng.uniform(0, 45) * min(1.0, 1.5 * light)
 
     def lit(colour: Colour) -> Colour:
         return tuple(haze + c * light * k for c, k in zip(colour, cast, strict=True))  # type: ignore[return-value]
 
-    return lit(ink), lit(paper)
+    faded = [i + (p - i) * worn for i, p in zip(ink, paper, strict=True)]
+    return lit((faded[0], faded[1], faded[2])), lit(paper)
 
 
 def leds(rng: random.Random) -> tuple[Colour, Colour]:
@@ -166,8 +168,21 @@ PALETTES: dict[str, Callable[[random.Random], tuple[Colour, Colour]]] = {
 """Name → a function that draws the colours of ink and paper."""
 
 
-def paint(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) -> Pixels:
+def paint(
+    alpha: Mask,
+    look: Look,
+    rng: random.Random,
+    textures: Backgrounds,
+    panel: Mask | None = None,
+) -> Pixels:
     """Lay the ink on a background, with its contour and shadow.
+
+    Args:
+        alpha: (H, W), coverage of the ink.
+        look: how much of what.
+        rng: of everything.
+        textures: of the background.
+        panel: (H, W), coverage of the plate; outside it is another colour.
 
     Returns:
         (H, W, 1) if the picture is grey, else (H, W, 3) RGB; 0..255 and beyond.
@@ -190,6 +205,8 @@ def paint(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) ->
             piece = piece.mean(2, keepdims=True)
         picture += piece.astype(np.float32) * np.float32(strength / UNIT)
         picture -= np.float32(128 * strength / UNIT)
+    if panel is not None:
+        _blend(picture, 255 - panel, _surroundings(rng))
     if shadow := draw(rng, look.shadow):
         _lay(picture, _shadow(alpha, shadow, rng), paper, -rng.uniform(30, 110))
     if outline := draw(rng, look.outline):
@@ -209,6 +226,12 @@ def _blend(picture: Pixels, coverage: Mask, colour: Colour) -> None:
     channels = picture.shape[2]
     share = (coverage.astype(np.float32) * np.float32(1 / 255))[:, :, None]
     picture += (np.array(colour[:channels], np.float32) - picture) * share
+
+
+def _surroundings(rng: random.Random) -> Colour:
+    """What is beside a plate: the car's paint, or its shadow."""
+    dark = rng.random() < 0.4
+    return _grey(rng.uniform(0, 50), rng, 6) if dark else _lit(_muted(rng), rng)
 
 
 def _lay(picture: Pixels, coverage: Mask, paper: Colour, change: float) -> None:

@@ -1,6 +1,7 @@
 import pickle
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,9 +76,11 @@ def test_original_strings_are_280_by_32_and_grey(fonts: list[str]) -> None:
 @pytest.mark.parametrize("preset", ["digits", "document", "plate"])
 def test_boxes_hold_the_ink(preset: str, fonts: list[str]) -> None:
     # Nothing but the text is drawn: black on white, warped but not degraded.
-    plain = {"rules": (0, 0, 0), "underline": (0, 0, 0), "neighbours": (0, 0, 0)}
+    plain: dict[str, Any] = dict.fromkeys(("rules", "underline", "neighbours"), (0, 0, 0))
     plain |= dict.fromkeys(("blur", "motion", "lowres", "noise", "salt", "jpeg"), (0, 0, 0))
-    plain |= dict.fromkeys(("shadow", "outline", "gradient", "bleed", "binarise"), (0, 0, 0))
+    plain |= dict.fromkeys(
+        ("shadow", "outline", "gradient", "bleed", "binarise", "panel"), (0, 0, 0)
+    )
     plain |= {"backgrounds": {"plain": 1.0}, "fade": (0, 0, 0), "silent_dot": 0, "grey": 1.0}
     synthesizer = Synthesizer(preset, fonts=fonts, **plain)
     for index in range(30):
