@@ -193,6 +193,11 @@ class TrainConfig:
             changes["width"] = self.width
         return changes
 
+    def synth_sources(self) -> dict[str, Any]:
+        """The part of `synth_options` that holds for every preset of the run."""
+        kept = ("fonts", "split", "corpus", "words", "pictures")
+        return {name: self.synth_options[name] for name in kept if name in self.synth_options}
+
     def fingerprint(self) -> dict[str, Any]:
         """What must be equal for a run to continue: all that shapes the loss curve."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -158,8 +158,8 @@ def _named(name: str, config: TrainConfig, card: ModelCard) -> tuple[Source, Sou
 def _synthetic(
     preset: str, config: TrainConfig, card: ModelCard, *, is_dev: bool = False
 ) -> SyntheticLines:
-    # Options belong to the main preset; one that is mixed in is as it comes.
-    options = config.synth_options if preset == config.synth else {}
+    # Looks are changed in the main preset alone; what is drawn, and in what, everywhere.
+    options = config.synth_options if preset == config.synth else config.synth_sources()
     seed = config.seed + (_DEV_SEED if is_dev else 0)
     lines = Synthesizer(preset, seed=seed, alphabet=card.alphabet, **options)
     return SyntheticLines(lines, card, config.dev_lines if is_dev else config.synth_lines)
