@@ -133,7 +133,7 @@ def plates(rng: random.Random) -> tuple[Colour, Colour]:
     haze = rng.uniform(0, 45) * min(1.0, 1.5 * light)
 
     def lit(colour: Colour) -> Colour:
-        return tuple(haze + c * light * k for c, k in zip(colour, cast, strict=True))  # type: ignore[return-value]
+        return tuple(haze + c * light * k for c, k in zip(colour, cast, strict=True))
 
     faded = [i + (p - i) * worn for i, p in zip(ink, paper, strict=True)]
     return lit((faded[0], faded[1], faded[2])), lit(paper)

@@ -8,6 +8,7 @@ import pytest
 from han_font import write_han_font
 
 from crnn.synth import PRESETS, Sample, Synthesizer
+from crnn.synth.look import NEVER
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
 
@@ -208,3 +209,45 @@ def test_chinese_presets_can_draw_every_character(fonts: list[str]) -> None:
 def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(CrnnError, match="no split 'held-out': choose from train, heldout, all"):
         Synthesizer("digits", split="held-out", fonts="packages")
+
+
+def test_characters_in_cells_are_as_wide_as_each_other(fonts: list[str]) -> None:
+    plain: dict[str, Any] = dict.fromkeys(("rotate", "shear", "perspective", "weight"), NEVER)
+    synthesizer = Synthesizer("plate", fonts=fonts, cells=(1.0, 0.5, 0.5), stand_ins={}, **plain)
+    for index in range(20):
+        sample = synthesizer.line(index)
+        width, height = (sample.boxes[:, [2, 3]] - sample.boxes[:, [0, 1]]).T
+        assert np.ptp(height) < 0.01 * height.max()
+        filled = np.array([character not in "1IJ" for character in sample.text])
+        assert np.ptp(width[filled]) < 0.01 * width.max()
+        assert width[~filled].max(initial=0) <= width[filled].max()
+        x = sample.boxes[:, [0, 2]].mean(1)
+        assert np.ptp(np.diff(x[2:])) < 0.2 * width.max()  # whole pixels; after the dot
+
+
+def test_a_stand_in_is_drawn_in_half_of_the_lines_and_not_read() -> None:
+    synthesizer = Synthesizer(
+        "digits", fonts="packages", alphabet=Alphabet("1"), stand_ins={"1": "."}, dots=NEVER
+    )
+    lines = [synthesizer.line(index) for index in range(60)]
+    assert {*"".join(line.text for line in lines)} == {"1"}
+    high = [(line.boxes[:, 3] - line.boxes[:, 1]).mean() / len(line.image) for line in lines]
+    assert 15 < sum(share < 0.4 for share in high) < 45
+
+
+def test_a_panel_shows_what_is_around_it(fonts: list[str]) -> None:
+    plain: dict[str, Any] = dict.fromkeys(("rotate", "shear", "perspective", "border"), NEVER)
+    plain |= dict.fromkeys(("gradient", "noise", "jpeg", "lowres", "motion", "blur"), NEVER)
+    plain |= {"backgrounds": {"plain": 1.0}, "crop": (0.2, 0.2), "sides": (0.2, 0.2)}
+
+    def corners_of_the_plates_colour(panel: tuple[float, float, float]) -> int:
+        synthesizer = Synthesizer("plate", fonts=fonts, panel=panel, **plain)
+        count = 0
+        for index in range(30):
+            image = synthesizer.line(index).image
+            colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
+            count += np.array_equal(image[0, 0], colours[counts.argmax()])
+        return count
+
+    assert corners_of_the_plates_colour(NEVER) == 30
+    assert corners_of_the_plates_colour((1.0, 0.4, 0.4)) < 10
