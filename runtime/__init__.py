@@ -15,20 +15,23 @@ if TYPE_CHECKING:
     from crnn_runtime.alphabet import Alphabet
     from crnn_runtime.card import ModelCard
     from crnn_runtime.ctc import Char
+    from crnn_runtime.decoding import Decoding
     from crnn_runtime.errors import (
         CrnnError,
         ImageError,
         MissingDependencyError,
         ModelError,
     )
-    from crnn_runtime.line import Line
+    from crnn_runtime.line import Alternative, Line
     from crnn_runtime.recognizer import Recognizer
 
 # Loaded at first use: `crnn-infer --help` must not wait for numpy and OpenCV.
 _HOMES = {
     "Alphabet": "alphabet",
+    "Alternative": "line",
     "Char": "ctc",
     "CrnnError": "errors",
+    "Decoding": "decoding",
     "ImageError": "errors",
     "Line": "line",
     "MissingDependencyError": "errors",
@@ -39,8 +42,10 @@ _HOMES = {
 
 __all__ = [
     "Alphabet",
+    "Alternative",
     "Char",
     "CrnnError",
+    "Decoding",
     "ImageError",
     "Line",
     "MissingDependencyError",

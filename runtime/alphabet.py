@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.files import read_text
 
 logger = logging.getLogger(__name__)
 
@@ -48,14 +49,7 @@ class Alphabet:
         Raises:
             CrnnError: the file is missing, empty or not UTF-8.
         """
-        try:
-            text = Path(path).read_bytes().decode("utf-8-sig")
-        except OSError as error:
-            raise CrnnError(f"cannot read alphabet {path}: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise CrnnError(
-                f"alphabet {path} is not UTF-8 (byte {error.start}): save it as UTF-8"
-            ) from error
+        text = read_text(path, "alphabet")
         # Not splitlines(): U+2028 and friends may be entries.
         lines = [line.rstrip("\r") for line in text.split("\n")]
         if lines[0].strip(" \t").lower() in ("", *_BLANK_WORDS):

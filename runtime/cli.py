@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from crnn_runtime.cli_decoding import decoding_options, to_decoding
 from crnn_runtime.console import EXIT_SOME_UNREAD, Command, DecoderMessages
 from crnn_runtime.readers import reader_names, reader_path
 
@@ -43,6 +44,7 @@ _CHUNK = 256
     type=click.Path(),
     help="Model card (JSON) of an ONNX file that has none inside, see docs/foreign.md.",
 )
+@decoding_options
 @click.option(
     "--list",
     is_flag=True,
@@ -55,6 +57,7 @@ _CHUNK = 256
 @click.pass_context
 def main(
     ctx: click.Context,
+    /,
     model: str,
     images: tuple[str, ...],
     raw: bool,
@@ -63,6 +66,7 @@ def main(
     threads: int | None,
     batch_size: int,
     card: str | None,
+    **decoding: Any,  # noqa: ANN401 (see `decoding_options`)
 ) -> None:
     """Read the line of text in each of IMAGES with MODEL.
 
@@ -82,7 +86,14 @@ def main(
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
     cv2.utils.logging.setLogLevel(0)
-    recognizer = Recognizer(model, device=device, threads=threads, batch_size=batch_size, card=card)
+    recognizer = Recognizer(
+        model,
+        device=device,
+        threads=threads,
+        batch_size=batch_size,
+        card=card,
+        decoder=to_decoding(**decoding),
+    )
     paths = iter_paths(images)
     unread = 0
     with DecoderMessages() as messages:
@@ -165,5 +176,10 @@ def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:
             "confidence": round(line.confidence, 4),
             "chars": chars,
         }
+        if line.alternatives:
+            content["alternatives"] = [
+                {"text": a.text, "log_prob": round(a.log_prob, 4), "score": round(a.score, 4)}
+                for a in line.alternatives
+            ]
         return json.dumps(content, ensure_ascii=False)
     return f"{path}\t{line.raw} => {line.text}" if raw else f"{path}\t{line.text}"

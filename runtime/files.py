@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Reading text, and writing files that are either whole or not there."""
 
 import os
 import uuid
@@ -6,6 +6,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from crnn_runtime.errors import CrnnError
+
+
+def read_text(path: str | Path, what: str) -> str:
+    """The text of a UTF-8 file, without a byte-order mark, line breaks as they are.
+
+    Args:
+        path: of the file.
+        what: it is, for messages: ``lexicon``.
+
+    Raises:
+        CrnnError: the file cannot be read or is not UTF-8.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise CrnnError(f"cannot read {what} {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise CrnnError(
+            f"{what} {path} is not UTF-8 (byte {error.start}): save it as UTF-8"
+        ) from error
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -6,6 +6,23 @@ from crnn_runtime.ctc import Char
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """One of the texts that a line may say, from a search (see `Decoding`).
+
+    Attributes:
+        text: the characters.
+        log_prob: natural logarithm of the text's probability given the image: the
+            sum over all paths that the search kept.
+        score: what alternatives are ranked by: `log_prob` and what the language
+            model adds.
+    """
+
+    text: str
+    log_prob: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """What was read in one image.
 
@@ -18,6 +35,8 @@ class Line:
         error: why the image could not be read, None if it was.
         pieces: in how many overlapping pieces it was read, 1 unless it is wider
             than the model reads at once.
+        alternatives: the best texts, `text` first, if they were searched for and the
+            line was read in one piece.
     """
 
     text: str
@@ -26,3 +45,4 @@ class Line:
     chars: tuple[Char, ...]
     error: str | None = None
     pieces: int = 1
+    alternatives: tuple[Alternative, ...] = ()

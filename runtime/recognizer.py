@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from crnn_runtime.backends import open_backend
 from crnn_runtime.card import ModelCard
 from crnn_runtime.ctc import Char, char_spans, raw_path
-from crnn_runtime.decoding import GreedyDecoder, Reading
+from crnn_runtime.decoding import Decoding, Reading, open_decoder
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.image import ImageSource, load_image
 from crnn_runtime.line import Line
@@ -42,12 +42,14 @@ class Recognizer:
         batch_size: lines of one width bucket that are inferred together at most.
         gpu_memory_limit: bytes that ONNX Runtime's arena may take on a GPU; for ONNX
             files on ``cuda`` only.
+        decoder: how outputs become text, None for the best path.
         card: of an ONNX file that ``crnn-export`` did not write: a JSON file (see
             docs/foreign.md) or a card; PP-OCR's recognition models need none.
 
     Raises:
         ModelError: the model cannot be used.
         MissingDependencyError: its library or the device is missing.
+        CrnnError: the decoder needs more than the model gives, or a file of its own.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Recognizer:
         threads: int | None = None,
         *,
         batch_size: int = 16,
+        decoder: Decoding | None = None,
         gpu_memory_limit: int | None = None,
         card: str | Path | ModelCard | None = None,
     ) -> None:
@@ -66,8 +69,8 @@ class Recognizer:
         self._backend = open_backend(
             model, device, threads, gpu_memory_limit=gpu_memory_limit, card=card
         )
+        self._decoder = open_decoder(decoder or Decoding(), self.card)
         self._backend.activate()
-        self._decoder = GreedyDecoder(self.card.alphabet)
         self._batch_size = batch_size
 
     @property
@@ -100,7 +103,7 @@ class Recognizer:
         buckets: dict[int, list[_Prepared]] = {}
         for number, image in enumerate(images):
             try:
-                pieces[number] = cut(load_image(image, self.card.color), self.card)
+                pieces[number] = self._cut(image)
             except ImageError as error:
                 if errors == "raise":
                     name = f"{image}: " if isinstance(image, str | Path) else ""
@@ -131,6 +134,16 @@ class Recognizer:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _cut(self, image: ImageSource) -> list[Piece]:
+        """Load an image and cut it into pieces that the model can read."""
+        pieces = cut(load_image(image, self.card.color), self.card)
+        if len(pieces) > 1 and self._decoder.whole_lines:
+            raise ImageError(
+                f"line needs {len(pieces)} pieces, more than the model reads at once, and a "
+                "lexicon holds whole lines: cut out the entry, or read without a lexicon"
+            )
+        return pieces
 
     def _read_buckets(self, buckets: dict[int, list[_Prepared]]) -> dict[tuple[int, int], Line]:
         """Read every piece, batched with others of its padded width."""
@@ -170,4 +183,5 @@ def _to_line(reading: Reading, source: _Prepared, card: ModelCard) -> Line:
         confidence=reading.confidence,
         raw=raw_path(reading.path, card.alphabet),
         chars=chars,
+        alternatives=reading.alternatives,
     )

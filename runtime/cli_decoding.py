@@ -1,0 +1,78 @@
+"""The options of ``crnn-infer`` that say how outputs become text."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from crnn_runtime.decoding import Decoding
+
+_OPTIONS = (
+    click.option(
+        "--decoder",
+        "method",
+        type=click.Choice(["greedy", "beam"]),
+        help="Best path or prefix beam search.  [default: what the other options need]",
+    ),
+    click.option(
+        "--beam-width",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="Prefixes kept per time step.",
+    ),
+    click.option(
+        "--top-k",
+        type=click.IntRange(min=1),
+        default=8,
+        show_default=True,
+        help="Classes tried per time step.",
+    ),
+    click.option(
+        "--nbest",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Alternatives that --json shows.",
+    ),
+    click.option(
+        "--lm",
+        type=click.Path(),
+        help="Character language model: ARPA (see crnn-lm) or KenLM binary.",
+    ),
+    click.option("--lm-weight", type=float, default=0.5, show_default=True, help="Of --lm."),
+    click.option(
+        "--length-bonus",
+        type=float,
+        default=0.0,
+        show_default=True,
+        help="Added to the score per character, with --lm.",
+    ),
+    click.option("--lexicon", type=click.Path(), help="Read only what is a line of this file."),
+    click.option("--allow", metavar="CHARS|@FILE", help="Read only these characters."),
+    click.option("--deny", metavar="CHARS|@FILE", help="Never read these characters."),
+)
+
+
+def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command, in the order in which they are listed."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def to_decoding(allow: str | None, deny: str | None, **options: Any) -> "Decoding":  # noqa: ANN401
+    """The options' values → what `Recognizer` takes.
+
+    Raises:
+        CrnnError: the values exclude each other, or a file cannot be read.
+    """
+    from crnn_runtime.characters import read_characters  # noqa: PLC0415 (numpy: not for --help)
+    from crnn_runtime.decoding import Decoding  # noqa: PLC0415
+
+    return Decoding(
+        allow=None if allow is None else read_characters(allow),
+        deny="" if deny is None else read_characters(deny),
+        **options,
+    )
