@@ -220,7 +220,7 @@ def test_characters_in_cells_are_as_wide_as_each_other(fonts: list[str]) -> None
         assert np.ptp(height) < 0.01 * height.max()
         filled = np.array([character not in "1IJ" for character in sample.text])
         assert np.ptp(width[filled]) < 0.01 * width.max()
-        assert width[~filled].max(initial=0) <= width[filled].max()
+        assert width[~filled].max(initial=0) <= 1.01 * width[filled].max()
         x = sample.boxes[:, [0, 2]].mean(1)
         assert np.ptp(np.diff(x[2:])) < 0.2 * width.max()  # whole pixels; after the dot
 
