@@ -45,7 +45,7 @@ fast: $(INSTALLED)  ## the tests that take seconds
 	$(BIN)/pytest -n 2 -m "not slow"
 
 gpu-check:  ## all that needs an NVIDIA GPU -> docs/gpu-report.md; installs nothing
-	$(or $(wildcard $(BIN)/python),$(PYTHON)) -m crnn_benchmarks.gpu_check
+	PYTHONPATH=.typing:$$PYTHONPATH $(or $(wildcard $(BIN)/python),$(PYTHON)) -m crnn_benchmarks.gpu_check
 
 fonts:  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
 	apt-get update

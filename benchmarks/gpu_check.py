@@ -6,6 +6,11 @@ Runs the tests marked ``gpu``, builds engines of ``examples/digits.pth`` in thre
 precisions, compares what they read with the ONNX file on the CPU, times them, and
 writes ``docs/gpu-report.md``. Without a GPU it says so, exits with 2 and writes nothing.
 
+The report is written anew after every step, so that a check which is stopped, or ended
+by a crash in a driver, leaves what it found. A piece that is missing (TensorRT, ONNX
+Runtime for the GPU, a test's package) or that refuses this GPU is a line in the report;
+the rest is measured all the same. It ends by itself after ``--minutes``.
+
 It needs no package registry. For a machine that has Python and PyTorch only, make a
 folder of wheels where there is a registry (same Python, same platform), and copy it
 with the repository::
@@ -21,54 +26,60 @@ on the GPU take ``.[gpu]`` and leave the wheel ``onnxruntime`` out. There::
     .venv/bin/pip install --no-index --find-links wheels setuptools
     .venv/bin/pip install --no-index --find-links wheels --no-build-isolation -e ".[dev]"
     make gpu-check
+
+Where nothing may be installed, ``make gpu-check PYTHON=python3`` takes the packages that
+are there, and says of the others that they are missing.
 """
 
+import dataclasses
 import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
-from crnn_benchmarks.gpu_report import Reading, Report, Timing, to_markdown
-from crnn_runtime.backends import Backend, open_backend
+from crnn_benchmarks.gpu_models import draw_samples, list_candidates, measure
+from crnn_benchmarks.gpu_report import Reading, Report, to_markdown
 from crnn_runtime.backends.cuda_device import (
     call,
     capability,
+    cuda,
     device_count,
     device_name,
 )
 from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.files import write_atomically
-from crnn_runtime.recognizer import Recognizer
 
 ROOT = Path(__file__).resolve().parents[1]
-CHECKPOINT = ROOT / "examples" / "digits.pth"
-PRECISIONS = ("fp32", "fp16", "int8")
-SHAPES = tuple((batch, width) for width in (64, 320, 1024, 2048) for batch in (1, 8, 64))
 LEAST_EQUAL = 0.999
 """Share of lines that a float32 engine must read as the ONNX file does."""
 
-_SEED = 7_000_003  # of lines that neither training nor a test has drawn
-_CALIBRATION = 200
 _PACKAGES = (
     "crnn", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-cu13",
     "tensorrt-cu12", "tensorrt-rtx-cu13", "cuda-bindings", "numpy",
 )  # fmt: skip
 
-Image = NDArray[np.uint8]
+_LEAST_SECONDS = 5.0  # tests need that to be collected
 
 
 @click.command(cls=Command)
 @click.option("--lines", type=click.IntRange(min=1), default=2000, show_default=True)
 @click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0),
+    default=7.0,
+    show_default=True,
+    help="What is not begun by then is left out.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -76,24 +87,41 @@ Image = NDArray[np.uint8]
     show_default="docs/gpu-report.md",
 )
 @click.pass_context
-def main(ctx: click.Context, lines: int, flavour: str, out: Path) -> None:
+def main(ctx: click.Context, lines: int, flavour: str, minutes: float, out: Path) -> None:
     """Check all that needs an NVIDIA GPU and write a report.
 
     Exit status: 0 all is well, 1 something failed (the report says what), 2 no GPU.
     """
+    cuda()  # where it is missing, that is the reason and not the GPU
     if device_count() == 0:
         raise MissingDependencyError(
             "no NVIDIA GPU can be used here: nothing was checked, nothing written"
         )
-    tests_passed, tests = run_tests()
-    samples = draw_lines(lines + _CALIBRATION)
+    started = time.monotonic()
+    deadline = started + 60 * minutes
+    report = Report(environment())
+
+    def save(**changes: Any) -> None:  # noqa: ANN401
+        nonlocal report
+        report = dataclasses.replace(report, **changes)
+        write_atomically(out, lambda part: part.write_text(to_markdown(report), "utf-8"))
+
+    quick, said = run_tests("gpu and not slow", started + 0.4 * (deadline - started))
+    save(tests={"gpu and not slow": said})
+    samples, calibration, words = draw_samples(lines)
     with tempfile.TemporaryDirectory() as folder:
-        models = dict(make_models(Path(folder), flavour, samples[lines:]))
-        readings, timings = measure(models, samples[:lines])
-    report = Report(environment(), tests, readings, timings)
-    write_atomically(out, lambda part: part.write_text(to_markdown(report), "utf-8"))
+        candidates = list_candidates(Path(folder), flavour, calibration, deadline)
+        save(lines=words)
+        readings = measure(
+            candidates,
+            samples,
+            deadline=deadline,
+            tell=lambda found, times: save(readings=found, timings=times),
+        )[0]
+    slow, said = run_tests("gpu and slow", deadline)
+    save(tests={**report.tests, "gpu and slow": said})
     click.echo(f"Wrote {out}")
-    if not (tests_passed and is_good(readings)):
+    if quick is False or slow is False or not is_good(readings):
         ctx.exit(1)
 
 
@@ -107,118 +135,34 @@ def is_good(readings: Sequence[Reading]) -> bool:
     return all(e.lines for e in engines.values()) and exact.equal >= LEAST_EQUAL * exact.lines
 
 
-def run_tests() -> tuple[bool, str]:
-    """Run the tests marked ``gpu``: whether they passed, and pytest's last line."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests"]
-    result = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+def run_tests(markers: str, deadline: float) -> tuple[bool | None, str]:
+    """Run the tests with these markers: whether they passed, and pytest's last line.
+
+    None where the time did not suffice, which is no failure.
+    """
+    left = deadline - time.monotonic()
+    if left < _LEAST_SECONDS:
+        return None, "left out: the time is up"
+    options = ["-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    command = [sys.executable, "-m", "pytest", *options, "-m", markers, "tests"]
+    try:
+        result = subprocess.run(
+            command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=left
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"not finished within {left:.0f} s"
     click.echo(result.stdout)
     said = (result.stdout.strip() or result.stderr.strip()).splitlines()
     return result.returncode == 0, said[-1].strip("= ") if said else "no output"
-
-
-def draw_lines(count: int) -> list[tuple[Image, str]]:
-    """Fresh lines of the kind that the shipped reader was trained for, and their texts."""
-    from crnn.recipes import load_recipe  # noqa: PLC0415
-    from crnn.synth import Synthesizer  # noqa: PLC0415
-
-    synthesizer = Synthesizer("digits", seed=_SEED, **load_recipe("digits")["synth_options"])
-    samples = (synthesizer.line(index) for index in range(count))
-    return [(np.asarray(sample.image), sample.text) for sample in samples]
-
-
-def make_models(
-    folder: Path, flavour: str, calibration: Sequence[tuple[Image, str]]
-) -> Iterator[tuple[str, tuple[Path, str | None, str]]]:
-    """Name of a model → its file, its device and a note; device None: it could not be made."""
-    from crnn.checkpoint import load_model  # noqa: PLC0415
-    from crnn_export.precision import convert_precision  # noqa: PLC0415
-    from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
-    from crnn_export.trt import build_engine  # noqa: PLC0415
-    from crnn_runtime.image import load_image  # noqa: PLC0415
-    from crnn_runtime.preprocess import resize_line  # noqa: PLC0415
-
-    source = folder / "fp32.onnx"
-    model, card = load_model(CHECKPOINT)
-    card, _ = export_onnx(model, card, source, checkpoint=CHECKPOINT)
-    yield "ONNX fp32, CPU", (source, "cpu", "the reference")
-    yield "ONNX fp32, CUDA", (source, "cuda", "ONNX Runtime")
-    pixels = [resize_line(load_image(image, card.color), card) for image, _ in calibration]
-    texts = [text for _, text in calibration]
-    for precision in PRECISIONS:
-        graph, engine = folder / f"{precision}.onnx", folder / f"{precision}.trt"
-        try:
-            if precision != "fp32":
-                convert_precision(source, graph, precision, lines=pixels, truths=texts)
-            info = build_engine(graph, engine, flavour=flavour)
-        except CrnnError as error:
-            yield f"engine {precision}", (engine, None, str(error))
-            continue
-        record = info.record
-        note = (
-            f"{record.built_with}, {record.precision} by its {record.evidence}, "
-            f"{record.size / 1e6:.1f} MB, built in {info.seconds:.1f} s"
-        )
-        yield f"engine {precision}", (engine, "cuda", note)
-
-
-def measure(
-    models: dict[str, tuple[Path, str | None, str]],
-    samples: Sequence[tuple[Image, str]],
-    *,
-    shapes: Sequence[tuple[int, int]] = SHAPES,
-    seconds: float = 1.0,
-) -> tuple[list[Reading], list[Timing]]:
-    """Let every model read the lines and time it; the first one is the reference."""
-    images, truths = [image for image, _ in samples], [text for _, text in samples]
-    reference: list[str] | None = None
-    readings: list[Reading] = []
-    timings: list[Timing] = []
-    for name, (path, device, note) in models.items():
-        click.echo(name)
-        if device is None:
-            readings.append(Reading(name, note=note))
-            continue
-        try:
-            with Recognizer(path, device) as recognizer:
-                texts = [line.text for line in recognizer.read(images)]
-            if device != "cpu":
-                with open_backend(path, device) as backend:
-                    timings += time_shapes(name, backend, shapes, seconds)
-        except CrnnError as error:
-            readings.append(Reading(name, note=str(error)))
-            continue
-        reference = reference or texts
-        equal, right = _same(texts, reference), _same(texts, truths)
-        readings.append(Reading(name, len(texts), equal, right, note))
-    return readings, timings
-
-
-def time_shapes(
-    name: str, backend: Backend, shapes: Sequence[tuple[int, int]], seconds: float
-) -> Iterator[Timing]:
-    """Time ``infer`` for each (batch, width), about ``seconds`` long and 10 calls at least."""
-    card = backend.card
-    for batch, width in shapes:
-        images = np.random.default_rng(0).standard_normal(
-            (batch, card.channels, card.height, width), np.float32
-        )
-        for _ in range(3):  # kernels are chosen and graphs captured
-            backend.infer(images)
-        taken: list[float] = []
-        while len(taken) < 10 or sum(taken) < seconds:
-            start = time.perf_counter()
-            backend.infer(images)
-            taken.append(time.perf_counter() - start)
-        p50, p95 = np.percentile(taken, (50, 95)).tolist()
-        yield Timing(name, batch, width, len(taken), p50, p95)
 
 
 def environment() -> dict[str, str]:
     """The machine, its GPU and every version that matters."""
     found: dict[str, str] = {}
     if device_count():
-        found["GPU"] = f"{device_name(0)}, compute capability {capability(0) / 10:.1f}"
-        found["CUDA of the driver"] = _cuda_version(call("cudaDriverGetVersion"))
+        with suppress(CrnnError):
+            found["GPU"] = f"{device_name(0)}, compute capability {capability(0) / 10:.1f}"
+            found["CUDA of the driver"] = _cuda_version(call("cudaDriverGetVersion"))
         query = ("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
         found["driver"] = _said(*query).partition("\n")[0]
     found["machine"] = f"{platform.machine()}, Python {platform.python_version()}"
@@ -230,10 +174,6 @@ def environment() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _same(some: Sequence[str], others: Sequence[str]) -> int:
-    return sum(a == b for a, b in zip(some, others, strict=True))
 
 
 def _cuda_version(number: int) -> str:

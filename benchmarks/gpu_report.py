@@ -41,15 +41,17 @@ class Report:
 
     Attributes:
         environment: GPU, driver, versions and commit by name.
-        tests: the last line of the test run.
+        tests: markers of a test run → its last line.
+        lines: what was read, in words.
         readings: one for each model file.
         timings: one for each model file and shape.
     """
 
     environment: Mapping[str, str]
-    tests: str
-    readings: Sequence[Reading]
-    timings: Sequence[Timing]
+    tests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    lines: str = "No line was read"
+    readings: Sequence[Reading] = ()
+    timings: Sequence[Timing] = ()
 
 
 def to_markdown(report: Report) -> str:
@@ -64,12 +66,15 @@ def to_markdown(report: Report) -> str:
             "",
             "## Tests",
             "",
-            f"`pytest -m gpu`: {report.tests}",
+            *_table(
+                ("tests marked", "result"),
+                [(f"`{markers}`", said) for markers, said in report.tests.items()],
+            ),
             "",
             "## Texts",
             "",
-            "Synthetic lines of digits that the reader was not trained on; *equal*: the same text "
-            "as the float32 ONNX file on the CPU, *right*: the same text as the label.",
+            f"{report.lines}; *equal*: the same text as the float32 ONNX file on the CPU, "
+            "*right*: the same text as the label.",
             "",
             *_table(
                 ("model", "lines", "equal", "right", "note"),

@@ -7,6 +7,7 @@ import logging
 import platform
 import warnings
 from collections.abc import Iterator, Sequence
+from importlib.metadata import distributions
 from pathlib import Path
 
 import numpy as np
@@ -153,10 +154,9 @@ def flush_denormals(model: nn.Module) -> None:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version  # noqa: PLC0415
-
     names = ("crnn", "torch", "onnx", "onnxscript")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    found = {name: each.version for name in names for each in distributions(name=name)}
+    return {"python": platform.python_version()} | found
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import fake_gpu
 import numpy as np
 import pytest
 from barcode import draw_barcode
-from gpu_here import needs_gpu
+from gpu_here import needs_engine
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -381,7 +381,7 @@ def test_a_batch_is_split_evenly() -> None:
 # The rest runs a real engine.
 
 
-@needs_gpu
+@needs_engine
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_real_engine_reads_what_the_onnx_file_reads(tmp_path: Path, precision: str) -> None:
     from crnn_export.precision import convert_precision
@@ -408,7 +408,7 @@ def test_a_real_engine_reads_what_the_onnx_file_reads(tmp_path: Path, precision:
                 )
 
 
-@needs_gpu
+@needs_engine
 def test_a_real_engine_serves_all_shapes_from_several_threads(
     tmp_path: Path, onnx_file: Path
 ) -> None:
@@ -424,7 +424,7 @@ def test_a_real_engine_serves_all_shapes_from_several_threads(
             np.testing.assert_allclose(outputs["probs"], expected["probs"], atol=1e-2)
 
 
-@needs_gpu
+@needs_engine
 def test_a_real_engine_takes_memory_by_the_call(tmp_path: Path, onnx_file: Path) -> None:
     from crnn_export.trt import build_engine
     from crnn_runtime.backends.cuda_device import call
@@ -440,7 +440,7 @@ def test_a_real_engine_takes_memory_by_the_call(tmp_path: Path, onnx_file: Path)
         assert free - call("cudaMemGetInfo")[0] > info.record.activation_bytes / 2
 
 
-@needs_gpu
+@needs_engine
 def test_no_line_is_lost_between_an_engine_and_its_recognizer(
     tmp_path: Path, onnx_file: Path
 ) -> None:

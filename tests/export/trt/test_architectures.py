@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gpu_here import needs_gpu
+from gpu_here import needs_engine
 
 from crnn import BACKBONES, build_model
 from crnn_export.precision import convert_precision
@@ -63,7 +63,7 @@ def test_every_architecture_builds_in_every_precision(
     assert record.size > parameters * bytes_of[precision] / 2
 
 
-@needs_gpu
+@needs_engine
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("arch", ARCHES)
 def test_every_engine_agrees_with_its_onnx_file(
