@@ -6,10 +6,12 @@ Formulas, for every decoder (docs/decoding.md explains the choices):
   steps the text's most probable path spends on it; on the best path, that is the
   highest probability of its run;
 - its **x-range** is that of these time steps, see `crnn_runtime.ctc.char_spans`;
-- a line's **confidence** is the geometric mean of its characters', of an empty line,
-  of the blank's over all time steps;
-- an alternative's **log_prob** is the logarithm of the sum over all paths that read
-  as it (Graves et al. 2006, equation 3).
+- an alternative's **log_prob** is ln p(text | image), p the sum over all paths that
+  read as it (Graves et al. 2006, equation 3);
+- a line's **confidence** is, on the best path, the geometric mean of its characters',
+  of an empty line, of the blank's over all time steps; after a search for a text of
+  L characters, p(text | image) ^ (1 / max(L, 1)). That is the same mean, but what the
+  text leaves out counts too: a lexicon may leave out a character that is plain to see.
 """
 
 from collections.abc import Sequence
@@ -257,18 +259,16 @@ class SearchDecoder:
         for row, codes in zip(padded, texts, strict=True):
             row[: len(codes)] = codes
         spans = align(lattice, padded, lengths)
-        blanks = lattice.of_classes(np.zeros((len(texts), 1), np.int64))[:, :, 0]
         readings = []
         for n, (codes, count) in enumerate(zip(texts, lattice.steps, strict=True)):
-            confidences = np.exp(spans.log_prob[n, : len(codes)])
-            of_line = confidences if len(codes) else np.exp(blanks[n, :count])
+            log_prob = found[n][0].log_prob if found[n] else -np.inf
             readings.append(
                 Reading(
                     codes=codes,
                     first=spans.first[n, : len(codes)],
                     last=spans.last[n, : len(codes)],
-                    confidences=confidences,
-                    confidence=line_confidence(of_line) if found[n] else 0.0,
+                    confidences=np.exp(spans.log_prob[n, : len(codes)]),
+                    confidence=float(np.exp(min(log_prob / max(len(codes), 1), 0.0))),
                     path=lattice.ids[n, :count, 0],
                     alternatives=self._alternatives(found[n]),
                 )

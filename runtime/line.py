@@ -29,7 +29,8 @@ class Line:
     Attributes:
         text: the characters.
         confidence: geometric mean of the characters' confidences; of an empty
-            line, of the blanks'. 0 if the image could not be read.
+            line, of the blanks'. After a search, see `crnn_runtime.decoding`. 0 if the
+            image could not be read.
         raw: the best class of every time step, blanks shown as ``-``.
         chars: the characters one by one.
         error: why the image could not be read, None if it was.
