@@ -108,8 +108,11 @@ def build_engine(
     check_facts(facts, source.card.precision, weight_elements(source.data), options.profiles)
     record = _describe(plan, facts, source, options)
     name = FLAVOUR_NAMES[record.flavour]
+    most = source.card.max_width
+    if source.card.width is None:  # else every line is stretched to that width
+        most = min(most, widest_line(record.profiles))
     card = source.card.replace(
-        max_width=min(source.card.max_width, widest_line(record.profiles)),
+        max_width=most,
         versions={**source.card.versions, name: record.version},
     )
     record = _write_pair(path, plan, card, record)

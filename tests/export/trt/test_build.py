@@ -196,6 +196,13 @@ def test_the_card_says_how_wide_the_engine_reads(tmp_path: Path) -> None:
     assert info.card.max_width == 960  # the widest bucket within 1000 pixels
 
 
+def test_a_fixed_width_is_the_default_profile(tmp_path: Path) -> None:
+    write_tiny_reader(tmp_path / "x.onnx", tiny_card(width=280))  # between two buckets
+    info = build_engine(tmp_path / "x.onnx", tmp_path / "x.trt", flavour="rtx")
+    assert info.record.profiles == (Profile(Range(1, 8, 64), Range(280, 280, 280)),)
+    assert read_engine(tmp_path / "x.trt")[0].width == 280
+
+
 def test_an_older_engine_survives_a_failure(tiny_onnx: Path, tmp_path: Path) -> None:
     build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
     before = read_engine(tmp_path / "x.trt")
