@@ -1,0 +1,55 @@
+"""Recipes: every one loads; those of the backbones learn to read."""
+
+import dataclasses
+import random
+from pathlib import Path
+
+import pytest
+
+from crnn.backbones import BACKBONES
+from crnn.recipes import load_recipe, recipe_config, recipe_names
+from crnn.synth import PRESETS
+from crnn.synth.text import SOURCES
+from crnn.synth.words import Lexicon
+from crnn_runtime.alphabet import Alphabet
+
+LETTERS = "0123"
+
+
+def one_or_two(rng: random.Random, lexicon: Lexicon) -> str:
+    return "".join(rng.choices(LETTERS, k=rng.randint(1, 2)))
+
+
+@pytest.fixture
+def short_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preset ``short``: one or two of four digits."""
+    monkeypatch.setitem(SOURCES, "short", one_or_two)
+    short = dataclasses.replace(PRESETS["digits"], text={"short": 1})
+    monkeypatch.setitem(PRESETS, "short", short)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_a_run(name: str, tmp_path: Path) -> None:
+    data = {"dataset_root": tmp_path} if name == "plates" else {}
+    config = recipe_config(name, tmp_path, **data)
+    card = config.card()
+    assert card.arch == config.arch == load_recipe(name)["arch"]
+    assert config.max_steps or config.max_minutes or config.max_epoch <= 2  # it ends
+    presets = [part.removeprefix("synth:") for part, _ in config.mix]
+    for preset in filter(None, [config.synth, *presets]):
+        characters = Alphabet.load(PRESETS[preset].alphabet)
+        assert not set(card.alphabet) - set(characters)  # all of them are drawn
+
+
+def test_every_backbone_has_a_recipe() -> None:
+    assert set(recipe_names()) >= set(BACKBONES)
+    for arch in BACKBONES:
+        assert load_recipe(arch)["arch"] == arch
+
+
+def test_plates_are_read_in_the_letters_that_plates_have(tmp_path: Path) -> None:
+    config = recipe_config("plates", tmp_path, dataset_root=tmp_path)
+    plates = SOURCES["plate"]
+    lexicon = Lexicon(config.alphabet)
+    drawn = {c for seed in range(4000) for c in plates(random.Random(seed), lexicon)}
+    assert drawn == set(config.alphabet)
