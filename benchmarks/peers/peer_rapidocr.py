@@ -1,0 +1,34 @@
+"""RapidOCR 3: PP-OCRv6 small on ONNX Runtime, recognition alone."""
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def open_reader(options: dict[str, Any]) -> tuple[Callable[[str], str], dict[str, Any]]:
+    """A function from a picture's path to its text, and what the reader is."""
+    rapidocr: Any = import_module("rapidocr")
+    engine = rapidocr.RapidOCR(
+        params={
+            "Global.use_det": False,
+            "Global.use_cls": False,
+            "Global.text_score": 0.0,
+            "Global.log_level": "error",
+            "EngineConfig.onnxruntime.intra_op_num_threads": options["threads"],
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        }
+    )
+
+    def read(path: str) -> str:
+        found = engine(path, use_det=False, use_cls=False, use_rec=True).txts
+        return found[0] if found else ""
+
+    models = sorted(Path(rapidocr.__file__).parent.glob("models/*rec*.onnx"))
+    about = {
+        "version": version("rapidocr"),
+        "model": models[0].stem if models else "unknown",
+        "size": sum(model.stat().st_size for model in models),
+    }
+    return read, about

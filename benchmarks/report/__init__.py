@@ -1,0 +1,1 @@
+"""Results as pages: Markdown tables, a self-contained HTML page, comparisons."""

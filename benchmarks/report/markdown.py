@@ -1,0 +1,44 @@
+"""A report as Markdown."""
+
+from crnn_benchmarks.report.tables import RANDOM_WEIGHTS, Table, tables
+from crnn_benchmarks.schema import Report
+
+
+def to_markdown(report: Report) -> str:
+    """The whole report: where and how it was measured, then every table."""
+    parts = [f"# `{report.command}`", *(f"- {fact}" for fact in facts(report)), ""]
+    for table in tables(report):
+        parts += [table_text(table), ""]
+    return "\n".join(parts)
+
+
+def facts(report: Report) -> list[str]:
+    """Machine, versions, commit: what a figure means nothing without."""
+    machine = report.machine
+    gpus = ", ".join(machine.gpus) or "no GPU"
+    found = [
+        f"{report.created}, commit {report.commit}",
+        f"machine {machine.id}: {machine.cpu}, {machine.cpus} CPUs, "
+        f"{machine.memory / 2**30:.0f} GiB, {gpus}, {machine.system}",
+        f"load average {machine.load:.1f} at the start, {machine.load_after:.1f} at the end"
+        + (
+            ": the machine was busy, times of the clock hold what others took"
+            if max(machine.load, 0) > machine.cpus / 2
+            else ""
+        ),
+        ", ".join(f"{name} {version}" for name, version in report.versions.items()),
+    ]
+    return [*found, *report.notes]
+
+
+def table_text(table: Table) -> str:
+    """A table with its heading and notes."""
+    lines = [f"## {table.title}", "", _row(table.head), "|---" * len(table.head) + "|"]
+    lines += [_row(cells) for cells in table.rows]
+    for note in table.notes:
+        lines += ["", f"\\* {note}" if note == RANDOM_WEIGHTS else note]
+    return "\n".join(lines)
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
