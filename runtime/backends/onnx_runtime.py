@@ -124,10 +124,6 @@ class OnnxRuntimeBackend(Backend):
         if self._gpu is not None:
             settings = onnx_cuda.cuda_options(self._gpu, self._gpu_memory_limit)
             onnx_cuda.preload_cuda()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors; they come back as exceptions as well
         try:
             data = self._path.read_bytes()
             # Its transformer to blocked layouts ends the process on a float16 LSTM.
@@ -135,7 +131,7 @@ class OnnxRuntimeBackend(Backend):
             unsafe = ["NchwcTransformer"] if b'"precision": "fp16"' in data else []
             session = ort.InferenceSession(
                 data,
-                options,
+                session_options(self._threads),
                 providers=[(provider, settings)],
                 disabled_optimizers=unsafe,
                 enable_fallback=0,  # else it prints, and runs on another device
@@ -147,6 +143,15 @@ class OnnxRuntimeBackend(Backend):
         if provider not in session.get_providers():
             raise MissingDependencyError(f"{missing}: no working GPU, driver, CUDA and cuDNN 9")
         return session
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """How every session is opened."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors; they come back as exceptions as well
+    return options
 
 
 def _check_interface(session: ort.InferenceSession, card: ModelCard, path: Path) -> None:

@@ -117,6 +117,8 @@ class Lane:
         self._loaded = loaded
         self._outputs = outputs
         self._activations = Buffer(pinned=False)
+        self._kernels: Any = None
+        """TensorRT for RTX's runtime cache, which must outlive the contexts."""
         self._tensors = {name: _Memory() for name in self._bound()}
         self._shapes: OrderedDict[tuple[int, tuple[int, ...]], _Shape] = OrderedDict()
         call("cudaSetDevice", loaded.device)
@@ -212,6 +214,9 @@ class Lane:
             config = engine.create_runtime_config()
             config.set_execution_context_allocation_strategy(managed)
             config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+            # It compiles kernels as it runs: contexts need not compile what others have.
+            self._kernels = self._kernels or config.create_runtime_cache()
+            config.set_runtime_cache(self._kernels)  # False: slower, not wrong
             context = engine.create_execution_context(config)
         _must(context is not None, "no execution context")
         return context

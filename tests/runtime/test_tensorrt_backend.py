@@ -115,7 +115,11 @@ def test_tensorrt_for_rtx_captures_by_itself(
     with TensorRTBackend(path) as backend:
         for _ in range(3):
             backend.infer(noise(4, 128))
+        backend.infer(noise(4, 160))
     assert gpu.cuda.counts == {"capture": 0, "launch": 0}
+    caches = gpu.engines[0].caches  # of compiled kernels: two contexts share one
+    assert len(caches) == 2
+    assert caches[0] is caches[1]
 
 
 def test_growing_widths_forget_graphs_of_freed_memory(

@@ -251,6 +251,7 @@ class FakeEngine:
         self.logger = logger
         self.refuses = False
         self.contexts: list[FakeContext] = []
+        self.caches: list[object] = []
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = ort.InferenceSession(onnx_file, options)
@@ -274,6 +275,8 @@ class FakeEngine:
 
     def create_runtime_config(self) -> SimpleNamespace:
         config = SimpleNamespace(cuda_graph_strategy=None, managed=None)
+        config.create_runtime_cache = object
+        config.set_runtime_cache = lambda cache: self.caches.append(cache) or True
         config.set_execution_context_allocation_strategy = lambda strategy: setattr(
             config, "managed", strategy
         )
