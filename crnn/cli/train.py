@@ -41,6 +41,12 @@ EXIT_BAD_DATA = 1
     is_flag=True,
     help="Print the accuracy of --resume on the dev set; --directory takes the worst lines.",
 )
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.tar.xz",
+    help="Pack all that the run needs, for a machine that has little; no training.",
+)
 @click.option("--list", "list_archs", is_flag=True, help="Print a table of the architectures.")
 @click.version_option(package_name="crnn")
 @click.pass_context
@@ -66,11 +72,18 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     _silence_opencv()
     _take_recipe(ctx, options)
     is_check, is_test = options.pop("check"), options.pop("test_only")
+    bundle = options.pop("bundle")
     options.pop("not_pretrained")
     if is_test:
         ctx.exit(_test(options))
     if is_check:
         ctx.exit(_check(_config(options)))
+    if bundle is not None:
+        from crnn.bundle import pack  # noqa: PLC0415 (fontTools: not for --help)
+
+        size = pack(_config(options), bundle)
+        click.echo(f"Wrote {bundle} ({size / 1e6:.1f} MB): unpack it and run ./train.sh")
+        return
     from crnn.training.loop import train  # noqa: PLC0415
 
     ctx.exit(_report(train(_config(options))))

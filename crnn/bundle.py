@@ -1,0 +1,202 @@
+"""A training run packed into one file, for a machine that has little and is there for minutes.
+
+The bundle holds code, recipe, alphabet, fonts reduced to the alphabet, word lists
+and, where the run has begun, its last checkpoint. It needs no installation but
+that of the libraries in its ``requirements.txt``.
+"""
+
+import dataclasses
+import io
+import logging
+import lzma
+import tarfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from fontTools import subset
+from fontTools.ttLib import TTCollection, TTFont
+
+from crnn.synth import Synthesizer
+from crnn.synth.fonts import HAN, Face
+from crnn.synth.words import LANGUAGES, read_languages, shipped_counts
+from crnn.training.config import TrainConfig
+from crnn.training.report import LOG
+from crnn.training.state import LAST
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.files import write_atomically
+
+logger = logging.getLogger(__name__)
+
+LIMIT = 40_000_000
+"""Bytes that a bundle may have."""
+
+_PACKAGES = {"crnn": "crnn", "crnn_runtime": "runtime", "crnn_export": "export"}
+_REQUIREMENTS = (
+    "click", "fonttools", "numpy", "opencv-python-headless", "pillow", "rapidfuzz", "torch",
+    "torchvision", "tqdm",
+)  # fmt: skip
+_START = """#!/bin/sh
+# Trains, or goes on where it stopped. Options are those of crnn-train.
+cd "$(dirname "$0")" || exit
+PYTHONPATH="code${PYTHONPATH:+:$PYTHONPATH}" exec python3 -m crnn.cli.train \\
+    --recipe recipe.toml --directory run "$@"
+"""
+_SYNTH = "synth:"
+_OF_THE_MACHINE = {"directory", "resume", "init", "fresh", "gpu", "threads", "workers"}
+_FITTED = "".join(map(chr, range(0x20, 0x7F)))  # FreeType fits all glyphs to heights of letters
+_ROOM = 1_500_000  # bytes left for code, words and the alphabet
+
+
+def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
+    """Write the bundle of a run on synthetic lines.
+
+    Weights of Chinese families are left out, the most numerous first, until the
+    fonts fit; every family keeps one.
+
+    Args:
+        config: the run; its directory may hold a checkpoint, which goes along.
+        out: a ``.tar.xz`` file.
+        limit: bytes that it may have.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        CrnnError: the run needs files that a bundle cannot hold, or it would be too large.
+    """
+    presets = _presets(config)
+    faces = _faces(config, presets)
+    text = set(config.alphabet) | {"·"}  # plates draw a dot that is not read
+    room = limit - _ROOM - sum(path.stat().st_size for path in _state_of_run(config))
+    fonts = _fitting(faces, text, room)
+
+    def write(part: Path) -> None:
+        with tarfile.open(part, "w:xz", preset=9) as tar:
+            for name, data in _contents(config, fonts):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                entry.mode = 0o755 if name == "train.sh" else 0o644
+                tar.addfile(entry, io.BytesIO(data))
+        if (size := part.stat().st_size) > limit:
+            raise CrnnError(
+                f"the bundle would have {size / 1e6:.1f} MB of {limit / 1e6:.0f}: "
+                "give fewer fonts (synth_options.fonts of the recipe)"
+            )
+
+    write_atomically(out, write)
+    return out.stat().st_size
+
+
+def _presets(config: TrainConfig) -> list[str]:
+    named = [name for name, _ in config.mix]
+    if config.synth_options.keys() & {"corpus", "pictures"}:
+        raise CrnnError("a bundle holds no corpus and no pictures: leave them out of synth_options")
+    if config.dataset_root is not None or not all(n.startswith(_SYNTH) for n in named):
+        raise CrnnError("a bundle holds no pictures: it is for runs on synthetic lines alone")
+    assert config.synth is not None, "TrainConfig demands one of them"
+    return [config.synth, *(name.removeprefix(_SYNTH) for name in named)]
+
+
+def _faces(config: TrainConfig, presets: Iterable[str]) -> list[Face]:
+    """Every face that a preset of the run may draw, once."""
+    faces: dict[Face, None] = {}
+    for preset in presets:
+        synthesizer = Synthesizer(preset, alphabet=config.alphabet, **config.synth_sources())
+        faces.update(dict.fromkeys(synthesizer.fonts.faces))
+    return list(faces)
+
+
+def _fitting(faces: Iterable[Face], text: set[str], room: int) -> dict[str, bytes]:
+    """File name → font, as many as there is room for."""
+    families: dict[str, list[tuple[str, bytes, int]]] = {}
+    chinese = set()
+    for number, face in enumerate({(face.path, face.index): face for face in faces}.values()):
+        data = reduce_font(face, text)
+        name = f"{number:03d}-{Path(face.path).stem}.{'otf' if data[:4] == b'OTTO' else 'ttf'}"
+        packed = len(lzma.compress(data, preset=1))
+        families.setdefault(face.family, []).append((name, data, packed))
+        if face.covers(HAN):
+            chinese.add(face.family)
+    left_out = []
+    while sum(packed for family in families.values() for _, _, packed in family) > room:
+        widest = max(chinese, key=lambda family: len(families[family]), default=None)
+        if widest is None or len(families[widest]) < 2:
+            raise CrnnError(
+                f"the fonts do not fit into {room / 1e6:.0f} MB: give fewer "
+                "(fonts under synth_options of the recipe)"
+            )
+        left_out.append(families[widest].pop(len(families[widest]) // 2)[0])
+    if left_out:
+        logger.warning("left out for size: %s", ", ".join(left_out))
+    return {name: data for family in families.values() for name, data, _ in family}
+
+
+def reduce_font(face: Face, text: Iterable[str]) -> bytes:
+    """The font file of a face with the glyphs of ``text`` and ASCII, its names and axes kept.
+
+    What it draws is the same to the pixel.
+    """
+    options = subset.Options(
+        layout_features=["kern"], hinting=True, name_IDs=["*"], notdef_outline=True,
+        drop_tables=["BASE", "VORG", "vhea", "vmtx", "DSIG", "EBDT", "EBLC", "EBSC", "SVG "],
+    )  # fmt: skip
+    collection = TTCollection(face.path) if Path(face.path).suffix.lower() == ".ttc" else None
+    font = collection.fonts[face.index] if collection else TTFont(face.path)
+    try:
+        subsetter = subset.Subsetter(options)
+        subsetter.populate(unicodes=map(ord, {*text, *_FITTED}))
+        subsetter.subset(font)
+        written = io.BytesIO()
+        font.save(written)
+        return written.getvalue()
+    finally:
+        (collection or font).close()
+
+
+def _contents(config: TrainConfig, fonts: Mapping[str, bytes]) -> Iterable[tuple[str, bytes]]:
+    root = Path(__file__).parent
+    for package, folder in _PACKAGES.items():
+        # Installed, the packages lie side by side; in a checkout their folders have other names.
+        found = next(p for p in (root.parent / package, root.parent / folder) if p.is_dir())
+        for path in sorted(found.rglob("*")):
+            if path.suffix in (".py", ".toml", ".txt", ".typed"):
+                yield f"code/{package}/{path.relative_to(found)}", path.read_bytes()
+    yield "train.sh", _START.encode()
+    yield "requirements.txt", "".join(f"{name}\n" for name in _REQUIREMENTS).encode()
+    yield "alphabet.txt", "".join(f"{character}\n" for character in config.alphabet).encode()
+    yield "recipe.toml", _recipe(config).encode()
+    for language in LANGUAGES:
+        yield f"words/{language}.txt", _words(config, language).encode()
+    for name, data in fonts.items():
+        yield f"fonts/{name}", data
+    for path in _state_of_run(config):
+        yield f"run/{path.name}", path.read_bytes()
+
+
+def _words(config: TrainConfig, language: str) -> str:
+    """A word list as `crnn.synth` reads it."""
+    given = config.synth_options.get("words")
+    counts = shipped_counts(language) if given is None else read_languages(Path(given))[language]
+    known = config.alphabet.codes
+    fit = [f"{word} {count:.3g}\n" for word, count in counts if all(c in known for c in word)]
+    return "".join(fit) or f"{config.alphabet.characters[0]} 1\n"  # none fits: digits, say
+
+
+def _recipe(config: TrainConfig) -> str:
+    """The run as a recipe whose files are those of the bundle."""
+    options: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value is not None and value != field.default and field.name not in _OF_THE_MACHINE:
+            options[field.name] = value
+    options["alphabet"] = "alphabet.txt"
+    options["mix"] = [f"{name}={share}" for name, share in config.mix]
+    options["synth_options"] = {**config.synth_options, "fonts": "fonts", "words": "words"}
+    return tomli_w.dumps(options)
+
+
+def _state_of_run(config: TrainConfig) -> list[Path]:
+    """What a run needs to go on: its last checkpoint and its log, where there are any."""
+    return [path for path in (config.directory / LAST, config.directory / LOG) if path.is_file()]

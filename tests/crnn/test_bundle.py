@@ -1,0 +1,85 @@
+"""A run packed for another machine."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from crnn.bundle import pack, reduce_font
+from crnn.recipes import recipe_config
+from crnn.synth import Synthesizer
+from crnn.synth.fontfiles import package_fonts
+from crnn.synth.fonts import read_faces
+from crnn.training.config import TrainConfig
+from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.errors import CrnnError
+
+FONT = next(path for path in package_fonts() if "mono" in path.stem.lower())
+
+
+def _config(directory: Path) -> TrainConfig:
+    options = {"fonts": str(FONT), "height": [32, 40], "sides": [0.0, 0.2]}
+    return recipe_config("digits", directory, synth_options=options)
+
+
+def _train(folder: Path, steps: int) -> str:
+    # -S -E would hide the libraries, too; the bundle's own code must come first.
+    run = subprocess.run(
+        ["sh", "train.sh", "--max-steps", str(steps), "--dev-lines", "4", "--batch-size", "4",
+         "--gpu-id", "-1", "--threads", "1", "--workers", "0"],
+        cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return run.stdout + run.stderr
+
+
+@pytest.mark.slow
+def test_a_bundle_trains_elsewhere_and_goes_on_after_it_came_back(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    size = pack(_config(here), tmp_path / "run.tar.xz")
+    assert size == (tmp_path / "run.tar.xz").stat().st_size < 1_000_000
+    there = tmp_path / "there"
+    with tarfile.open(tmp_path / "run.tar.xz") as tar:
+        tar.extractall(there, filter="data")
+    assert list((there / "fonts").iterdir())
+    _train(there, 2)
+    # Back here, with what was trained: the next bundle carries it on.
+    here.mkdir()
+    (there / "run" / "last.pth").rename(here / "last.pth")
+    pack(_config(here), tmp_path / "again.tar.xz")
+    with tarfile.open(tmp_path / "again.tar.xz") as tar:
+        tar.extractall(tmp_path / "again", filter="data")
+    assert "continuing run/last.pth at step 2" in _train(tmp_path / "again", 3)
+
+
+def test_a_reduced_font_draws_the_same_lines_and_keeps_its_name(tmp_path: Path) -> None:
+    alphabet = Alphabet.load("digits")
+    face = read_faces(FONT)[0]
+    path = tmp_path / "small.ttf"
+    path.write_bytes(reduce_font(face, alphabet))
+    assert path.stat().st_size < FONT.stat().st_size
+    small = read_faces(path)[0]
+    assert (small.family, small.kind, small.axes) == (face.family, face.kind, face.axes)
+    assert small.covers(alphabet)
+    assert not small.covers("é")
+    whole, reduced = (Synthesizer("digits", 3, fonts=font) for font in (FONT, path))
+    for index in range(5):
+        line, other = whole.line(index), reduced.line(index)
+        assert line.text == other.text
+        np.testing.assert_array_equal(line.image, other.image)
+
+
+def test_what_a_bundle_cannot_hold_is_refused(tmp_path: Path) -> None:
+    config = _config(tmp_path)
+    alphabet = config.alphabet
+    real = TrainConfig(arch="lite", alphabet=alphabet, directory=tmp_path, dataset_root=tmp_path)
+    with pytest.raises(CrnnError, match="holds no pictures"):
+        pack(real, tmp_path / "x.tar.xz")
+    with pytest.raises(CrnnError, match="do not fit into|would have"):
+        pack(config, tmp_path / "x.tar.xz", limit=1000)
+    assert not list(tmp_path.iterdir())
