@@ -1,65 +1,80 @@
-"""Training lines a second: this project's loop against two bare ones, by turns in one run.
+"""Training speed: this project's loop against two bare ones, batch by batch in one run.
 
-    python -m crnn_benchmarks.train_speed --arch lite --threads 2
+    python -m crnn_benchmarks.train_speed --arch lite --arch densenet121
 
 - ``plain``: float32, contiguous layout, the least code that trains.
-- ``bare``: the same few lines with this project's settings (layout, precision).
-- ``loop``: `crnn.training`'s step with clipping, averaged weights, schedule,
-  checks and log.
+- ``bare``: the same few lines with this project's settings (layout, precision, fused
+  optimiser, memory kept between steps).
+- ``loop``: `crnn.training`'s step with clipping, averaged weights, schedule, checks and
+  log.
 
-All three train the same network on the same lines, drawn beforehand: what is
-compared is the step. ``loop`` against ``bare`` is the cost of everything around
-the network, ``loop`` against ``plain`` what the settings gain.
+All three start from the same weights and see the same batches, drawn beforehand: what is
+compared is the step. ``loop`` against ``bare`` is the cost of everything around the
+network, ``plain`` against ``loop`` what the settings gain. Each lives in a process of its
+own, for how the C library treats freed memory is a setting of a process, and they take
+every batch in turn, the order changing from batch to batch. The figures are ratios of
+such neighbours in processor time: their median, and the middle half of them.
 """
 
+import contextlib
 import itertools
+import multiprocessing
+import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 
 from crnn.data.loader import Batch, Position, training_batches
-from crnn.model import build_model
+from crnn.model import CRNN, build_model
 from crnn.training import PRECISIONS, TrainConfig
 from crnn.training.config import Precision
 from crnn.training.distributed import autocast
 from crnn.training.inputs import load_inputs
 from crnn.training.loop import Run
-from crnn_runtime.alphabet import Alphabet
+from crnn.training.memory import keep_freed_memory
+from crnn.training.optim import make_optimizer
+from crnn_runtime.alphabet import NAMED_ALPHABETS, Alphabet
 from crnn_runtime.console import Command
-from crnn_runtime.cpu import available_cpus
 
 Step = Callable[[Batch, int], object]
 
 
-def bare_step(config: TrainConfig, *, channels_last: bool, precision: str) -> Step:
-    """Forward, CTC, backward, AdamW, and nothing else."""
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    card = config.card()
-    model = build_model(config.arch, card.num_classes, card.channels)
-    model = model.to(memory_format=layout)
+def plain_step(config: TrainConfig) -> Step:
+    """Forward, CTC, backward, AdamW as PyTorch has them, and nothing else."""
+    model = _model(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    device = torch.device("cpu")
 
     def step(batch: Batch, _: int) -> None:
-        images = batch.images.contiguous(memory_format=layout)
-        with autocast(device, precision):
-            log_probs = model(images)
-        steps = batch.steps.clamp(max=log_probs.shape[1])
-        loss = F.ctc_loss(log_probs.transpose(0, 1), batch.targets, steps, batch.lengths)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        _train(model, optimizer, batch.images, batch, "fp32")
 
     return step
 
 
-def loop_step(run: Run) -> Step:
+def bare_step(config: TrainConfig) -> Step:
+    """The same with the settings of this project."""
+    keep_freed_memory()
+    model = _model(config).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, config)
+
+    def step(batch: Batch, _: int) -> None:
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        _train(model, optimizer, images, batch, config.precision)
+
+    return step
+
+
+def loop_step(config: TrainConfig) -> Step:
     """What `Run.go` does for every step, the loading left out."""
+    keep_freed_memory()
+    run = Run(config, load_inputs(config, config.card()), torch.device("cpu"))
 
     def step(batch: Batch, number: int) -> None:
         run.advance(Position(0, number), [batch], 0.2)
@@ -67,48 +82,133 @@ def loop_step(run: Run) -> Step:
     return step
 
 
+CONTENDERS: dict[str, Callable[[TrainConfig], Step]] = {
+    "plain": plain_step,
+    "bare": bare_step,
+    "loop": loop_step,
+}
+
+
+def _model(config: TrainConfig) -> CRNN:
+    torch.manual_seed(config.seed)
+    card = config.card()
+    return build_model(card.arch, card.num_classes, card.channels).train()
+
+
+def _train(
+    model: CRNN,
+    optimizer: torch.optim.Optimizer,
+    images: torch.Tensor,
+    batch: Batch,
+    precision: str,
+) -> None:
+    with autocast(torch.device("cpu"), precision):
+        log_probs = model(images)
+    steps = batch.steps.clamp(max=log_probs.shape[1])
+    loss = F.ctc_loss(
+        log_probs.transpose(0, 1), batch.targets, steps, batch.lengths, zero_infinity=True
+    )
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _contend(name: str, config: TrainConfig, batches: list[Batch], pipe: Connection) -> None:
+    """Take batches by their number, and answer with seconds of processor time and clock."""
+    assert config.threads is not None
+    torch.set_num_threads(config.threads)
+    step = CONTENDERS[name](config)
+    while (number := pipe.recv()) is not None:
+        cpu, clock = time.process_time(), time.perf_counter()
+        step(batches[number % len(batches)], number)
+        pipe.send((time.process_time() - cpu, time.perf_counter() - clock))
+
+
+@contextlib.contextmanager
+def contending(config: TrainConfig, batches: list[Batch]) -> Iterator[dict[str, Connection]]:
+    """A process for each contender, and the pipe to it."""
+    # Idle threads must not spin while another contender works.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    context = multiprocessing.get_context("spawn")
+    pipes, processes = {}, []
+    for name in CONTENDERS:
+        pipes[name], theirs = context.Pipe()
+        arguments = (name, config, batches, theirs)
+        processes.append(context.Process(target=_contend, args=arguments, daemon=True))
+        processes[-1].start()
+        theirs.close()  # or the end of the process would not be seen
+    try:
+        yield pipes
+    finally:
+        for pipe, process in zip(pipes.values(), processes, strict=True):
+            with contextlib.suppress(OSError):
+                pipe.send(None)
+            process.join()
+
+
+Times = dict[str, NDArray[np.float64]]
+"""Contender → (batches seen, 2): seconds of processor time and of the clock."""
+
+
+def by_turns(pipes: Mapping[str, Connection], batches: int, turns: int) -> Times:
+    """Let each contender take each batch, in changing order; the first turn is not counted."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in pipes}
+    orders = itertools.cycle(itertools.permutations(pipes))
+    for number in range((turns + 1) * batches):
+        for name in next(orders):
+            pipes[name].send(number)
+            seconds = pipes[name].recv()
+            if number >= batches:
+                times[name].append(seconds)
+    return {name: np.array(rows) for name, rows in times.items()}
+
+
+def ratio(times: Times, first: str, second: str, kind: int = 0) -> NDArray[np.float64]:
+    """Quartiles of the first contender's time over the second's, batch by batch."""
+    ratios = times[first][:, kind] / times[second][:, kind]
+    return np.quantile(ratios, (0.25, 0.5, 0.75))
+
+
 @click.command(cls=Command)
-@click.option("--arch", default="lite", show_default=True)
+@click.option("--arch", "archs", multiple=True, default=["lite"], show_default=True)
+@click.option("--alphabet", type=click.Choice(list(NAMED_ALPHABETS)), default="digits")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
-@click.option("--turns", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--turns", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--steps", type=click.IntRange(min=1), default=8, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=available_cpus())
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
 def main(
-    arch: str, batch_size: int, turns: int, steps: int, threads: int, precision: Precision
+    archs: Sequence[str],
+    alphabet: str,
+    batch_size: int,
+    turns: int,
+    steps: int,
+    threads: int,
+    precision: Precision,
 ) -> None:
-    """Measure, and print lines a second of clock and of processor time."""
-    torch.set_num_threads(threads)
-    with tempfile.TemporaryDirectory() as folder:
-        config = TrainConfig(
-            arch=arch, alphabet=Alphabet.load("digits"), synth="digits", dev_lines=1,
-            directory=Path(folder), batch_size=batch_size, ema=0.999, workers=0,
-            precision=precision, synth_options={"fonts": "packages"},
-        )  # fmt: skip
-        inputs = load_inputs(config, config.card())
-        batches = [b for _, (b,) in itertools.islice(training_batches(inputs.stream), steps)]
-        contenders = {
-            "plain": bare_step(config, channels_last=False, precision="fp32"),
-            "bare": bare_step(config, channels_last=config.channels_last, precision=precision),
-            "loop": loop_step(Run(config, inputs, torch.device("cpu"))),
-        }
-        wall = dict.fromkeys(contenders, 0.0)
-        cpu = dict.fromkeys(contenders, 0.0)
-        for turn in range(turns + 1):
-            for name, step in contenders.items():
-                start = time.perf_counter(), time.process_time()
-                for number, batch in enumerate(batches):
-                    step(batch, number)
-                if turn:  # the first one warms up
-                    wall[name] += time.perf_counter() - start[0]
-                    cpu[name] += time.process_time() - start[1]
-    lines = turns * sum(len(batch.images) for batch in batches)
-    for name in contenders:
-        click.echo(
-            f"{name:6}{lines / wall[name]:8.1f} lines/s{lines / cpu[name]:8.1f} lines/CPU s"
-            f"{cpu['plain'] / cpu[name]:7.2f} × plain"
-        )
-    click.echo(f"overhead of the loop: {cpu['loop'] / cpu['bare'] - 1:+.1%} of CPU time")
+    """Measure, and print ratios of processor time: median and middle half."""
+    click.echo(f"{'arch':20}{'lines/CPU s':>12}{'loop over bare':>24}{'plain over loop':>24}")
+    for arch in archs:
+        with tempfile.TemporaryDirectory() as folder:
+            config = TrainConfig(
+                arch=arch, alphabet=Alphabet.load(alphabet), synth="digits", dev_lines=1,
+                directory=Path(folder), batch_size=batch_size, ema=0.999, workers=0,
+                threads=threads, precision=precision, synth_options={"fonts": "packages"},
+            )  # fmt: skip
+            stream = load_inputs(config, config.card()).stream
+            drawn = itertools.islice(training_batches(stream), steps)
+            batches = [batch for _, (batch,) in drawn]
+            with contending(config, batches) as pipes:
+                times = by_turns(pipes, len(batches), turns)
+        lines = turns * sum(len(batch.images) for batch in batches)
+        cost, gain = ratio(times, "loop", "bare"), ratio(times, "plain", "loop")
+        speed = lines / times["loop"][:, 0].sum()
+        click.echo(f"{arch:20}{speed:12.1f}{_spread(cost):>24}{_spread(gain):>24}")
+
+
+def _spread(quartiles: NDArray[np.float64]) -> str:
+    low, middle, high = quartiles
+    return f"{middle:.3f} ({low:.3f}..{high:.3f})"
 
 
 if __name__ == "__main__":

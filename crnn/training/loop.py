@@ -16,7 +16,8 @@ from crnn.training import distributed, state
 from crnn.training.board import demand_tensorboard
 from crnn.training.config import TrainConfig
 from crnn.training.inputs import Inputs, load_inputs, write_lines
-from crnn.training.loss import alignment_loss, ctc_loss
+from crnn.training.loss import ctc_loss, taught_loss
+from crnn.training.memory import keep_freed_memory
 from crnn.training.optim import gradient_norm, learning_rate
 from crnn.training.reading import Reading, evaluate
 from crnn.training.report import Reporter
@@ -68,6 +69,8 @@ def train(config: TrainConfig) -> TrainResult:
         torch.set_num_threads(config.threads)
     device = distributed.pick_device(config.gpu)
     distributed.autocast(device, config.precision)  # refuses what the device cannot do
+    if device.type == "cpu":
+        keep_freed_memory()
     if config.tensorboard:
         demand_tensorboard()
     config.directory.mkdir(parents=True, exist_ok=True)
@@ -198,11 +201,9 @@ class Run:
             images = images.contiguous(memory_format=torch.channels_last)
         with distributed.autocast(self.device, config.precision):
             log_probs = self.net(images)  # (N, T, C) float32
-        loss = ctc_loss(log_probs, batch)
         if progress < config.align:
-            teaching = 1 - progress / config.align
-            loss = loss * (1 - teaching) + alignment_loss(log_probs, batch) * teaching
-        return loss
+            return taught_loss(log_probs, batch, 1 - progress / config.align)
+        return ctc_loss(log_probs, batch)
 
     def _apply(self, is_finite: bool) -> None:
         """Step the optimiser, unless the gradient is not finite."""

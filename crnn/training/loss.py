@@ -7,7 +7,7 @@ from torch import Tensor
 from crnn.data.loader import Batch
 
 
-def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
+def ctc_loss(log_probs: Tensor, batch: Batch, weights: Tensor | None = None) -> Tensor:
     """Mean over the lines of the loss per character (Graves et al. 2006), always in float32.
 
     Padded steps take no part. A line that cannot be aligned counts as zero
@@ -16,15 +16,36 @@ def ctc_loss(log_probs: Tensor, batch: Batch) -> Tensor:
     Args:
         log_probs: (N, T, C).
         batch: on the same device.
+        weights: (N,), of the lines; None is 1 for each.
     """
-    frames = log_probs.shape[1]
-    return F.ctc_loss(
+    losses = F.ctc_loss(
         log_probs.float().transpose(0, 1),  # (T, N, C)
         batch.targets,
-        batch.steps.clamp(max=frames),
+        batch.steps.clamp(max=log_probs.shape[1]),
         batch.lengths,
+        reduction="mean" if weights is None else "none",
         zero_infinity=True,
     )
+    if weights is None:
+        return losses
+    return (losses / batch.lengths.clamp(min=1) * weights).mean()
+
+
+def taught_loss(log_probs: Tensor, batch: Batch, teaching: float) -> Tensor:
+    """CTC and the teacher of alignment, for the lines that know where their characters are.
+
+    The others, such as photographs in a mix, have CTC alone, at its full weight.
+
+    Args:
+        log_probs: (N, T, C).
+        batch: on the same device.
+        teaching: weight of the teacher, 0 to 1.
+    """
+    lines = torch.arange(len(batch.lengths), device=log_probs.device)
+    known = torch.zeros(len(lines), device=log_probs.device)
+    known[lines.repeat_interleave(batch.lengths)[batch.columns >= 0]] = 1.0
+    ctc = ctc_loss(log_probs, batch, 1 - teaching * known)
+    return ctc + alignment_loss(log_probs, batch) * teaching * known.mean()
 
 
 _BLANK_WEIGHT = 0.1
