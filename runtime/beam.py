@@ -153,7 +153,7 @@ def _relevant_steps(lattice: Lattice, sure_blank: float) -> _Steps:
         ids=np.ascontiguousarray(ids.transpose(1, 0, 2)),
         probs=np.ascontiguousarray(probs.transpose(1, 0, 2)),
         blank=np.ascontiguousarray(blank.T),
-        pause=np.ascontiguousarray((pause & ~is_padding).T),
+        pause=np.ascontiguousarray(pause.T),
         log_scale=log_scale,
     )
 

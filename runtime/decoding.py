@@ -245,10 +245,13 @@ class SearchDecoder:
 
     def decode(self, outputs: Outputs, steps: NDArray[np.integer]) -> list[Reading]:
         """See `Decoder.decode`; needs a ``topk`` or ``log-probs`` head."""
+        top_k: int | None = self._options.top_k
+        if self._lexicon:  # looks its classes up: needs the best only, or all that there are
+            top_k = 1 if "log_probs" in outputs else None
         lattice = to_lattice(
             outputs,
             steps,
-            top_k=1 if self._lexicon and "log_probs" in outputs else self._options.top_k,
+            top_k=top_k,
             alphabet=self._alphabet,
             permitted=self._permitted,
         )

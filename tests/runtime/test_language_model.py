@@ -118,8 +118,8 @@ def test_fusion_weighs_the_model_and_rewards_length(path: Path) -> None:
     ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1\n\\end\\", "line 5: '-1' is not ARPA"),
     ("\\data\\\nngram 1=1\nngram 2=1\n\n\\1-grams:\n-1 a\n\\2-grams:\n-1 a b\n\\end\\",
      "'b' is not among its 1-grams"),
-    ("\\data\\\nngram 1=1\nngram 3=1\n\n\\1-grams:\n-1 a\n\\2-grams:\n\\3-grams:\n-1 a a a\n",
-     "an n-gram's beginning is not in it"),
+    ("\\data\\\nngram 1=1\nngram 3=1\n\n\\1-grams:\n-1 a\n\\2-grams:\n\\3-grams:\n"
+     "-1 a a a\n\\end\\", "an n-gram's beginning is not in it"),
 ])  # fmt: skip
 def test_what_is_no_arpa_file_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "bad.arpa"
