@@ -138,6 +138,12 @@ def _name_axes(graph: onnx.ModelProto) -> None:
         steps.dim_param = "steps"
 
 
+def write_card(path: Path, card: ModelCard) -> None:
+    """Give an ONNX file another card; its graph stays as it is."""
+    graph = onnx.load(path)
+    write_atomically(path, lambda part: _save(graph, card, part))
+
+
 def _save(graph: onnx.ModelProto, card: ModelCard, path: Path) -> None:
     graph.producer_name = "crnn"
     onnx.helper.set_model_props(graph, {METADATA_KEY: card.to_json()})

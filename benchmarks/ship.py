@@ -1,0 +1,136 @@
+"""Put a checkpoint among the readers that ship, with its measured accuracy in its card.
+
+    python -m crnn_benchmarks.ship latin runs/latin/best.pth ../realdata/uw3_500_lines
+
+exports behind the parity gate, reads fresh synthetic lines and the data sets given,
+and replaces the shipped reader only if the new one reads better.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from crnn_benchmarks.accuracy import measure_accuracy
+from crnn_benchmarks.datasets import load_lines
+from crnn_benchmarks.models import Subject
+from crnn_runtime.backends import open_backend
+from crnn_runtime.card import Head
+from crnn_runtime.console import Command
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.readers import reader_names, reader_path
+
+LIMIT = 12_000_000
+"""Bytes that a shipped reader may have."""
+
+_CHECKPOINTS = Path(__file__).parent.parent / "examples"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shipped:
+    """How a reader ships.
+
+    Attributes:
+        head: what its graph gives. All log-probabilities let every decoder work;
+            with thousands of classes they cost more than they are worth.
+        data: fresh lines that it is measured on: fonts and words it was trained
+            with, and those that were held out.
+    """
+
+    head: Head
+    data: tuple[str, ...]
+
+
+SHIPPED = {
+    "digits": Shipped("log-probs", ("synth:digits:train", "synth:digits:heldout")),
+    "latin": Shipped("log-probs", ("synth:latin:train", "synth:latin:heldout")),
+    "zh": Shipped(
+        "topk",
+        tuple(
+            f"synth:{preset}:{split}"
+            for split in ("train", "heldout")
+            for preset in ("chinese-strings", "document", "receipt", "scene", "screen")
+        ),
+    ),
+}
+
+
+@click.command(cls=Command)
+@click.argument("name", type=click.Choice(sorted(SHIPPED)))
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("data", nargs=-1)
+@click.option("--force", is_flag=True, help="Replace the shipped reader even by a worse one.")
+def main(name: str, checkpoint: Path, data: tuple[str, ...], force: bool) -> None:
+    """Measure CHECKPOINT on fresh lines and DATA; ship it as NAME if it reads better."""
+    from crnn.checkpoint import load_model, save_checkpoint  # noqa: PLC0415 (torch)
+    from crnn_export.to_onnx import export_onnx, write_card  # noqa: PLC0415
+
+    model, card = load_model(checkpoint)
+    target = reader_path(name)
+    with TemporaryDirectory(prefix="crnn-ship-", dir=target.parent) as folder:
+        candidate = Path(folder) / target.name
+        card, _ = export_onnx(
+            model, card, candidate, head=SHIPPED[name].head, checkpoint=checkpoint
+        )
+        if (size := candidate.stat().st_size) > LIMIT:
+            raise CrnnError(f"{size / 1e6:.1f} MB is more than the {LIMIT / 1e6:.0f} of a reader")
+        found = measure(candidate, (*SHIPPED[name].data, *data))
+        known = open_backend(name).card.evaluation if name in reader_names() else {}
+        for text in compare(found, known):
+            click.echo(text)
+        if not force and not is_better(found, known):
+            raise CrnnError(f"{name} is left as it is: the new one does not read better")
+        card = card.replace(evaluation=found)
+        write_card(candidate, card)
+        candidate.replace(target)
+    save_checkpoint(_CHECKPOINTS / f"{name}.pth", model, card)
+    click.echo(f"Wrote {target} ({size / 1e6:.1f} MB)")
+
+
+def measure(file: Path, sets: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Data set → number of lines and scores, as a model card has them."""
+    with ExitStack() as stack:
+        lines = [stack.enter_context(load_lines(spec)) for spec in sets]
+        subject = Subject(name=file.stem, file=str(file))
+        rows = [read.row for read in measure_accuracy([subject], lines, _log)]
+    if problems := [row.problem for row in rows if row.problem]:
+        raise CrnnError(problems[0])
+    return {
+        row.data.name: {
+            "lines": row.data.lines,
+            **{score: round(interval.value, 5) for score, interval in row.scores.items()},
+        }
+        for row in rows
+    }
+
+
+def is_better(found: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether the mean over the data sets that both were measured on is higher."""
+    common = found.keys() & known.keys()
+    gains = [found[name]["exact"] - known[name]["exact"] for name in common]
+    return not known or sum(gains) > 0
+
+
+def compare(found: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """A line per data set: right, right after normalisation, and what the shipped one had."""
+    rows = []
+    for name, scores in found.items():
+        before = f", shipped {known[name]['exact']:.2%}" if name in known else ""
+        rows.append(
+            f"{name}: {scores['exact']:.2%} of {scores['lines']} exact, "
+            f"{scores['exact_normalized']:.2%} normalised, CER {scores['cer']:.2%}{before}"
+        )
+    return rows
+
+
+def _log(text: str) -> None:
+    click.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""A reader ships only if it reads better than the one that ships."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from crnn_benchmarks import ship
+from crnn_runtime import Recognizer
+
+CHECKPOINT = Path(__file__).parents[2] / "examples" / "digits.pth"
+SMALL = ship.Shipped("log-probs", ("synth:digits:train:40",))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in place of the shipped readers, and few lines to measure."""
+    monkeypatch.setattr("crnn_runtime.readers._FOLDER", tmp_path)
+    monkeypatch.setattr(ship, "_CHECKPOINTS", tmp_path / "examples")
+    monkeypatch.setitem(ship.SHIPPED, "digits", SMALL)
+    (tmp_path / "examples").mkdir()
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_reader_ships_with_its_figures_once(shelf: Path) -> None:
+    first = CliRunner().invoke(ship.main, ["digits", str(CHECKPOINT)])
+    assert first.exit_code == 0, first.output
+    with Recognizer(shelf / "digits.onnx") as reader:
+        card = reader.card
+    (scores,) = card.evaluation.values()
+    assert scores["lines"] == 40
+    assert f"{scores['exact']:.2%} of 40 exact" in first.output
+    assert card.head == "log-probs"
+    assert (shelf / "examples" / "digits.pth").is_file()
+    before = (shelf / "digits.onnx").read_bytes()
+    again = CliRunner().invoke(ship.main, ["digits", str(CHECKPOINT)])
+    assert again.exit_code == 2
+    assert "does not read better" in again.output
+    assert (shelf / "digits.onnx").read_bytes() == before
+    assert not [path for path in shelf.iterdir() if path.name.startswith("crnn-ship-")]
+
+
+def test_better_is_judged_on_the_sets_that_both_have_read() -> None:
+    known = {"a": {"exact": 0.9}, "b": {"exact": 0.5}}
+    assert ship.is_better({"a": {"exact": 0.91}, "c": {"exact": 0.0}}, known)
+    assert not ship.is_better({"a": {"exact": 0.9}, "c": {"exact": 1.0}}, known)
+    assert ship.is_better({"a": {"exact": 0.1}}, {})
