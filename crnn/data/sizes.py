@@ -39,7 +39,7 @@ def cache_file(annotations: Path, root: Path) -> Path:
     In ``$XDG_CACHE_HOME/crnn`` (``~/.cache/crnn``): data sets may be read-only.
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crnn"
-    key = hashlib.sha256(b"ends seen\0" + annotations.read_bytes())
+    key = hashlib.sha256(b"stamped\0" + annotations.read_bytes())
     for place in (root, root / "images"):
         # A folder's time changes when images come and go.
         changed = place.stat().st_mtime_ns if place.is_dir() else 0
@@ -55,31 +55,33 @@ def measure(
     Args:
         images: paths relative to either folder, or absolute.
         root: the data set.
-        cache: file that sizes are read from if it exists and written to if not.
-            Failures are never cached: an image mended later is seen.
+        cache: file that sizes are read from if it exists and written to if they
+            changed. A file is opened only if its time or size is another one than when
+            it was measured; failures are never cached.
         workers: processes; None takes every processor.
 
     Returns:
         (n, 3) of height and width in pixels (0 on failure) and folder (0 for
         ``images``, 1 for ``root``), and what went wrong by index.
     """
-    table = _load(cache, len(images))
-    missing = np.flatnonzero(table[:, 0] == 0)
+    known = _load(cache, len(images))
+    folders = (str(root / "images"), str(root))
+    starts = range(0, len(images), _CHUNK)
+    tasks = [(images[n : n + _CHUNK], known[n : n + _CHUNK], folders) for n in starts]
+    table = np.zeros_like(known)
     failures: dict[int, Failure] = {}
-    if len(missing):
-        folders = (str(root / "images"), str(root))
-        chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
-        tasks = [([images[index] for index in chunk], folders) for chunk in chunks]
-        for chunk, (rows, bad) in zip(chunks, _run(tasks, workers), strict=True):
-            table[chunk] = rows
-            failures.update({int(chunk[position]): failure for position, failure in bad.items()})
-        if cache is not None:
-            _save(cache, table)
-    return table, failures
+    for start, (rows, bad) in zip(starts, _run(tasks, workers), strict=True):
+        table[start : start + len(rows)] = rows
+        failures.update({start + position: failure for position, failure in bad.items()})
+    if cache is not None and not np.array_equal(table, known):
+        _save(cache, table)
+    return table[:, :3].astype(np.int32), failures
 
 
-_Task = tuple[list[str], tuple[str, str]]
-_Result = tuple[NDArray[np.int32], dict[int, Failure]]
+_Table = NDArray[np.int64]
+"""A row for each image: height, width, folder, stamp."""
+_Task = tuple[Sequence[str], _Table, tuple[str, str]]
+_Result = tuple[_Table, dict[int, Failure]]
 
 
 def _run(tasks: list[_Task], workers: int | None) -> list[_Result]:
@@ -92,10 +94,13 @@ def _run(tasks: list[_Task], workers: int | None) -> list[_Result]:
 
 
 def _measure_chunk(task: _Task) -> _Result:
-    images, folders = task
-    rows = np.zeros((len(images), 3), np.int32)
+    images, known, folders = task
+    rows = known.copy()
     failures = {}
     for position, image in enumerate(images):
+        if _is_current(image, known[position].tolist(), folders):
+            continue
+        rows[position] = 0
         try:
             rows[position] = _measure_one(image, folders)
         except FileNotFoundError:
@@ -107,7 +112,23 @@ def _measure_chunk(task: _Task) -> _Result:
     return rows, failures
 
 
-def _measure_one(image: str, folders: tuple[str, str]) -> tuple[int, int, int]:
+def _stamp(status: os.stat_result) -> int:
+    """One number that changes when a file is written."""
+    return hash((status.st_mtime_ns, status.st_size))
+
+
+def _is_current(image: str, row: list[int], folders: tuple[str, str]) -> bool:
+    """Whether a row of the cache still tells the size of the image."""
+    height, _, where, stamp = row
+    if not height:
+        return False
+    try:
+        return _stamp(os.stat(os.path.join(folders[where], image))) == stamp  # noqa: PTH116, PTH118
+    except (OSError, ValueError):
+        return False
+
+
+def _measure_one(image: str, folders: tuple[str, str]) -> tuple[int, int, int, int]:
     for where, folder in enumerate(folders):
         path = os.path.join(folder, image)  # noqa: PTH118 (a million times: Path is slow)
         try:
@@ -125,7 +146,7 @@ def _measure_one(image: str, folders: tuple[str, str]) -> tuple[int, int, int]:
                 return file.read()
 
             height, width = whole_size(head, tail, whole)
-        return height, width, where
+            return height, width, where, _stamp(os.fstat(file.fileno()))
     raise FileNotFoundError(image)
 
 
@@ -160,18 +181,18 @@ def whole_size(head: bytes, tail: bytes, whole: Callable[[], bytes]) -> tuple[in
     return height, width
 
 
-def _load(cache: Path | None, count: int) -> NDArray[np.int32]:
+def _load(cache: Path | None, count: int) -> _Table:
     if cache is not None and cache.is_file():
         try:
             table = np.load(cache, allow_pickle=False)
         except (OSError, ValueError):
-            table = np.zeros(0, np.int32)
-        if table.shape == (count, 3) and table.dtype == np.int32:
+            table = np.zeros(0, np.int64)
+        if table.shape == (count, 4) and table.dtype == np.int64:
             return np.array(table)
-    return np.zeros((count, 3), np.int32)
+    return np.zeros((count, 4), np.int64)
 
 
-def _save(cache: Path, table: NDArray[np.int32]) -> None:
+def _save(cache: Path, table: _Table) -> None:
     def write(part: Path) -> None:
         with part.open("wb") as file:
             np.save(file, table)

@@ -107,11 +107,27 @@ def test_sizes_are_remembered_but_failures_are_tried_again(root: Path) -> None:
     first, failures = measure(images, root, cache=cache)
     assert first.tolist() == [[32, 100, 0], [0, 0, 0], [16, 64, 1]]
     assert list(failures) == [1]
-    write_image(root / "images/good.png", 55)
+    os.truncate(root / "beside é.png", 9)  # no picture any more, but as it was to the cache
+    os.utime(root / "beside é.png", ns=(1, 1))
+    rows = np.load(cache)
+    rows[2, 3] = hash((1, 9))
+    np.save(cache, rows)
     write_image(root / "images/gone.png", 77)
     second, failures = measure(images, root, cache=cache)
     assert second.tolist() == [[32, 100, 0], [32, 77, 0], [16, 64, 1]]
     assert not failures
+
+
+def test_an_image_that_is_overwritten_or_gone_is_looked_at_again(root: Path) -> None:
+    cache = cache_file(root / "train.txt", root)
+    images = ["good.png", "beside é.png", "narrow.png"]
+    measure(images, root, cache=cache)
+    write_image(root / "images/good.png", 55)
+    (root / "images/narrow.png").write_bytes(b"no image")
+    (root / "beside é.png").unlink()
+    table, failures = measure(images, root, cache=cache)
+    assert table.tolist() == [[32, 55, 0], [0, 0, 0], [0, 0, 0]]
+    assert [kind for kind, _ in failures.values()] == ["missing-image", "unreadable-image"]
 
 
 def test_the_cache_forgets_when_the_folder_or_the_labels_change(root: Path) -> None:
