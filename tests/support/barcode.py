@@ -44,6 +44,19 @@ def draw_barcode(text: str, *, height: int = 32) -> NDArray[np.uint8]:
     return np.tile(row, (height, 1))
 
 
+def logits_nodes(images: str) -> list[onnx.NodeProto]:
+    """(N, C, H, W) → ``logits`` (N, T, K), with constants levels (1, 1, K), sharpness and one."""
+    return [
+        helper.make_node("ReduceMean", [images], ["rows"], axes=[1, 2], keepdims=0),
+        helper.make_node("Unsqueeze", ["rows", "one"], ["row"]),
+        helper.make_node("AveragePool", ["row"], ["bars"], kernel_shape=[STRIDE], strides=[STRIDE]),
+        helper.make_node("Transpose", ["bars"], ["column"], perm=[0, 2, 1]),
+        helper.make_node("Sub", ["column", "levels"], ["difference"]),
+        helper.make_node("Abs", ["difference"], ["distance"]),
+        helper.make_node("Mul", ["distance", "sharpness"], ["logits"]),
+    ]
+
+
 def write_barcode_reader(
     path: Path, card: ModelCard | None = None, metadata: dict[str, str] | None = None
 ) -> Path:
@@ -52,13 +65,7 @@ def write_barcode_reader(
     levels = np.arange(card.num_classes, dtype=np.float32) * -STEP / 255 + 1
     constants = {"levels": levels.reshape(1, 1, -1), "sharpness": np.array(-400, np.float32)}
     nodes = [
-        helper.make_node("ReduceMean", ["images"], ["rows"], axes=[1, 2], keepdims=0),
-        helper.make_node("Unsqueeze", ["rows", "one"], ["row"]),
-        helper.make_node("AveragePool", ["row"], ["bars"], kernel_shape=[STRIDE], strides=[STRIDE]),
-        helper.make_node("Transpose", ["bars"], ["column"], perm=[0, 2, 1]),
-        helper.make_node("Sub", ["column", "levels"], ["difference"]),
-        helper.make_node("Abs", ["difference"], ["distance"]),
-        helper.make_node("Mul", ["distance", "sharpness"], ["logits"]),
+        *logits_nodes("images"),
         helper.make_node("LogSoftmax", ["logits"], ["log_probs"], axis=2),
         helper.make_node("ArgMax", ["log_probs"], ["ids"], axis=2, keepdims=0),
         helper.make_node("ReduceMax", ["log_probs"], ["best"], axes=[2], keepdims=0),
