@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,32 +22,18 @@ if TYPE_CHECKING:
     from crnn_benchmarks.datasets import Lines
     from crnn_benchmarks.models import Subject
 
+_STARTED = time.monotonic()
 _QUICK_BACKENDS = ("onnxruntime", "torch", "onnxruntime-cuda", "tensorrt")
 _ALL_BACKENDS = (*_QUICK_BACKENDS, "torch-compile")
 _PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 
-class Numbers(click.ParamType[tuple[int, ...]]):
-    """``1,4,16``: whole numbers from 1, each once."""
-
-    name = "numbers"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> tuple[int, ...]:
-        """Parse, or say what is wrong."""
-        if isinstance(value, tuple):
-            return value
-        parts = str(value).split(",")
-        if not all(part.strip().isdecimal() and int(part) for part in parts):
-            self.fail(f"{value!r}: give whole numbers from 1, such as 1,4,16", param, ctx)
-        return tuple(dict.fromkeys(int(part) for part in parts))
-
-
-NUMBERS = Numbers()
+def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """``1,4,16`` → whole numbers from 1, each once; nothing stays nothing."""
+    parts = text.split(",") if text else []
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"{text!r}: whole numbers from 1, such as 1,4,16", param=option)
+    return tuple(dict.fromkeys(int(part) for part in parts))
 
 
 @click.group()
@@ -86,9 +73,11 @@ def _models(function: Any) -> Any:  # noqa: ANN401
               help="May be repeated, the first is the base.  [default: all]")  # fmt: skip
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(_PRECISIONS),
               help="May be repeated, as --backend.  [default: fp32, fp16, int8]")  # fmt: skip
-@click.option("--batch", "batches", type=NUMBERS, help="Such as 1,8,32; the first is the base.")
-@click.option("--width", "widths", type=NUMBERS, help="Pixels, such as 280,560.")
-@click.option("--threads", type=NUMBERS, help="Such as 1,2.")
+@click.option(
+    "--batch", "batches", callback=_numbers, help="Such as 1,8,32; the first is the base."
+)
+@click.option("--width", "widths", callback=_numbers, help="Pixels, such as 280,560.")
+@click.option("--threads", callback=_numbers, help="Such as 1,2.")
 @click.option("--grid", is_flag=True, help="All combinations, not each axis from the base.")
 @click.option("--quick", is_flag=True, help="Minutes: fewer points, compiled PyTorch left out.")
 @click.option("--rounds", type=click.IntRange(min=1), help="Turns of every configuration.")
@@ -96,8 +85,8 @@ def _models(function: Any) -> Any:  # noqa: ANN401
 @_out("latency.json")
 def latency(
     models: tuple[str, ...], archs: tuple[str, ...], everything: bool, alphabet: str,
-    backends: tuple[str, ...], precisions: tuple[str, ...], batches: tuple[int, ...] | None,
-    widths: tuple[int, ...] | None, threads: tuple[int, ...] | None, grid: bool, quick: bool,
+    backends: tuple[str, ...], precisions: tuple[str, ...], batches: tuple[int, ...],
+    widths: tuple[int, ...], threads: tuple[int, ...], grid: bool, quick: bool,
     rounds: int | None, seconds: float | None, out: str,
 ) -> None:  # fmt: skip
     """Time MODELS and architectures, stage by stage, by turns."""
@@ -131,8 +120,8 @@ def latency(
               type=click.Choice(("onnxruntime", "onnxruntime-cuda", "tensorrt")))  # fmt: skip
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(_PRECISIONS),
               default=("fp32",), show_default=True)  # fmt: skip
-@click.option("--batch", "batches", type=NUMBERS, default="1,16", show_default=True)
-@click.option("--threads", type=NUMBERS, default=str(available_cpus()), show_default=True)
+@click.option("--batch", "batches", callback=_numbers, default="1,16", show_default=True)
+@click.option("--threads", callback=_numbers, default=str(available_cpus()), show_default=True)
 @click.option("--rounds", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=120, show_default=True)
 @_out("throughput.json")
@@ -401,4 +390,4 @@ def _write_worst(results: "Sequence[Read]", count: int, target: Path) -> None:
 
 
 def _log(text: str) -> None:
-    click.echo(text, err=True)
+    click.echo(f"{time.monotonic() - _STARTED:5.0f} s  {text}", err=True)

@@ -146,14 +146,15 @@ def _overview(rows: Sequence[Latency]) -> Plot | None:
     names = list(dict.fromkeys(_mark(row) for row in base))
     ways = list(dict.fromkeys(_way(row) for row in base))
     figure, axes = _figure(height=1.6 + 0.2 * len(names) * (len(ways) + 1))
-    thick = 0.8 / len(ways)
+    apart = 0.7 / len(ways)
     for place, way in enumerate(ways):
         own = [row for row in base if _way(row) == way and row.total is not None]
-        at = [names.index(_mark(row)) + (place - (len(ways) - 1) / 2) * thick for row in own]
+        at = [names.index(_mark(row)) + (place - (len(ways) - 1) / 2) * apart for row in own]
         times = [row.total.p50.scaled(1e3) for row in own if row.total is not None]
-        axes.barh(
-            at, [time.value for time in times], thick * 0.9, xerr=_errors(times),
-            color=f"C{place % 10}", label=way, error_kw={"elinewidth": 1, "capsize": 2},
+        # Points, not bars: a logarithmic axis has no zero for a bar to stand on.
+        axes.errorbar(
+            [time.value for time in times], at, xerr=_errors(times), label=way,
+            fmt=_MARKS[place % len(_MARKS)], color=f"C{place % 10}", capsize=2,
         )  # fmt: skip
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -168,7 +169,7 @@ def _overview(rows: Sequence[Latency]) -> Plot | None:
     return Plot(
         "Latency of every model",
         _svg(figure),
-        "Picture file to text. Bars are medians with 95 % intervals." + _latency_only(base),
+        "Picture file to text: medians with 95 % intervals." + _latency_only(base),
     )
 
 
