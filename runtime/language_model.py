@@ -9,6 +9,7 @@ separate words by spaces, so the space itself is written ``<space>`` or ``▁``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from math import isnan
 from pathlib import Path
 from typing import Protocol
 
@@ -257,7 +258,7 @@ class _ArpaReader:
                 back_off = float(fields[order + 1]) if len(fields) == order + 2 else 0.0
             except (ValueError, IndexError):
                 self._refuse(number, line)
-            if not order + 1 <= len(fields) <= order + 2:
+            if not order + 1 <= len(fields) <= order + 2 or isnan(log_prob + back_off):
                 self._refuse(number, line)
             yield log_prob, fields[1 : order + 1], back_off
         raise CrnnError(f"language model {self._path} ends before \\end\\: it is cut off")

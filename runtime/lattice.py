@@ -184,26 +184,32 @@ def align(lattice: Lattice, codes: NDArray[np.integer], lengths: NDArray[np.inte
     skips = np.zeros(states.shape, bool)  # a blank may be left out between unlike characters
     skips[:, 3::2] = codes[:, 1:] != codes[:, :-1]
     arrivals = np.full((3, *states.shape), -np.inf)
-    moves = np.zeros((length, *states.shape), np.int8)
+    moves = np.zeros((length, *states.shape), np.int64)
     score = np.full(states.shape, -np.inf)
     score[:, :2] = emitted[0, :, :2]
     final = score.copy()
+    ending = np.bincount(lattice.steps, minlength=length + 1)
     for t in range(1, length):
         arrivals[0] = score
         arrivals[1, :, 1:] = score[:, :-1]
         np.copyto(arrivals[2, :, 2:], score[:, :-2], where=skips[:, 2:])
-        moves[t] = arrivals.argmax(axis=0)
-        score = arrivals.max(axis=0) + emitted[t]
-        np.copyto(final, score, where=(t < lattice.steps)[:, None])
+        arrivals.argmax(axis=0, out=moves[t])
+        score = arrivals.max(axis=0)
+        score += emitted[t]
+        if ending[t + 1]:
+            np.copyto(final, score, where=(lattice.steps == t + 1)[:, None])
     rows = np.arange(batch)
     end = 2 * lengths
     on_character = (lengths > 0) & (final[rows, end - 1] >= final[rows, end])
-    state = end - on_character
-    path = np.full((length, batch), -1)
+    state = rows * states.shape[1] + end - on_character  # counted through the batch
+    outside = np.arange(length)[:, None] >= lattice.steps
+    moves[outside] = 0
+    path = np.empty((length, batch), np.int64)
     for t in range(length - 1, -1, -1):
-        inside = t < lattice.steps
-        path[t] = np.where(inside, state, -1)
-        state = state - np.where(inside, moves[t, rows, state], 0)
+        path[t] = state
+        state = state - moves[t].take(state)
+    path -= rows * states.shape[1]
+    path[outside] = -1
     return _spans(path, emitted, longest)
 
 

@@ -130,6 +130,37 @@ def test_what_is_no_arpa_file_is_refused(tmp_path: Path, content: str, message: 
     assert "bad.arpa" in str(caught.value)
 
 
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_damaged_file_is_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    lines = ARPA.split("\n")
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(lines) - 1))
+        action = data.draw(st.sampled_from(["drop", "repeat", "replace", "cut"]))
+        if action == "replace":
+            lines[place] = data.draw(
+                st.text("-0.59<s>/ab\t \\:=ngram12\u3000naif", max_size=12) | st.text(max_size=8)
+            )
+        elif action == "cut":
+            lines[place] = lines[place][: data.draw(st.integers(0, 8))]
+        else:
+            lines[place : place + 1] = [lines[place]] * (2 if action == "repeat" else 0)
+        lines = lines or [""]
+    path = tmp_path_factory.mktemp("lm") / "damaged.arpa"
+    path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+    try:
+        model = open_language_model(path)
+    except CrnnError as error:
+        message = str(error)
+    else:
+        message = f"{path} holds a model"
+        assert not np.isnan(total(model, "ab xa"))
+    assert "damaged.arpa" in message
+    assert "\n" not in message
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CrnnError, match=r"cannot read language model .*no\.arpa: No such file"):
         open_language_model(tmp_path / "no.arpa")
