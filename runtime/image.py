@@ -1,5 +1,6 @@
 """Any picture a user may have → an 8-bit array in the colours a model wants."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -25,6 +26,17 @@ ImageSource = str | Path | bytes | NDArray[np.uint8]
 """A file's path, its bytes, or an array (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4)."""
 
 
+_REDUCED = {
+    1: (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE),
+    2: (cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+    4: (cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+    8: (cv2.IMREAD_REDUCED_COLOR_8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+}
+"""Reduction → how to decode in colour and in grey."""
+REDUCTIONS = tuple(_REDUCED)
+"""Sizes that a JPEG can be decoded to at less than the full cost: 1/1, 1/2, 1/4, 1/8."""
+
+
 def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
     """An image as (H, W, 3) in the asked order of channels, or (H, W) for ``gray``.
 
@@ -36,10 +48,31 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
     Raises:
         ImageError: missing, empty, truncated, not an image, too large or too low.
     """
+    return load_reduced(source, color, lambda _height, _width: 1)[0]
+
+
+def load_reduced(
+    source: ImageSource, color: ColorOrder, choose: Callable[[int, int], int]
+) -> tuple[NDArray[np.uint8], int]:
+    """As `load_image`, but a JPEG may come smaller, which saves most of its decoding.
+
+    Args:
+        source: see `load_image`.
+        color: see `load_image`.
+        choose: height and width as stored, before any EXIF rotation → one of
+            `REDUCTIONS`; asked for JPEGs only.
+
+    Returns:
+        the image, and how many source pixels one of its pixels stands for along each
+        axis. Pixels at the far edges that do not fill one are left out.
+
+    Raises:
+        ImageError: see `load_image`.
+    """
     if isinstance(source, np.ndarray):
         image = _checked_array(source)
         _check_size(*image.shape[:2])
-        return _to_color(image, "rgb", color)
+        return _to_color(image, "rgb", color), 1
     if isinstance(source, str | Path):
         data = read_bytes(Path(source))
     elif isinstance(source, bytes | bytearray | memoryview):
@@ -48,12 +81,18 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
         raise ImageError(f"cannot read a {type(source).__name__}: give a path, bytes or an array")
     if not data:
         raise ImageError("image is empty (0 bytes)")
-    _check_size(*image_size(data))
+    stored = image_size(data)
+    _check_size(*stored)
+    reduction = choose(*stored) if is_jpeg(data) else 1
     if is_jpeg(data):
         if not jpeg_is_complete(data):
             raise ImageError("image is truncated: the end of the JPEG data is missing")
-        gray = color == "gray"
-        image = _decode(data, cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR)
+        image = _decode(data, _REDUCED[reduction][color == "gray"])
+        if reduction > 1:
+            # The decoder rounds up, and fills the last pixel with what is not in the picture.
+            turned = (image.shape[0] < image.shape[1]) != (stored[0] < stored[1])
+            height, width = stored[::-1] if turned else stored
+            image = image[: height // reduction, : width // reduction]
     else:
         # Also keeps libpng from writing about it to the terminal.
         if is_png(data) and not png_is_complete(data):
@@ -62,7 +101,7 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
         if image.dtype != np.uint8:
             image = _to_uint8(image)
     _check_size(*image.shape[:2])
-    return _to_color(image, "bgr", color)
+    return _to_color(image, "bgr", color), reduction
 
 
 def read_bytes(path: Path) -> bytes:
