@@ -21,7 +21,7 @@ from crnn_runtime.lattice import BLANK, Lattice
 
 logger = logging.getLogger(__name__)
 
-_CELLS = 4_000_000
+_CELLS = 500_000
 """Nodes times lines searched together: bounds the memory."""
 
 
