@@ -1,0 +1,225 @@
+import dataclasses
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from bench_reports import ARCHS, MACHINE, about, full_report, latency_row
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crnn_benchmarks.report.compare import compare, comparison_html, comparison_markdown, joined
+from crnn_benchmarks.report.html import to_html
+from crnn_benchmarks.report.markdown import to_markdown
+from crnn_benchmarks.report.plots import pareto_front, plots
+from crnn_benchmarks.report.tables import NONE, number, tables
+from crnn_benchmarks.schema import Report
+from crnn_benchmarks.stats import Interval
+from crnn_runtime.errors import CrnnError
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def only_latency(seconds: float, **changes: object) -> Report:
+    rows = (latency_row("lite", seconds),)
+    empty = dataclasses.replace(full_report(), latency=rows, throughput=(), accuracy=(),
+                                training=(), peaks=())  # fmt: skip
+    return dataclasses.replace(empty, **changes)  # type: ignore[arg-type]
+
+
+def test_markdown_says_where_it_was_measured_and_what_may_not_be_left_out() -> None:
+    text = to_markdown(full_report())
+    for fact in ("Testing CPU", "abcdef", "python 3.11", "crnn-bench everything", "made up"):
+        assert fact in text
+    assert "Accuracy on some_lines, 178 of 200 lines" in text
+    assert "no <GPU> here" in text
+    for row in re.findall(r"^\| alpha.*$", text, re.MULTILINE):
+        assert row.startswith(
+            ("| alpha\u2009*", "| alpha | fp32 | 8")
+        )  # training steps, random too
+    assert text.count("Random weights: these models read nothing") >= 3
+
+
+def test_every_table_is_rectangular() -> None:
+    for table in tables(full_report()):
+        assert {len(row) for row in table.rows} == {len(table.head)}
+
+
+def test_one_picture_shows_all_models() -> None:
+    overview = next(plot for plot in plots(full_report()) if plot.title == "Latency of every model")
+    for arch in ARCHS:
+        assert f"{arch} *" in overview.svg
+    assert "latency only" in overview.caption
+
+
+def test_the_page_needs_nothing_else() -> None:
+    page = to_html(full_report())
+    assert page.count("<svg") == 6
+    assert "<script" not in page
+    assert "no &lt;GPU&gt; here" in page
+    # Names of XML vocabularies are not addresses of anything that is loaded.
+    links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"'#)>\s]+)""", page)
+    assert {link for link in links if not link.startswith("data:")} == set()
+
+
+def test_the_same_figures_make_the_same_page() -> None:
+    assert to_html(full_report()) == to_html(full_report())
+
+
+def test_a_report_of_one_kind_has_its_page_too() -> None:
+    report = full_report()
+    kinds = {"latency": (), "throughput": (), "accuracy": (), "training": ()}
+    for kind in kinds:
+        one = dataclasses.replace(report, **{**kinds, kind: getattr(report, kind)})
+        assert "<table>" in to_html(one)
+    assert "<h1>" in to_html(dataclasses.replace(report, **kinds))
+
+
+points = st.lists(st.tuples(st.floats(0.1, 100), st.floats(0, 1)), min_size=1, max_size=20)
+
+
+@given(points)
+def test_none_beats_one_on_the_front_and_one_on_it_beats_or_equals_every_other(
+    pairs: list[tuple[float, float]],
+) -> None:
+    front = pareto_front(pairs)
+    for n, (cost, gain) in enumerate(pairs):
+        better = [m for m in front if pairs[m][0] <= cost and pairs[m][1] >= gain]
+        assert better
+        if n in front:
+            assert all(pairs[m] == (cost, gain) for m in better)
+
+
+def test_what_moved_beyond_noise_is_marked() -> None:
+    before = only_latency(0.010)
+    same, slower = only_latency(0.0101), only_latency(0.013)
+    assert not any(change.moved for change in compare(before, same))
+    assert all(change.moved for change in compare(before, slower))
+    text = comparison_markdown(before, slower, ("a.json", "b.json"))
+    assert "1.30 ×" in text
+    assert "2 of 2 figures moved" in text
+    assert "class=moved" in comparison_html(before, slower, ("a.json", "b.json"))
+
+
+def test_a_machine_that_was_slower_altogether_moved_nothing() -> None:
+    before = only_latency(0.010)
+    slower = only_latency(0.013, yardstick=about(0.0013))
+    assert not any(change.moved for change in compare(before, slower))
+
+
+def test_figures_of_two_machines_are_never_divided() -> None:
+    elsewhere = only_latency(0.1, machine=dataclasses.replace(MACHINE, id="other"))
+    changes = compare(only_latency(0.010), elsewhere)
+    assert [(change.ratio, change.moved) for change in changes] == [(None, False)] * 2
+    text = comparison_markdown(only_latency(0.01), elsewhere, ("a", "b"))
+    assert "no ratio" in text
+    assert "×" not in text.partition("Moved:")[0].replace("1 × 280", "")
+    with pytest.raises(CrnnError, match="two machines"):
+        joined([only_latency(0.010), elsewhere])
+
+
+def test_accuracies_are_compared_on_the_same_lines_alone() -> None:
+    report = full_report()
+    assert not any(change.moved for change in compare(report, report))
+    row = report.accuracy[0]
+    scores = {name: about(value.value * 0.7, 0.02) for name, value in row.scores.items()}
+    worse = dataclasses.replace(row, scores=scores)
+    moved = [
+        change.what
+        for change in compare(report, dataclasses.replace(report, accuracy=(worse,)))
+        if change.moved
+    ]
+    assert len(moved) == 6
+    other = dataclasses.replace(worse, data=dataclasses.replace(row.data, sha256="ef" * 32))
+    compared = compare(report, dataclasses.replace(report, accuracy=(other,)))
+    assert not any("exact" in change.what for change in compared)
+
+
+def test_reports_of_one_machine_can_be_joined() -> None:
+    both = joined([only_latency(0.01), full_report()])
+    assert len(both.latency) == 1 + len(full_report().latency)
+    assert len(both.peaks) == 2
+    assert len(both.accuracy) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Interval(1.234, 1.1, 1.4), "1.23 [1.10, 1.40]"),
+        (Interval(12.34, 11, 14), "12.3 [11.0, 14.0]"),
+        (Interval(1234.4, 1111, 1400), "1234 [1111, 1400]"),
+        (Interval(5.0), "5.00"),
+        (None, NONE),
+    ],
+)
+def test_figures_have_the_digits_they_bear(value: Interval | None, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.fixture
+def browser() -> str:
+    for name in BROWSERS:
+        if found := shutil.which(name):
+            return found
+    pytest.skip(f"none of {', '.join(BROWSERS)} is installed: apt-get install chromium")
+
+
+def in_browser(browser: str, page: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A headless browser that may not reach any host."""
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        f"--user-data-dir={page.parent / 'profile'}",
+    ]
+    command = [browser, *options, *arguments, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+
+
+def test_a_browser_shows_the_page(tmp_path: Path, browser: str) -> None:
+    import cv2
+
+    page = tmp_path / "report.html"
+    page.write_text(to_html(full_report()), "utf-8")
+    shot = tmp_path / "report.png"
+    in_browser(browser, page, "--window-size=1250,5200", f"--screenshot={shot}")
+    picture = cv2.imread(str(shot))
+    assert picture is not None
+    assert picture.shape == (5200, 1250, 3)
+    # The colours of the plots are there: a page whose pictures are refused has none of them.
+    blue = (abs(picture.astype(int) - (0xB4, 0x77, 0x1F)).max(axis=2) < 12).sum()
+    assert blue > 500
+
+
+def test_a_browser_lays_the_page_out_without_anything_spilling(
+    tmp_path: Path, browser: str
+) -> None:
+    """Nothing is wider than the page, and no two labels beside an axis overlap."""
+    script = """<script>window.onload = () => {
+      const body = document.documentElement;
+      const boxes = [...document.querySelectorAll('figure svg')].map(svg => {
+        const texts = [...svg.querySelectorAll('text')].map(t => t.getBoundingClientRect());
+        let overlaps = 0;
+        texts.forEach((a, i) => texts.slice(i + 1).forEach(b => {
+          const x = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+          const y = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+          if (x > 2 && y > 4) overlaps += 1; }));
+        const frame = svg.getBoundingClientRect();
+        const out = texts.filter(t => t.right > frame.right + 1 || t.left < frame.left - 1).length;
+        return overlaps + '/' + out; });
+      document.body.dataset.found = [body.scrollWidth <= body.clientWidth, ...boxes].join(' ');
+    };</script>"""
+    text = to_html(full_report())
+    # The page forbids scripts; only the copy that is measured lets this one in.
+    text = re.sub(r"<meta http-equiv=[^>]*>", "", text).replace("</body>", script + "</body>")
+    page = tmp_path / "measured.html"
+    page.write_text(text, "utf-8")
+    dom = in_browser(browser, page, "--window-size=1250,3000", "--dump-dom").stdout
+    found = re.search(r'data-found="([^"]*)"', dom)
+    assert found is not None
+    fits, *figures = found.group(1).split()
+    assert fits == "true"
+    assert figures == ["0/0"] * 6
