@@ -25,24 +25,32 @@ MAX_ASPECT = 2000
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a source image, from top to bottom.
+    """A part of a source image, from top to bottom. Lengths are in pixels of the source.
 
     Attributes:
-        offset: its left edge in pixels of the source.
-        image: its pixels, (H, w) or (H, w, C).
+        offset: its left edge.
+        width: of the piece.
+        height: of the source.
     """
 
     offset: int
-    image: NDArray[np.uint8]
+    width: int
+    height: int
+
+    def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Its pixels, (H, w) or (H, w, C): a view of the source image.
+
+        That may have been decoded smaller if this is its only piece.
+        """
+        return image[:, self.offset : self.offset + self.width]
 
 
-def cut(image: NDArray[np.uint8], card: ModelCard) -> list[Piece]:
+def cut(height: int, width: int, card: ModelCard) -> list[Piece]:
     """The pieces of a line, from left to right; one unless it is too wide for the model.
 
     Raises:
         ImageError: it is more than `MAX_ASPECT` times as wide as high.
     """
-    height, width = image.shape[:2]
     if width > MAX_ASPECT * height:
         raise ImageError(
             f"image is {width} × {height} pixels, more than {MAX_ASPECT} times as wide as high: "
@@ -52,7 +60,7 @@ def cut(image: NDArray[np.uint8], card: ModelCard) -> list[Piece]:
     # A step less than the model takes: room for the last piece, which ends with the line.
     longest = max(1, (card.max_width - card.time_stride) * height // card.height)
     if card.width is not None or width <= longest:
-        return [Piece(0, image)]
+        return [Piece(0, width, height)]
     overlap = min(int(OVERLAP * height), longest // 3)
     count = -(-(width - overlap) // (longest - overlap))
     # Equal distances, so that no sliver is left, and whole time steps, so that a
@@ -60,7 +68,7 @@ def cut(image: NDArray[np.uint8], card: ModelCard) -> list[Piece]:
     steps = np.floor(np.linspace(0, width - longest, count) / step)
     offsets = (steps * step).round().astype(int).tolist()
     ends = [offset + longest for offset in offsets[:-1]] + [width]
-    return [Piece(start, image[:, start:end]) for start, end in zip(offsets, ends, strict=True)]
+    return [Piece(start, end - start, height) for start, end in zip(offsets, ends, strict=True)]
 
 
 def join(pieces: Sequence[Piece], readings: Sequence[Line], card: ModelCard) -> Line:
@@ -72,7 +80,7 @@ def join(pieces: Sequence[Piece], readings: Sequence[Line], card: ModelCard) -> 
         for piece, line in zip(pieces, readings, strict=True)
     ]
     seams = [
-        _seam(left, after.offset, before.offset + before.image.shape[1])
+        _seam(left, after.offset, before.offset + before.width)
         for before, after, left in zip(pieces, pieces[1:], placed, strict=False)
     ]
     bounds = [-np.inf, *seams, np.inf]
@@ -112,6 +120,6 @@ def _step(x: float, piece: Piece, line: Line, card: ModelCard) -> int:
     """The first time step of a piece at or right of ``x`` in pixels of the source."""
     if np.isinf(x):
         return 0 if x < 0 else len(line.raw)
-    scaled = (x - piece.offset) * card.height / piece.image.shape[0]
+    scaled = (x - piece.offset) * card.height / piece.height
     step = int(np.ceil((scaled - 0.5 - card.time_origin) / card.time_stride))
     return min(max(step, 0), len(line.raw))
