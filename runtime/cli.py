@@ -2,11 +2,15 @@
 
 import glob
 import json
+import os
+import select
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,13 +20,22 @@ from crnn_runtime.readers import reader_names, reader_path
 
 if TYPE_CHECKING:
     from crnn_runtime.line import Line
+    from crnn_runtime.recognizer import Recognizer
 
 IMAGE_SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
 )
 """Files that are read when a folder is given."""
 
-_CHUNK = 256
+_COUNTED = 100_000
+"""Paths that are counted beforehand for the progress bar; of more the total is not known."""
+
+
+def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    number: int = click.IntRange(min=1)(value, param, ctx)
+    return number
 
 
 @click.command(cls=Command)
@@ -34,10 +47,12 @@ _CHUNK = 256
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
 @click.option(
     "--batch-size",
-    type=click.IntRange(min=1),
-    default=16,
+    metavar="auto|INTEGER",
+    callback=_batch_size,
+    default="auto",
     show_default=True,
-    help="Lines inferred together at most.",
+    help="Lines inferred together at most; auto: as many as make 4,096 columns of pixels "
+    "(32,768 on a GPU), 64 at most.",
 )
 @click.option(
     "--card",
@@ -64,7 +79,7 @@ def main(
     as_json: bool,
     device: str | None,
     threads: int | None,
-    batch_size: int,
+    batch_size: int | Literal["auto"],
     card: str | None,
     **decoding: Any,  # noqa: ANN401 (see `decoding_options`)
 ) -> None:
@@ -73,7 +88,8 @@ def main(
     MODEL is a file that crnn-export wrote, the name of a shipped reader (--list), a
     recognition model of PP-OCR in ONNX, or any line reader in ONNX with a --card.
     IMAGES are files, folders, globs, or - for a list of files on standard input.
-    Prints "path<TAB>text" in the order given.
+    Prints "path<TAB>text" in the order given, folder by folder and sorted within,
+    as lines are read; memory does not grow with their number.
 
     Exit status: 0 all were read, 1 some could not be (named on standard error),
     2 wrong usage.
@@ -94,18 +110,15 @@ def main(
         card=card,
         decoder=to_decoding(**decoding),
     )
-    paths = iter_paths(images)
     unread = 0
-    with DecoderMessages() as messages:
-        while chunk := list(islice(paths, _CHUNK)):
-            lines = recognizer.read(_watched(chunk, messages), errors="return")
-            for path, line in zip(chunk, lines, strict=True):
-                if line.error:
-                    unread += 1
-                    reason = "no image in this folder" if Path(path).is_dir() else line.error
-                    click.echo(f"{path}: {reason}", err=True)
-                else:
-                    click.echo(format_line(path, line, raw=raw, as_json=as_json))
+    for path, line, warning, say in _read(recognizer, images):
+        if line.error:
+            unread += 1
+            say(f"{path}: {_reason(path, line.error)}")
+            continue
+        if warning:
+            say(f"{path}: warning, the picture may be damaged: {warning}")
+        click.echo(format_line(path, line, raw=raw, as_json=as_json))
     if unread:
         ctx.exit(EXIT_SOME_UNREAD)
 
@@ -129,12 +142,61 @@ def list_readers(ctx: click.Context) -> None:
     ctx.exit()
 
 
-def _watched(paths: Sequence[str], messages: "DecoderMessages") -> Iterator[str]:
-    """Hand out paths; what a decoder wrote meanwhile is about the one handed out last."""
-    for path in paths:
-        yield path
-        if message := messages.take():
-            click.echo(f"{path}: warning, the picture may be damaged: {message}", err=True)
+def _read(
+    recognizer: "Recognizer", images: tuple[str, ...]
+) -> Iterator[tuple[str, "Line", str, Callable[[str], None]]]:
+    """Every path, its line, what the decoder said of it, and how to write to the terminal."""
+    from crnn_runtime.damage import DamageWatch  # noqa: PLC0415 (numpy: not for --help)
+
+    ahead: deque[str] = deque()  # paths whose lines are still to come
+
+    def paths() -> Iterator[str | None]:
+        for image in images:
+            for path in _listed() if image == "-" else iter_paths([image]):
+                if path is not None:
+                    ahead.append(path)
+                yield path
+
+    with DecoderMessages() as messages, _progress(images) as (step, say):
+        watch = DamageWatch(messages)
+        with closing(recognizer.stream(paths(), errors="return", load=watch.load)) as lines:
+            for line in lines:
+                path = ahead.popleft()
+                yield path, line, watch.take(path), say
+                step()
+
+
+@contextmanager
+def _progress(
+    images: tuple[str, ...],
+) -> Generator[tuple[Callable[[], None], Callable[[str], None]], None, None]:
+    """A bar on standard error while a person looks at it and the lines go elsewhere.
+
+    Gives what advances it and what writes a line without spoiling it.
+    """
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield lambda: None, lambda text: click.echo(text, err=True)
+        return
+    length = None
+    if "-" not in images:
+        count = sum(1 for _ in islice(iter_paths(images), _COUNTED + 1))
+        length = count if count <= _COUNTED else None
+    with click.progressbar(
+        iter(()) if length is None else None, length=length, label="lines", show_pos=True,
+        file=sys.stderr, update_min_steps=16,
+    ) as bar:  # fmt: skip
+        yield lambda: bar.update(1), lambda text: click.echo(f"\r\x1b[K{text}", err=True)
+
+
+def _reason(path: str, error: str) -> str:
+    """Why an image could not be read, also if it is a folder."""
+    if not Path(path).is_dir():
+        return error
+    try:
+        os.scandir(path).close()
+    except OSError as denied:
+        return f"cannot read the folder: {denied.strerror}"
+    return "no image in this folder"
 
 
 def iter_paths(images: Iterable[str]) -> Iterator[str]:
@@ -145,12 +207,11 @@ def iter_paths(images: Iterable[str]) -> Iterator[str]:
     for image in images:
         path = Path(image)
         if image == "-":
-            yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+            yield from filter(None, _listed())
         elif path.is_dir():
-            found = (file for file in sorted(path.rglob("*")) if _is_image(file))
-            first = next(found, None)
-            yield image if first is None else str(first)
-            yield from map(str, found)
+            found = _walk(path)
+            yield next(found, image)
+            yield from found
         elif not path.exists() and glob.has_magic(image):
             matches = sorted(glob.glob(image, recursive=True))  # noqa: PTH207
             yield from iter_paths(matches) if matches else [image]
@@ -158,8 +219,50 @@ def iter_paths(images: Iterable[str]) -> Iterator[str]:
             yield image
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+def _listed() -> Iterator[str | None]:
+    """Paths on standard input, one a line; None where there are no more for now."""
+    try:
+        terminal = sys.stdin.fileno()
+    except OSError:  # not a file, but what a test put in its place
+        yield from filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+        return
+    rest = b""
+    while True:
+        if not select.select([terminal], [], [], 0)[0]:
+            yield None
+        data = os.read(terminal, 1 << 16)
+        *lines, rest = (rest + (data or b"\n")).split(b"\n")
+        for line in lines:
+            if path := line.rstrip(b"\r").decode("utf-8", "surrogateescape"):
+                yield path
+        if not data:
+            return
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    """The images below a folder, sorted within each; holds the names of one at a time.
+
+    A folder within that cannot be listed is given as it is.
+    """
+    names, folders = [], set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.add(entry.name)
+                elif Path(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
+                    continue
+                names.append(entry.name)
+    except OSError:
+        yield str(folder)
+        return
+    names.sort()
+    for name in names:
+        path = folder / name
+        if name in folders:
+            yield from _walk(path)
+        elif path.is_file():
+            yield str(path)
 
 
 def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:

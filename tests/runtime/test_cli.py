@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 
+from crnn_runtime.cli import iter_paths
 from crnn_runtime.errors import install_command
 
 
@@ -115,6 +117,89 @@ def test_a_damaged_jpeg_is_read_with_a_warning(folder: Path, tmp_path: Path) -> 
     assert result.stderr.startswith("damaged.jpg: warning, the picture may be damaged: ")
 
 
+def test_damage_is_told_of_the_right_picture_among_many(folder: Path, tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (32, 200), np.uint8)
+    whole = cv2.imencode(".jpg", picture)[1].tobytes()
+    scan = whole.rindex(b"\xff\xda") + 20
+    damaged = whole[:scan] + b"\xff\xd3" * 40 + whole[scan + 80 :]
+    expected = []
+    for number in range(150):
+        bad = number * 7 % 10 < 3
+        tmp_path.joinpath(f"{number:03}.jpg").write_bytes(damaged if bad else whole)
+        expected += [f"{number:03}.jpg"] * bad
+    result = infer(tmp_path, str(folder / "reader.onnx"), "--batch-size", "5", ".")
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == expected
+    assert len(result.stdout.splitlines()) == 150
+
+
+def test_lines_appear_as_they_are_read(folder: Path) -> None:
+    with subprocess.Popen(
+        [Path(sys.executable).parent / "crnn-infer", "reader.onnx", "-"],
+        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for names in (["123"], ["4567", "89"], ["89"]):
+            process.stdin.write("".join(f"行 é/{name}.png\n" for name in names))
+            # The list is still open: each line is waited for until it is there.
+            assert [process.stdout.readline() for _ in names] == [
+                f"行 é/{name}.png\t{name}\n" for name in names
+            ]
+        process.stdin.close()
+        assert process.stdout.read() == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(("images", "shown"), [(["行 é", "gone.png"], "4/4"), (["-"], " 3")])
+def test_a_bar_is_shown_to_a_person_only(folder: Path, images: list[str], shown: str) -> None:
+    terminal, other = os.openpty()
+    done = subprocess.run(
+        [Path(sys.executable).parent / "crnn-infer", "reader.onnx", *images],
+        cwd=folder, stdout=subprocess.PIPE, stderr=other, text=True, check=False, timeout=60,
+        input="行 é/123.png\n行 é/89.png\n行 é/4567.png\n",
+    )  # fmt: skip
+    os.close(other)
+    written = os.read(terminal, 1 << 16).decode()
+    os.close(terminal)
+    assert len(done.stdout.splitlines()) == 3
+    assert "lines" in written
+    assert shown in written
+    gone = "gone.png: cannot read the file: No such file or directory\r\n"
+    assert (f"\x1b[K{gone}" in written) == (done.returncode == 1) == ("gone.png" in images)
+
+
+def test_a_folder_is_walked_in_the_order_of_its_names(tmp_path: Path) -> None:
+    for name in ("b.png", "a/z.PNG", "a/b/c.jpg", "a.jpg", "note.txt", "c.png/d.webp"):
+        tmp_path.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+        tmp_path.joinpath(name).touch()
+    tmp_path.joinpath("loop").symlink_to(tmp_path)
+    tmp_path.joinpath("nowhere.png").symlink_to("gone.png")
+    tmp_path.joinpath("z.png").symlink_to("b.png")
+    found = [Path(path).relative_to(tmp_path).as_posix() for path in iter_paths([str(tmp_path)])]
+    assert found == ["a/b/c.jpg", "a/z.PNG", "a.jpg", "b.png", "c.png/d.webp", "z.png"]
+
+
+@pytest.mark.parametrize("size", ["auto", "1", "64"])
+def test_the_batch_size_changes_nothing_that_is_read(folder: Path, size: str) -> None:
+    result = infer(folder, "reader.onnx", "行 é", "--batch-size", size)
+    assert [line.split("\t")[1] for line in result.stdout.splitlines()] == ["123", "4567", "89"]
+
+
+def test_ctrl_c_ends_it_with_130(folder: Path) -> None:
+    with subprocess.Popen(
+        [Path(sys.executable).parent / "crnn-infer", "reader.onnx", "-"],
+        cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, bufsize=1,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("行 é/123.png\n")
+        assert process.stdout.readline() == "行 é/123.png\t123\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "Interrupted\n")
+
+
 def test_paths_that_are_not_utf8(folder: Path, tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9.png"
     Path(os.fsdecode(name)).write_bytes(png(draw_barcode("64")))
@@ -143,8 +228,10 @@ def test_a_full_disk_is_said_in_one_line(folder: Path) -> None:
         ((), "Missing argument 'MODEL'"),
         (("reader.onnx",), "Missing argument 'IMAGES...'"),
         (("reader.onnx", "x.png", "--raw", "--json"), "exclude each other"),
+        (("reader.onnx", "x.png", "--batch-size", "0"), "0 is not in the range x>=1"),
+        (("reader.onnx", "x.png", "--batch-size", "all"), "'all' is not a valid integer range"),
         (("gone.onnx", "x.png"), "Error: gone.onnx: no such file"),
-        (("reader.pth", "x.png"), "Error: reader.pth: not a model file, known are .onnx, .trt"),
+        (("reader.pth", "x.png"), "Error: reader.pth: not a model file (.onnx, .trt"),
         (
             ("reader.onnx", "x.png", "--device", "tpu"),
             "Error: device 'tpu' is not one of cpu, cuda",
