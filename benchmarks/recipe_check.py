@@ -35,7 +35,7 @@ STEPS = {
     "resnet_cifar": 120,
     "mobilenetv2_cifar": 250,
     "shufflenetv2_cifar": 300,
-    "vgg_bilstm": 200,
+    "vgg_bilstm": 300,
     "lite": 150,
 }
 """Backbone → steps of 16 lines that are enough for it, and no more."""
