@@ -7,10 +7,8 @@ only ever read with ``weights_only=True``: a pickle cannot run code.
 """
 
 import dataclasses
-import io
 import logging
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,10 +18,10 @@ from torch import Tensor
 
 from crnn.backbones import BACKBONES
 from crnn.model import CRNN, backbone_class, build_model, default_card
+from crnn.plainfile import read_plain, write_plain
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError, ModelError
-from crnn_runtime.files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -112,16 +110,7 @@ def save_checkpoint(
         "card": card.to_json(),
         "extra": dict(extra or {}),
     }
-
-    # In memory first: torch hides a full disk behind errors of its own.
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    buffer.seek(0)
-    try:
-        torch.load(buffer, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise TypeError(f"not loadable as plain data: {_first_line(error)}") from error
-    write_atomically(Path(path), lambda part: part.write_bytes(buffer.getbuffer()))
+    write_plain(Path(path), content)
 
 
 def load_checkpoint(
@@ -143,7 +132,7 @@ def load_checkpoint(
     path = Path(path)
     if arch is not None:
         backbone_class(arch)
-    content = _read(path)
+    content = read_plain(path)
     if "state_dict" not in content:  # meijieru's are nothing else
         content = {"state_dict": content}
     tensors = _unwrapped(path, content["state_dict"])
@@ -182,44 +171,6 @@ def load_model(
             f"{checkpoint.num_classes - 1} characters of its {checkpoint.num_classes} classes"
         )
     return checkpoint.build(), checkpoint.card
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ModelError(f"no checkpoint file {path}")
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(2)
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
-    if not beginning:
-        raise ModelError(f"{path} is empty: copy or train the checkpoint again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it warns of, it then refuses
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever foreign bytes make of the unpickler
-        raise ModelError(_why_unreadable(path, beginning, error)) from error
-    if not isinstance(content, dict):
-        raise ModelError(
-            f"{path} is not a checkpoint: it holds a {type(content).__name__}, not a dictionary"
-        )
-    return content
-
-
-def _why_unreadable(path: Path, beginning: bytes, error: Exception) -> str:
-    if found := re.search(r"GLOBAL (\S+)", str(error)):
-        return (
-            f"{path} is refused: it holds {found[1]}, which could run code; "
-            "save only tensors and plain values, such as model.state_dict()"
-        )
-    if beginning in (b"PK", b"\x80\x02"):  # a zip, or a pickle as PyTorch writes it
-        return f"{path} is damaged or truncated ({_first_line(error)}): copy it again"
-    return f"{path} is not a PyTorch checkpoint"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__
 
 
 def _unwrapped(path: Path, tensors: object) -> dict[str, Tensor]:

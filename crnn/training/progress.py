@@ -1,6 +1,7 @@
 """A bar on the terminal: how much of the run is done, lines a second, time left."""
 
 import contextlib
+import shutil
 import sys
 import time
 from collections import deque
@@ -8,7 +9,7 @@ from collections import deque
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-_FORMAT = "{percentage:5.1f}% |{bar:25}| {elapsed}<{remaining}{postfix}"
+_FORMAT = "{percentage:5.1f}% |{bar:12}| {elapsed}<{remaining}{postfix}"
 _WINDOW = 20  # seconds over which the speed is averaged
 
 
@@ -47,16 +48,17 @@ class Bar:
         if not self.is_shown:
             return
         if self._bar is None:  # a resumed run starts where it is
+            columns, rows = shutil.get_terminal_size()  # 80, 24 where the terminal says 0
             self._bar = tqdm(
-                total=1.0, initial=progress, bar_format=_FORMAT, mininterval=0.3,
-                dynamic_ncols=True, leave=False,
+                total=1.0, initial=progress, bar_format=_FORMAT, mininterval=0.3, leave=False,
+                ncols=columns, nrows=rows,
             )  # fmt: skip
-        self._bar.set_postfix_str(f"{place}{self._loss}{self._speed(lines)}", refresh=False)
+        self._bar.set_postfix_str(f"{self._speed(lines)}{self._loss}{place}", refresh=False)
         self._bar.update(progress - self._bar.n)
 
     def loss(self, value: float) -> None:
         """Show this loss from now on."""
-        self._loss = f", loss {value:.4f}"
+        self._loss = f"loss {value:.4f}, "
 
     def say(self, what: str) -> None:
         """Show at once what takes time now."""
@@ -78,4 +80,4 @@ class Bar:
             self._seen.popleft()
         since, first = self._seen[0]
         speed = (before + lines - first) / (now - since) if now > since else 0
-        return f", {speed:.0f} lines/s" if speed else ""
+        return f"{speed:.0f} lines/s, " if speed else ""

@@ -161,7 +161,7 @@ def _write(
     for position, character in enumerate(text):
         font = _font(character, size)
         width = size * 0.8 if font is None else font.getlength(character)
-        if x + width > _WIDTH - 2 * _GAP:
+        if x + width > _WIDTH - _GAP - size:  # room for the ellipsis
             draw.text((x, y), "…", ink, _plain(size))
             return
         if position in wrong:

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from crnn.data.annotations import KINDS
 from crnn.data.check import check, describe
 from crnn.data.sizes import cache_file, measure
 from crnn.model import default_card
@@ -74,6 +75,31 @@ def test_every_defect_is_named_with_its_line(root: Path, card: ModelCard) -> Non
     assert data.annotations.numbers.tolist() == [1, 10]
     assert data.widths.tolist() == [100, 128]
     assert [Path(path).name for path in data.paths] == ["good.png", "beside é.png"]
+
+
+def test_one_line_of_every_kind_of_defect(root: Path, card: ModelCard) -> None:
+    write_image(root / "images/large.png", 64)
+    data = bytearray((root / "images/large.png").read_bytes())
+    data[16:24] = (20000).to_bytes(4, "big") * 2
+    (root / "images/large.png").write_bytes(data)
+    lines = [
+        b"good.png\t123",
+        b"good.png\t\xff",
+        b"good.png 123",
+        b"good.png\t",
+        "good.png\t1\u4e2d".encode(),
+        b"gone.png\t1",
+        b"text.png\t1",
+        b"large.png\t1",
+        b"wide.png\t1",
+        b"narrow.png\t123456",
+    ]
+    (root / "all.tsv").write_bytes(b"\n".join(lines))
+    data_set = check(root / "all.tsv", card, steps_of(card))
+    found = [(defect.line, defect.kind) for defect in data_set.defects]
+    assert found == list(enumerate(KINDS, start=2))
+    described = "\n".join(describe(data_set, card))
+    assert all(f"1 × {words}" in described for words in KINDS.values())
 
 
 def test_defects_stop_a_run_unless_they_may_be_skipped(root: Path, card: ModelCard) -> None:

@@ -1,5 +1,8 @@
 """Loss, optimiser, schedule, average and transfer, each alone."""
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from crnn.data.loader import Batch
 from crnn.model import build_model, default_card
 from crnn.training import OPTIMIZERS, SCHEDULES, TrainConfig
 from crnn.training.config import OptimizerName, ScheduleName
-from crnn.training.loss import alignment_loss, ctc_loss
+from crnn.training.loss import alignment_loss, ctc_loss, taught_loss
 from crnn.training.optim import Ema, learning_rate, make_optimizer
 from crnn.training.table import arch_table, receptive_field
 from crnn.training.transfer import init_weights, match_alphabets
@@ -84,6 +87,44 @@ def test_alignment_wants_each_character_on_its_column() -> None:
 
 def test_alignment_of_lines_that_do_not_know_is_zero() -> None:
     assert alignment_loss(uniform(1, 4, 3), batch([[1, 2]], [4])).item() == 0
+
+
+def test_lines_that_do_not_know_are_taught_by_ctc_alone_at_its_full_weight() -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(2, 6, 3, requires_grad=True)
+    mixed = batch([[1, 2], [2]], [6, 5], [0, 2, -1])
+
+    def gradient(teaching: float, lines: Batch) -> torch.Tensor:
+        loss = taught_loss(scores.log_softmax(-1), lines, teaching)
+        return torch.autograd.grad(loss, scores)[0]
+
+    plain = torch.autograd.grad(ctc_loss(scores.log_softmax(-1), mixed), scores)[0]
+    torch.testing.assert_close(gradient(0.0, mixed), plain)
+    for teaching in (0.3, 1.0):
+        taught = gradient(teaching, mixed)
+        torch.testing.assert_close(taught[1], plain[1])
+        assert not torch.allclose(taught[0], plain[0])
+    known = batch([[1, 2], [2]], [6, 5], [0, 2, 1])
+    alone = torch.autograd.grad(alignment_loss(scores.log_softmax(-1), known), scores)[0]
+    torch.testing.assert_close(gradient(1.0, known), alone)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_freed_memory_is_kept() -> None:
+    script = (
+        "import resource, sys, torch; from crnn.training.memory import keep_freed_memory\n"
+        "if sys.argv[1] == 'keep': keep_freed_memory()\n"
+        "for _ in range(4):\n"
+        "    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "    torch.ones(20_000_000), torch.ones(10_000_000)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    faults = {
+        what: int(subprocess.check_output([sys.executable, "-c", script, what]))
+        for what in ("keep", "drop")
+    }
+    assert faults["keep"] < 500
+    assert faults["drop"] > 20_000
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
