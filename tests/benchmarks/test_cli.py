@@ -1,0 +1,158 @@
+import dataclasses
+from pathlib import Path
+
+import cv2
+import pytest
+from barcode import draw_barcode
+from bench_reports import MACHINE, full_report
+from click.testing import CliRunner, Result
+from tiny_reader import write_tiny_reader
+
+from crnn_benchmarks.cli import main
+from crnn_benchmarks.schema import Report
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Path:
+    return write_tiny_reader(tmp_path / "tiny.onnx")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "some_digits"
+    folder.mkdir()
+    for number in range(6):
+        cv2.imwrite(str(folder / f"{number}.jpg"), draw_barcode(str(number)))
+    rows = [f"{number}.jpg\t{number}\n" for number in range(6)]
+    (folder / "labels.tsv").write_text("".join(rows))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["latency"], "give MODELS, --arch or --all"),
+        (["latency", "nothing.onnx"], "nothing.onnx: no such file"),
+        (["latency", "--arch", "alexnet"], "unknown architecture 'alexnet'"),
+        (["latency", "--arch", "lite", "--batch", "1,x"], "whole numbers from 1"),
+        (["latency", "--arch", "lite", "--batch", "0"], "whole numbers from 1"),
+        (["latency", "--arch", "lite", "--out", "x.txt"], "ends in .json"),
+        (["latency", "--arch", "lite", "--out", "no/x.json"], "no folder no"),
+        (["latency", "--arch", "lite", "--alphabet", "gone.txt"], "no alphabet file gone.txt"),
+        (["throughput", "--arch", "lite", "--data", "gone"], "no folder with pictures"),
+        (["accuracy", "digits", "gone"], "gone"),
+        (["peers", "--peer", "easyocr", "x"], "no peer 'easyocr'"),
+        (["peers"], "Missing argument"),
+        (["report", "gone.json"], "cannot read gone.json"),
+        (["train", "--arch", "alexnet"], "unknown architecture"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_latency_writes_three_files_and_says_what_failed(reader: Path) -> None:
+    result = run(
+        "latency", reader, "--backend", "onnxruntime", "--backend", "tensorrt",
+        "--precision", "fp32", "--batch", "1", "--width", "64", "--threads", "1",
+        "--rounds", "4", "--seconds", "0.1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    report = Report.read(Path("latency.json"))
+    good, bad = report.latency
+    assert good.problem is None
+    assert bad.problem
+    assert "What it was" not in bad.problem
+    for text in (Path("latency.md").read_text(), Path("latency.html").read_text()):
+        assert "tiny.onnx" in text
+        assert report.machine.id in text
+        assert "Not measured" in text
+
+
+def test_throughput_of_a_folder(reader: Path, data: Path) -> None:
+    result = run("throughput", reader, "--data", data, "--rounds", "4", "--seconds", "0.2")
+    assert result.exit_code == 0, result.output
+    rows = Report.read(Path("throughput.json")).throughput
+    assert [(row.batch, row.pictures, row.data) for row in rows] == [
+        (1, 6, "some_digits"),
+        (16, 6, "some_digits"),
+    ]
+    assert all(row.rate is not None and row.rate.value > 1 for row in rows)
+
+
+def test_accuracy_is_printed_with_its_data_set_and_its_lines(reader: Path, data: Path) -> None:
+    result = run("accuracy", reader, data, "synth:digits:all:3", "--threads", "1", "--worst", "2")
+    assert result.exit_code == 0, result.output
+    assert "Accuracy on some_digits, 6 lines" in result.output
+    assert "Accuracy on synth:digits:all:3:77000001, 3 lines" in result.output
+    assert "0 of 6 at 16" in result.output
+    assert "<img" in Path("accuracy-worst.html").read_text()
+    assert "<img" not in Path("accuracy.html").read_text()  # shows no picture of the data
+    scores = Report.read(Path("accuracy.json")).accuracy[0].scores
+    assert scores["exact"].value == 1
+
+
+def test_peers_that_are_missing_do_not_end_the_run(reader: Path, data: Path) -> None:
+    result = run(
+        "peers", data, "--peer", "rapidocr", "--peer", "ddddocr", "--python", "ddddocr=/no/python",
+        "--reader", reader, "--limit", "4",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rapid, dddd, ours = Report.read(Path("peers.json")).accuracy
+    assert "--prepare" in (rapid.problem or "")
+    assert "/no/python" in (dddd.problem or "")
+    assert str(ours.data) == "some_digits, 4 of 6 lines"
+    assert ours.scores["exact_normalized"].value == 1
+    page = Path("peers.html").read_text()
+    assert "Pareto front" in page
+    assert "/no/python" in page
+
+
+def test_reports_are_shown_compared_and_joined() -> None:
+    report = full_report()
+    report.write(Path("a.json"))
+    dataclasses.replace(report, machine=dataclasses.replace(MACHINE, id="else")).write(
+        Path("c.json")
+    )
+    report.write(Path("b.json"))
+    assert run("report", "a.json").exit_code == 0
+    assert Path("a.html").is_file()
+    assert Path("a.md").is_file()
+    compared = run("report", "a.json", "b.json")
+    assert compared.exit_code == 0
+    assert "0 of" in compared.output
+    assert run("report", "a.json", "b.json", "--out", "ab.html").exit_code == 0
+    assert Path("ab.html").is_file()
+    assert "no ratio" in run("report", "a.json", "c.json").output
+    assert run("report", "a.json", "b.json", "--join", "--out", "j.html").exit_code == 0
+    refused = run("report", "a.json", "c.json", "--join")
+    assert refused.exit_code == 2
+    assert "two machines" in refused.output
+
+
+@pytest.mark.slow
+def test_training_steps_are_timed() -> None:
+    result = run(
+        "train", "--arch", "lite", "--alphabet", "digits", "--batch", "2", "--width", "96",
+        "--threads", "1", "--rounds", "4", "--seconds", "1",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (row,) = Report.read(Path("train.json")).training
+    assert row.problem is None
+    assert row.rate is not None
+    assert row.rate.value > 1
+    assert row.model.classes == 11
+    assert "random" in Path("train.md").read_text()
