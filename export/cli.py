@@ -123,6 +123,8 @@ def main(
         from crnn_export.precision import check_precision  # noqa: PLC0415
 
         check_precision(precision, has_lines=data is not None)
+    if (to, precision) == ("trt", "int8-cpu"):
+        raise click.UsageError("int8-cpu is for ONNX Runtime on a CPU: engines take int8")
     order = _Order(options) if to == "trt" else None
     stem = final.stem.removesuffix(f".{precision}")
     if model is not None:
@@ -156,7 +158,9 @@ class _Order:
         self._profiles: list[Profile] = []
 
     def accept(self, card: "ModelCard") -> None:
-        """Refuse profiles that the model cannot use."""
+        """Refuse a model that is no engine's, and profiles that it cannot use."""
+        if card.precision == "int8-cpu":
+            raise CrnnError("the ONNX file is int8-cpu: make an engine from the float32 file")
         source = self._options.profile_from
         lines = _load(source, card).pixels if source else []
         self._profiles = self._options.profiles_for(card, lines)

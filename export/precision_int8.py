@@ -47,7 +47,7 @@ def to_int8(
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         onnx.save(model, source)
-        with _without_advice():
+        with without_advice():
             quantize_static(
                 source,
                 target,
@@ -72,7 +72,7 @@ def to_int8(
 
 
 @contextlib.contextmanager
-def _without_advice() -> Iterator[None]:
+def without_advice() -> Iterator[None]:
     """Silence ONNX Runtime's advice, on the root logger, to infer shapes: they are in the file."""
 
     def is_other(record: logging.LogRecord) -> bool:

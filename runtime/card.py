@@ -23,7 +23,7 @@ Head = Literal["greedy", "topk", "log-probs"]
 HEADS: tuple[Head, ...] = get_args(Head)
 Shrink = Literal["area", "linear"]
 Pad = Literal["mean", "black", "white", "edge"]
-PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8", "int8-cpu")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
