@@ -103,9 +103,14 @@ class LatencyCase:
         self.seconds, self.model = answer["seconds"], Model(**answer["model"])
         self._life = self._crew.life(self.point.backend)
 
+    @property
+    def is_open(self) -> bool:
+        """False before `open`, and once another case has ended the process of both."""
+        return self._life != 0 and self._life == self._crew.life(self.point.backend)
+
     def run(self, times: int) -> None:
         """See `Timed.run`."""
-        if self._life != self._crew.life(self.point.backend):  # another case ended its process
+        if not self.is_open:
             self.open()
             if self.problem is not None:
                 return
@@ -168,9 +173,7 @@ def measure_latency(
             for subject in subjects
             for point in chosen
         ]
-        for number, case in enumerate(cases, start=1):
-            case.open()
-            log(f"warm-up {number} of {len(cases)}: {case.subject.name}")
+        _open_all(cases, log)
 
         def yardstick() -> None:
             yard.append([crew.ask("yardstick", "yardstick")["seconds"]])
@@ -188,6 +191,17 @@ def measure_latency(
         rows = _with_memory(rows, cases, weighed)
         peaks = _peaks(crew, rows, log)
     return rows, peaks, median(yard) if yard else None
+
+
+def _open_all(cases: Sequence[LatencyCase], log: Log) -> None:
+    """Open every case; those that lost their process to a later one are opened once more."""
+    for number, case in enumerate(cases, start=1):
+        case.open()
+        what = case.problem or f"{1e3 * case.seconds:.1f} ms"
+        log(f"warm-up {number} of {len(cases)}: {case.subject.name} {case.point}: {what}")
+    for case in cases:
+        if case.problem is None and not case.is_open:
+            case.open()
 
 
 def prepare(subjects: Sequence[Subject], chosen: Iterable[Point], log: Log) -> None:

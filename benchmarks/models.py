@@ -84,7 +84,7 @@ def model_file(subject: Subject, precision: str = "fp32") -> Path:
     """
     if not subject.is_checkpoint:
         return _given_file(subject, precision)
-    path = cache_folder() / f"{subject.name}-{_key(subject)}.{precision}.onnx"
+    path = cache_folder() / f"{subject.name}-{_key(subject, precision)}.{precision}.onnx"
     if path.is_file():
         return path
     if precision == "fp32":
@@ -166,7 +166,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _key(subject: Subject) -> str:
+def _key(subject: Subject, precision: str = "fp32") -> str:
     """Changes when the network, its export or a library that makes the file changes."""
     from importlib.metadata import version  # noqa: PLC0415
 
@@ -181,10 +181,10 @@ def _key(subject: Subject) -> str:
     for name in ("torch", "onnx", "onnxscript", "numpy"):
         digest.update(f"{name}={version(name)}".encode())
     ours, export = Path(crnn.__path__[0]), Path(crnn_export.__path__[0])
-    for source in (ours / "model.py", *sorted(ours.glob("backbones/*.py")), *_sources(export)):
+    sources = [ours / "model.py", *sorted(ours.glob("backbones/*.py"))]
+    sources += [export / "to_onnx.py", export / "heads.py"]
+    if precision != "fp32":
+        sources += sorted(export.glob("precision*.py"))
+    for source in sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _sources(export: Path) -> list[Path]:
-    return [export / "to_onnx.py", export / "heads.py", *sorted(export.glob("precision*.py"))]
