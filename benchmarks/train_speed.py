@@ -10,10 +10,12 @@
 
 All three start from the same weights and see the same batches, drawn beforehand: what is
 compared is the step. ``loop`` against ``bare`` is the cost of everything around the
-network, ``plain`` against ``loop`` what the settings gain. Each lives in a process of its
-own, for how the C library treats freed memory is a setting of a process, and they take
-every batch in turn, the order changing from batch to batch. The figures are ratios of
-such neighbours in processor time: their median, and the middle half of them.
+network, ``plain`` against ``loop`` what the settings gain. ``bare`` and ``loop`` train the
+very same network in one process, or the addresses it happens to have would weigh more than
+the difference; ``plain`` has a process of its own, for how the C library treats freed memory
+is a setting of a process. They take every batch in turn, the order changing from batch to
+batch. The figures are ratios of such neighbours in processor time: their median, and the
+middle half of them.
 """
 
 import contextlib
@@ -40,59 +42,50 @@ from crnn.training.distributed import autocast
 from crnn.training.inputs import load_inputs
 from crnn.training.loop import Run
 from crnn.training.memory import keep_freed_memory
-from crnn.training.optim import make_optimizer
 from crnn_runtime.alphabet import NAMED_ALPHABETS, Alphabet
 from crnn_runtime.console import Command
 
 Step = Callable[[Batch, int], object]
 
 
-def plain_step(config: TrainConfig) -> Step:
+Steps = dict[str, Step]
+"""Contenders of one process, by name."""
+
+
+def plain_step(config: TrainConfig) -> Steps:
     """Forward, CTC, backward, AdamW as PyTorch has them, and nothing else."""
-    model = _model(config)
+    torch.manual_seed(config.seed)
+    card = config.card()
+    model = build_model(card.arch, card.num_classes, card.channels).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
-    def step(batch: Batch, _: int) -> None:
+    def plain(batch: Batch, _: int) -> None:
         _train(model, optimizer, batch.images, batch, "fp32")
 
-    return step
+    return {"plain": plain}
 
 
-def bare_step(config: TrainConfig) -> Step:
-    """The same with the settings of this project."""
+def our_steps(config: TrainConfig) -> Steps:
+    """The same with the settings of this project, and what `Run.go` does for every step."""
     keep_freed_memory()
-    model = _model(config).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, config)
+    run = Run(config, load_inputs(config, config.card()), torch.device("cpu"))
+    model, optimizer = run.state.model, run.state.optimizer
 
-    def step(batch: Batch, _: int) -> None:
+    def bare(batch: Batch, _: int) -> None:
         images = batch.images.contiguous(memory_format=torch.channels_last)
         _train(model, optimizer, images, batch, config.precision)
 
-    return step
-
-
-def loop_step(config: TrainConfig) -> Step:
-    """What `Run.go` does for every step, the loading left out."""
-    keep_freed_memory()
-    run = Run(config, load_inputs(config, config.card()), torch.device("cpu"))
-
-    def step(batch: Batch, number: int) -> None:
+    def loop(batch: Batch, number: int) -> None:
         run.advance(Position(0, number), [batch], 0.2)
 
-    return step
+    return {"bare": bare, "loop": loop}
 
 
-CONTENDERS: dict[str, Callable[[TrainConfig], Step]] = {
-    "plain": plain_step,
-    "bare": bare_step,
-    "loop": loop_step,
+PROCESSES: dict[tuple[str, ...], Callable[[TrainConfig], Steps]] = {
+    ("plain",): plain_step,
+    ("bare", "loop"): our_steps,
 }
-
-
-def _model(config: TrainConfig) -> CRNN:
-    torch.manual_seed(config.seed)
-    card = config.card()
-    return build_model(card.arch, card.num_classes, card.channels).train()
+"""Contenders → what makes their steps."""
 
 
 def _train(
@@ -113,36 +106,42 @@ def _train(
     optimizer.zero_grad()
 
 
-def _contend(name: str, config: TrainConfig, batches: list[Batch], pipe: Connection) -> None:
-    """Take batches by their number, and answer with seconds of processor time and clock."""
+def _contend(
+    names: tuple[str, ...], config: TrainConfig, batches: list[Batch], pipe: Connection
+) -> None:
+    """Take (contender, number of the batch), answer with seconds of processor time and clock."""
     assert config.threads is not None
     torch.set_num_threads(config.threads)
-    step = CONTENDERS[name](config)
-    while (number := pipe.recv()) is not None:
+    steps = PROCESSES[names](config)
+    while (task := pipe.recv()) is not None:
+        name, number = task
         cpu, clock = time.process_time(), time.perf_counter()
-        step(batches[number % len(batches)], number)
+        steps[name](batches[number % len(batches)], number)
         pipe.send((time.process_time() - cpu, time.perf_counter() - clock))
 
 
 @contextlib.contextmanager
 def contending(config: TrainConfig, batches: list[Batch]) -> Iterator[dict[str, Connection]]:
-    """A process for each contender, and the pipe to it."""
+    """Start the processes; gives the pipe to each contender."""
     # Idle threads must not spin while another contender works.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context = multiprocessing.get_context("spawn")
-    pipes, processes = {}, []
-    for name in CONTENDERS:
-        pipes[name], theirs = context.Pipe()
-        arguments = (name, config, batches, theirs)
+    pipes: dict[str, Connection] = {}
+    processes = []
+    for names in PROCESSES:
+        ours, theirs = context.Pipe()
+        pipes |= dict.fromkeys(names, ours)
+        arguments = (names, config, batches, theirs)
         processes.append(context.Process(target=_contend, args=arguments, daemon=True))
         processes[-1].start()
         theirs.close()  # or the end of the process would not be seen
     try:
         yield pipes
     finally:
-        for pipe, process in zip(pipes.values(), processes, strict=True):
+        for pipe in set(pipes.values()):
             with contextlib.suppress(OSError):
                 pipe.send(None)
+        for process in processes:
             process.join()
 
 
@@ -156,7 +155,7 @@ def by_turns(pipes: Mapping[str, Connection], batches: int, turns: int) -> Times
     orders = itertools.cycle(itertools.permutations(pipes))
     for number in range((turns + 1) * batches):
         for name in next(orders):
-            pipes[name].send(number)
+            pipes[name].send((name, number))
             seconds = pipes[name].recv()
             if number >= batches:
                 times[name].append(seconds)
