@@ -82,9 +82,10 @@ class Recognizer:
         )
         self._decoder = open_decoder(decoder or Decoding(), self.card)
         self._backend.activate()
-        place = "gpu" if _on_gpu(model, device) else "cpu"
-        self._batch = _batch_sizes(batch_size, AUTO_COLUMNS[place])
-        self._workers = max(1, min(_MAX_WORKERS, (threads or available_cpus()) - 1))
+        on_gpu = _on_gpu(model, device)
+        self._batch = _batch_sizes(batch_size, AUTO_COLUMNS["gpu" if on_gpu else "cpu"])
+        spare = (threads or available_cpus()) - (not on_gpu)  # a CPU's cores run the model
+        self._workers = max(1, min(_MAX_WORKERS, spare))
 
     @property
     def card(self) -> ModelCard:

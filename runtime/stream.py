@@ -8,11 +8,15 @@ inference libraries release the interpreter's lock):
 3. two readers take batches of strips of one padded width, so that one batch is laid
    out or decoded while the other is in the model, see `Stages.read`.
 
-Strips wait in one bucket per padded width. A bucket is read when it is full. When
-the look-ahead is used up, the iterable is, or the iterable makes the caller wait,
-the bucket of the line that has waited longest is read as it is: that keeps the order
-with bounded buffers, and the model busy. Only the caller's thread keeps the books,
-so there is nothing to lock, and it can be stopped anywhere.
+Strips wait in one bucket per padded width. A bucket is read when it is full, or when
+the model is idle and it is the largest: while the model is busy buckets fill, so its
+batches are full where it is what takes the time. When the look-ahead is used up, the
+iterable is, or the iterable makes the caller wait, the bucket of the line that has
+waited longest comes first: that keeps the order with bounded buffers. So which
+lines share a batch depends on timing, what they read does not.
+
+Only the caller's thread keeps the books, so there is nothing to lock, and it can be
+stopped anywhere.
 """
 
 import math
@@ -36,7 +40,9 @@ LOOK_AHEAD = 256
 MAX_BYTES = 64_000_000
 """Of images and strips that wait; when it is reached no further image is taken."""
 _READERS = 2
-_WAITING = 8  # images taken for each worker: enough to keep it busy, few to hold
+_CHUNK = 8  # images that a worker takes at once: handing them over costs as much as one
+_WAITING = 3 * _CHUNK  # images taken for each worker: enough to keep it busy, few to hold
+_QUICK = 0.001  # seconds for an image up to which it is worth while to wait for a chunk
 _SLOW = 0.25  # seconds for an image from which on an iterable is slow: a person, a camera
 _PATIENCE = 1.0  # seconds: it is asked again when its lines were handed out, or then
 
@@ -101,7 +107,7 @@ class _Entry:
 
 
 _Place = tuple[int, int]  # number of the image, of the piece
-_Prepared = tuple[int, list[Strip] | Line | BaseException]
+_Prepared = list[tuple[int, list[Strip] | Line | BaseException]]
 _Batch = tuple[list[tuple[_Place, Strip]], list[Line] | BaseException]
 
 
@@ -160,13 +166,16 @@ class _Stream:
         self._handed_out = 0  # lines; the number of the first entry
         self._buckets: dict[int, list[tuple[_Place, Strip]]] = {}
         self._held = 0  # bytes
-        self._preparing = 0  # images
+        self._chunk: list[tuple[int, ImageSource]] = []  # taken, not yet given to a worker
+        self._preparing = 0  # images, those included
         self._reading = 0  # batches
         self._ask_at = 0.0  # when a slow iterable is asked again
 
     def lines(self) -> Generator[Line, None, None]:
         while True:
             self._collect(wait=0)
+            if not self._reading and self._plan.workers:
+                self._submit_largest()
             if self._entries and self._entries[0].outcome is not None:
                 if not self._ask_at:
                     self._take_all()
@@ -213,19 +222,31 @@ class _Stream:
             self._ask_at = math.inf
             return
         now = monotonic()
-        self._ask_at = now + _PATIENCE if now - asked > _SLOW else 0.0
+        took = now - asked
+        self._ask_at = now + _PATIENCE if took > _SLOW else 0.0
         number = self._handed_out + len(self._entries)
         self._entries.append(_Entry(_size(source)))
         self._held += self._entries[-1].held
+        idle = not self._preparing
         self._preparing += 1
-        self._workers.submit(self._prepare, number, source)
+        self._chunk.append((number, source))
+        if idle or took > _QUICK or len(self._chunk) >= _CHUNK:
+            self._submit_chunk()
 
-    def _prepare(self, number: int, source: ImageSource) -> None:
+    def _submit_chunk(self) -> None:
+        if self._chunk:
+            self._workers.submit(self._prepare, self._chunk)
+            self._chunk = []
+
+    def _prepare(self, chunk: list[tuple[int, ImageSource]]) -> None:
         """In a worker."""
-        try:
-            self._done.put((number, self._stages.prepare(source)))
-        except BaseException as error:
-            self._done.put((number, error))
+        prepared: _Prepared = []
+        for number, source in chunk:
+            try:
+                prepared.append((number, self._stages.prepare(source)))
+            except BaseException as error:
+                prepared.append((number, error))
+        self._done.put(prepared)
 
     def _read(self, batch: list[tuple[_Place, Strip]]) -> None:
         """In a reader."""
@@ -236,11 +257,14 @@ class _Stream:
 
     def _collect(self, wait: float | None) -> None:
         """Enter what the stages have done; wait for it up to so many seconds, None for ever."""
+        if wait != 0:
+            self._submit_chunk()
         try:
             done = self._done.get(timeout=wait) if wait != 0 else self._done.get_nowait()
             while True:
-                if isinstance(done[0], int):
-                    self._enter_prepared(*done)
+                if isinstance(done, list):
+                    for prepared in done:
+                        self._enter_prepared(*prepared)
                 else:
                     self._enter_read(*done)
                 done = self._done.get_nowait()
@@ -281,6 +305,11 @@ class _Stream:
         """Nothing more is coming: read buckets that are not full, the oldest first."""
         while self._buckets and not self._preparing and self._reading < _READERS:
             self._submit(min(self._buckets, key=lambda width: self._buckets[width][0][0]))
+
+    def _submit_largest(self) -> None:
+        """The model is idle: read the bucket that keeps it busy longest."""
+        if self._buckets:
+            self._submit(max(self._buckets, key=lambda width: width * len(self._buckets[width])))
 
     def _submit(self, bucket: int) -> None:
         self._reading += 1
