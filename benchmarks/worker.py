@@ -6,7 +6,7 @@ Questions come in and answers go out as `crnn_benchmarks.peers.runner` says.
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -23,7 +23,6 @@ from crnn_runtime.image import load_image
 from crnn_runtime.preprocess import resize_line, to_input, valid_steps
 from crnn_runtime.recognizer import Recognizer
 
-_READ_AT_ONCE = 256
 _YARD = np.linspace(0, 1, 1 << 17)
 
 
@@ -141,8 +140,8 @@ class Worker:
             )
         recognizer = self._recognizers[key]
         start, start_cpu = time.perf_counter(), time.process_time()
-        for part in _parts(asked["pictures"], _READ_AT_ONCE):
-            recognizer.read(part)
+        for _ in recognizer.stream(asked["pictures"]):
+            pass
         seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
         return {"model": asdict(opened.model), "seconds": seconds, "cpu": cpu}
 
@@ -165,11 +164,6 @@ class Worker:
         cpu = (time.process_time() - start_cpu) / asked["times"]
         classes = Alphabet.load(subject.alphabet).num_classes
         return {"seconds": seconds, "cpu": cpu, "classes": classes}
-
-
-def _parts(items: list[str], size: int) -> Iterator[list[str]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]
 
 
 if __name__ == "__main__":
