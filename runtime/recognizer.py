@@ -20,7 +20,8 @@ from crnn_runtime.image import ImageSource
 from crnn_runtime.line import Line
 from crnn_runtime.long_lines import Piece, cut, join
 from crnn_runtime.preprocess import load_line, padded_width, resize_line, to_input, valid_steps
-from crnn_runtime.stream import LOOK_AHEAD, MAX_BYTES, Plan, Strip, read_stream
+from crnn_runtime.stages import LOOK_AHEAD, Plan, Strip
+from crnn_runtime.stream import read_stream
 
 AUTO_COLUMNS = {"cpu": 4096, "gpu": 32_768}
 """Width in pixels of all lines that are inferred together, if `batch_size` is ``auto``.
@@ -164,12 +165,12 @@ class Recognizer:
     ) -> Generator[Line, None, None]:
         if errors not in ("raise", "return"):
             raise CrnnError(f"errors is {errors!r}: it must be raise or return")
-        plan = Plan(batch=self._batch, look_ahead=look_ahead, max_bytes=MAX_BYTES, workers=workers)
+        plan = Plan(batch=self._batch, look_ahead=look_ahead, workers=workers)
         return read_stream(images, _Stages(self._backend, self._decoder, errors, load), plan)
 
 
 class _Stages:
-    """What a stream does with a model; see `crnn_runtime.stream.Stages`."""
+    """What a stream does with a model; see `crnn_runtime.stages.Stages`."""
 
     def __init__(self, backend: Backend, decoder: Decoder, errors: Errors, load: Load) -> None:
         self._backend = backend

@@ -21,79 +21,25 @@ stopped anywhere.
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crnn_runtime.image import ImageSource
 from crnn_runtime.line import Line
 from crnn_runtime.long_lines import Piece
+from crnn_runtime.stages import Plan, Stages, Strip
 
-LOOK_AHEAD = 256
-"""Images that are taken from the iterable before the first of them is handed out, at most."""
-MAX_BYTES = 64_000_000
-"""Of images and strips that wait; when it is reached no further image is taken."""
 _READERS = 2
 _CHUNK = 8  # images that a worker takes at once: handing them over costs as much as one
 _WAITING = 3 * _CHUNK  # images taken for each worker: enough to keep it busy, few to hold
 _QUICK = 0.001  # seconds for an image up to which it is worth while to wait for a chunk
 _SLOW = 0.25  # seconds for an image from which on an iterable is slow: a person, a camera
 _PATIENCE = 1.0  # seconds: it is asked again when its lines were handed out, or then
-
-
-@dataclass(frozen=True, slots=True)
-class Strip:
-    """A piece of a line as the model will see it.
-
-    Attributes:
-        piece: what it shows of the source image.
-        pixels: (H, w, C), H the model's height.
-        bucket: width that it is padded to.
-    """
-
-    piece: Piece
-    pixels: NDArray[np.uint8]
-    bucket: int
-
-
-class Stages(Protocol):
-    """What is done to images; called from several threads at once."""
-
-    def prepare(self, source: ImageSource) -> list[Strip] | Line:
-        """An image → its strips, or the line if there is nothing to be read."""
-        ...
-
-    def read(self, strips: Sequence[Strip]) -> list[Line]:
-        """Strips of one bucket → what each says."""
-        ...
-
-    def join(self, pieces: Sequence[Piece], readings: Sequence[Line]) -> Line:
-        """The pieces of an image → its line."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How much is done at once.
-
-    Attributes:
-        batch: bucket → strips that are read together at most.
-        look_ahead: see `LOOK_AHEAD`.
-        max_bytes: see `MAX_BYTES`.
-        workers: threads that prepare images; with 0 everything is done in the
-            caller's thread, which is quickest where there is nothing to overlap.
-    """
-
-    batch: Callable[[int], int]
-    look_ahead: int = LOOK_AHEAD
-    max_bytes: int = MAX_BYTES
-    workers: int = 1
 
 
 @dataclass(slots=True)

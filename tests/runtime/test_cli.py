@@ -185,9 +185,10 @@ def test_the_batch_size_changes_nothing_that_is_read(folder: Path, size: str) ->
     assert [line.split("\t")[1] for line in result.stdout.splitlines()] == ["123", "4567", "89"]
 
 
-def test_ctrl_c_ends_it_with_130(folder: Path) -> None:
+@pytest.mark.parametrize("images", [["-"], ["行 é"] * 20_000], ids=["asking", "reading"])
+def test_ctrl_c_ends_it_with_130(folder: Path, images: list[str]) -> None:
     with subprocess.Popen(
-        [Path(sys.executable).parent / "crnn-infer", "reader.onnx", "-"],
+        [Path(sys.executable).parent / "crnn-infer", "reader.onnx", *images],
         cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, bufsize=1,
     ) as process:  # fmt: skip
@@ -196,8 +197,9 @@ def test_ctrl_c_ends_it_with_130(folder: Path) -> None:
         process.stdin.write("行 é/123.png\n")
         assert process.stdout.readline() == "行 é/123.png\t123\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "Interrupted\n")
+    assert len(output.splitlines()) < 3 * len(images)
 
 
 def test_paths_that_are_not_utf8(folder: Path, tmp_path: Path) -> None:

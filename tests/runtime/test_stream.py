@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from crnn_runtime import CrnnError, ImageError, ModelError, Recognizer, stream
 from crnn_runtime.preprocess import load_line
 from crnn_runtime.recognizer import AUTO_COLUMNS, AUTO_LINES, _batch_sizes, _Stages
+from crnn_runtime.stages import Plan
 
 # Of 0 to 40 characters: one to several pieces at the widest of 160 pixels.
 TEXTS = st.lists(st.text("0123456789", max_size=40), max_size=20)
@@ -110,7 +111,7 @@ def test_no_more_is_taken_than_the_look_ahead(recognizer: Recognizer) -> None:
 
 
 def test_images_that_wait_are_bounded_in_bytes_too(recognizer: Recognizer) -> None:
-    plan = stream.Plan(batch=lambda _: 3, max_bytes=2 * draw_barcode("1").nbytes, workers=1)
+    plan = Plan(batch=lambda _: 3, max_bytes=2 * draw_barcode("1").nbytes, workers=1)
     images = Counted(map(draw_barcode, repeat("1", 40)))
     lines = stream.read_stream(images, stages_of(recognizer), plan)
     for number, line in enumerate(lines):
