@@ -16,7 +16,7 @@ from barcode import barcode_card, draw_barcode, write_barcode_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crnn_runtime import CrnnError, ImageError, ModelError, Recognizer, stream
+from crnn_runtime import CrnnError, ImageError, ModelCard, ModelError, Recognizer, stream
 from crnn_runtime.preprocess import load_line
 from crnn_runtime.recognizer import AUTO_COLUMNS, AUTO_LINES, _batch_sizes, _Stages
 from crnn_runtime.stages import Plan
@@ -189,6 +189,30 @@ def test_a_stream_that_is_never_finished_does_not_hold_up_the_exit(model: Path) 
     )
     done = run_apart(code, model)
     assert (done.returncode, done.stdout, done.stderr) == (3, "10\n", "")
+
+
+def test_one_image_is_read_without_threads(
+    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "ThreadPoolExecutor", None)
+    assert [line.text for line in recognizer.read([draw_barcode("1" * 40)])] == ["1" * 40]
+    assert recognizer.read([]) == []
+    with pytest.raises(TypeError):
+        recognizer.read([draw_barcode("1")] * 2)
+
+
+def test_images_may_be_loaded_in_another_way(recognizer: Recognizer) -> None:
+    """In threads that are not the caller's, several at once."""
+    threads = set()
+
+    def fetch(source: object, card: ModelCard) -> tuple[np.ndarray, int]:
+        threads.add(threading.current_thread().name)
+        return load_line(draw_barcode(str(source)), card)
+
+    lines = recognizer.stream(["12", "345", "6"], load=fetch)
+    assert [line.text for line in lines] == ["12", "345", "6"]
+    assert threads
+    assert all(name.startswith("crnn-prepare") for name in threads)
 
 
 def test_several_streams_of_one_recognizer_at_once(recognizer: Recognizer) -> None:
