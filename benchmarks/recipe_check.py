@@ -32,7 +32,7 @@ CHANCE = 0.125
 STEPS = {
     "densenet_cifar": 120,
     "densenet121": 120,
-    "resnet_cifar": 120,
+    "resnet_cifar": 200,
     "mobilenetv2_cifar": 250,
     "shufflenetv2_cifar": 300,
     "vgg_bilstm": 300,
