@@ -14,7 +14,6 @@ def open_reader(options: dict[str, Any]) -> tuple[Callable[[str], str], dict[str
         params={
             "Global.use_det": False,
             "Global.use_cls": False,
-            "Global.text_score": 0.0,
             "Global.log_level": "error",
             "EngineConfig.onnxruntime.intra_op_num_threads": options["threads"],
             "EngineConfig.onnxruntime.inter_op_num_threads": 1,
@@ -22,7 +21,9 @@ def open_reader(options: dict[str, Any]) -> tuple[Callable[[str], str], dict[str
     )
 
     def read(path: str) -> str:
-        found = engine(path, use_det=False, use_cls=False, use_rec=True).txts
+        # Not the engine's own call, which first enlarges lines lower than 30 pixels: the
+        # recogniser as its detector would feed it.
+        found = engine.recognize_txt([engine.load_img(path)]).txts
         return found[0] if found else ""
 
     models = sorted(Path(rapidocr.__file__).parent.glob("models/*rec*.onnx"))

@@ -13,7 +13,9 @@ def open_reader(options: dict[str, Any]) -> tuple[Callable[[str], str], dict[str
     engine = rapidocr.RapidOCR(intra_op_num_threads=options["threads"], inter_op_num_threads=1)
 
     def read(path: str) -> str:
-        found, _ = engine(path, use_det=False, use_cls=False, use_rec=True, text_score=0.0)
+        # Not the engine's own call, which first enlarges lines lower than 30 pixels: the
+        # recogniser as its detector would feed it.
+        found, _ = engine.text_rec(engine.load_img(path))
         return found[0][0] if found else ""
 
     models = sorted(Path(rapidocr.__file__).parent.glob("models/*rec*.onnx"))
