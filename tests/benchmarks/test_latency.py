@@ -70,12 +70,14 @@ def two_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Report]:
     return reports
 
 
+@pytest.mark.slow
 def test_two_runs_agree_within_their_intervals(two_runs: list[Report]) -> None:
     changes = compare(*two_runs)
     assert len(changes) == 2 * len(CHOSEN)
     assert not [change for change in changes if change.moved]
 
 
+@pytest.mark.slow
 def test_every_stage_is_timed(two_runs: list[Report]) -> None:
     for row in two_runs[0].latency:
         assert row.problem is None
@@ -88,6 +90,7 @@ def test_every_stage_is_timed(two_runs: list[Report]) -> None:
     assert weighed == [True, False]  # the base's geometry alone
 
 
+@pytest.mark.slow
 def test_a_difference_that_is_there_is_marked(two_runs: list[Report]) -> None:
     first, second = two_runs
     light, heavy = first.latency[0], second.latency[1]
