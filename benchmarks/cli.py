@@ -170,7 +170,8 @@ def accuracy(
     """Read DATA with MODEL and say how well.
 
     DATA are folders with labels.tsv, .tsv files (path, tab, text), or fresh synthetic
-    lines: synth:PRESET[:SPLIT[:COUNT[:SEED]]] with the splits all, train, heldout.
+    lines: synth:PRESET[:SPLIT[:COUNT[:SEED]]] with the splits all, train, heldout, or
+    recipe:NAME[...] as a recipe of crnn-train draws them.
     """
     from crnn_benchmarks.accuracy import measure_accuracy  # noqa: PLC0415
     from crnn_benchmarks.models import subject_of  # noqa: PLC0415

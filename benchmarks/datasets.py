@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from crnn_benchmarks.schema import DataSet
 from crnn_runtime.cli import iter_paths
@@ -15,6 +16,7 @@ from crnn_runtime.errors import CrnnError
 LABEL_FILES = ("labels.tsv", "dev.tsv", "test.tsv", "val.tsv", "train.tsv")
 """What a folder is searched for, in this order."""
 SYNTH = "synth:"
+RECIPE = "recipe:"
 SYNTH_LINES = 1000
 SYNTH_SEED = 77_000_001
 """Far from the seeds that training counts up from: evaluated lines were never trained on."""
@@ -43,7 +45,8 @@ def load_lines(
 
     Args:
         spec: a folder with labels (`LABEL_FILES`), a ``.tsv`` file of ``path<TAB>text``,
-            or ``synth:PRESET[:SPLIT[:COUNT[:SEED]]]`` for fresh synthetic lines.
+            or ``synth:PRESET[:SPLIT[:COUNT[:SEED]]]`` for fresh synthetic lines,
+            ``recipe:NAME[…]`` for such lines as a recipe of ``crnn-train`` draws them.
         limit: most lines; more are sampled at random.
         seed: of that sample.
         suffix: format of drawn lines; ``.png`` loses nothing.
@@ -52,7 +55,7 @@ def load_lines(
         CrnnError: there is nothing of that name, or no line in it.
     """
     with TemporaryDirectory(prefix="crnn-bench-") as folder:
-        if spec.startswith(SYNTH):
+        if spec.startswith((SYNTH, RECIPE)):
             name, rows = _synthetic(spec, Path(folder), suffix)
         else:
             name, rows = _labelled(spec)
@@ -116,8 +119,9 @@ def _synthetic(spec: str, folder: Path, suffix: str) -> tuple[str, list[tuple[Pa
 
     from crnn.synth import Synthesizer  # noqa: PLC0415
 
-    preset, split, count, seed = parse_synth(spec)
-    synthesizer = Synthesizer(preset, seed=seed, split=split)  # type: ignore[arg-type] # checked there
+    kind, (name, split, count, seed) = spec.partition(":")[0], parse_synth(spec)
+    preset, options = _of_recipe(name) if spec.startswith(RECIPE) else (name, {})
+    synthesizer = Synthesizer(preset, seed=seed, **{**options, "split": split})
     rows = []
     for index in range(count):
         sample = synthesizer.line(index)
@@ -125,7 +129,17 @@ def _synthetic(spec: str, folder: Path, suffix: str) -> tuple[str, list[tuple[Pa
         _, data = cv2.imencode(suffix, cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
         path.write_bytes(data.tobytes())
         rows.append((path, sample.text))
-    return f"{SYNTH}{preset}:{split}:{count}:{seed}", rows
+    return f"{kind}:{name}:{split}:{count}:{seed}", rows
+
+
+def _of_recipe(name: str) -> tuple[str, dict[str, Any]]:
+    """Preset and drawing options of a recipe."""
+    from crnn.recipes import load_recipe  # noqa: PLC0415
+
+    settings = load_recipe(name)
+    if not (preset := settings.get("synth")):
+        raise CrnnError(f"{RECIPE}{name}: that recipe draws no lines, it learns from pictures")
+    return str(preset), dict(settings.get("synth_options", {}))
 
 
 def parse_synth(spec: str) -> tuple[str, str, int, int]:
@@ -134,11 +148,11 @@ def parse_synth(spec: str) -> tuple[str, str, int, int]:
     Raises:
         CrnnError: a number is none, or there are too many parts.
     """
-    parts = spec.removeprefix(SYNTH).split(":")
+    kind, *parts = spec.split(":")
     defaults = ("", "all", str(SYNTH_LINES), str(SYNTH_SEED))
     preset, split, count, seed = (*parts, *defaults[len(parts) :])[:4]
     if len(parts) > len(defaults) or not (count.isdecimal() and seed.isdecimal() and int(count)):
-        raise CrnnError(f"{spec}: write {SYNTH}PRESET[:SPLIT[:COUNT[:SEED]]]")
+        raise CrnnError(f"{spec}: write {kind}:NAME[:SPLIT[:COUNT[:SEED]]]")
     return preset, split, int(count), int(seed)
 
 

@@ -73,7 +73,7 @@ def test_synthetic_sets_by_name() -> None:
     assert parse_synth("synth:latin") == ("latin", "all", 1000, SYNTH_SEED)
     assert parse_synth("synth:latin:heldout:50:7") == ("latin", "heldout", 50, 7)
     for spec in ("synth:latin:all:0", "synth:latin:all:x", "synth:latin:all:5:5:5"):
-        with pytest.raises(CrnnError, match="PRESET"):
+        with pytest.raises(CrnnError, match="NAME"):
             parse_synth(spec)
     with pytest.raises(CrnnError, match="no preset 'nothing'"), load_lines("synth:nothing"):
         pass
@@ -90,6 +90,15 @@ def test_synthetic_lines_are_the_same_every_time_and_go_away() -> None:
     assert not any(Path(path).exists() for path in first.paths)
     with load_lines("synth:digits:train:3") as train:
         assert train.data.sha256 != first.data.sha256
+
+
+def test_lines_as_a_recipe_draws_them() -> None:
+    with load_lines("recipe:digits:all:3") as plain, load_lines("synth:digits:all:3") as preset:
+        assert plain.data.name == f"recipe:digits:all:3:{SYNTH_SEED}"
+        assert plain.data.sha256 != preset.data.sha256
+        assert all(text.isdecimal() for text in plain.texts)
+    with pytest.raises(CrnnError), load_lines("recipe:nothing"):
+        pass
 
 
 def test_pictures_without_labels(folder: Path, tmp_path: Path) -> None:
