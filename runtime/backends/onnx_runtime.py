@@ -126,9 +126,10 @@ class OnnxRuntimeBackend(Backend):
             onnx_cuda.preload_cuda()
         try:
             data = self._path.read_bytes()
-            # Its transformer to blocked layouts ends the process on a float16 LSTM.
-            # The card, which says the precision, is part of the file's text.
-            unsafe = ["NchwcTransformer"] if b'"precision": "fp16"' in data else []
+            # Its transformer to blocked layouts ends the process on a float16 LSTM, which
+            # int8 files have, too. The card, which says the precision, is part of the text.
+            is_reduced = b'"precision": "fp32"' not in data
+            unsafe = ["NchwcTransformer"] if is_reduced and b"LSTM" in data else []
             session = ort.InferenceSession(
                 data,
                 session_options(self._threads),

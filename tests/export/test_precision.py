@@ -1,6 +1,8 @@
 """Precisions of the graph, measured with ONNX Runtime and built with TensorRT for RTX."""
 
 import random
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,11 +16,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
+from crnn.model import build_model, default_card
 from crnn_export.precision import PrecisionError, convert_precision
 from crnn_export.precision_measure import error_rate, measure
 from crnn_export.precision_modelopt import emulate_bf16
+from crnn_export.to_onnx import export_onnx
 from crnn_export.trt import build_engine
-from crnn_runtime import CrnnError, MissingDependencyError
+from crnn_runtime import Alphabet, CrnnError, MissingDependencyError
 from crnn_runtime.backends import open_backend
 from crnn_runtime.engine_file import Profile, Range
 from crnn_runtime.errors import install_command
@@ -278,3 +282,18 @@ def test_engines_have_the_precision_of_their_graph(
     assert info.record.precision == precision
     total = sum(info.record.weights.values())
     assert {kind for kind, count in info.record.weights.items() if count > 0.1 * total} == types
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_recurrent_reader_of_reduced_precision_does_not_end_the_process(
+    precision: str, tmp_path: Path, lines: list[NDArray[np.uint8]]
+) -> None:
+    card = default_card("vgg_bilstm", Alphabet("0123456789"))
+    export_onnx(build_model("vgg_bilstm", card.num_classes), card, tmp_path / "fp32.onnx")
+    file = tmp_path / "reduced.onnx"
+    convert_precision(tmp_path / "fp32.onnx", file, precision, lines=lines)
+    # In a process of its own: what is tested for is the end of it.
+    program = f"from crnn_runtime import Recognizer; Recognizer({str(file)!r})"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert run.returncode == 0, run.stderr.decode()
