@@ -1,0 +1,56 @@
+"""Readers that ship with the package, found by name."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from crnn_runtime import Recognizer
+from crnn_runtime.cli import main
+from crnn_runtime.errors import ModelError
+from crnn_runtime.readers import find_model, reader_names, reader_path
+
+SAMPLES = Path(__file__).parents[2] / "examples" / "lines"
+READERS = reader_names()
+
+
+def test_a_shipped_reader_is_found_by_its_name_and_a_file_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert READERS
+    monkeypatch.chdir(tmp_path)
+    name = READERS[0]
+    assert find_model(name) == reader_path(name)
+    assert find_model(Path("a") / name) == Path("a", name)
+    (tmp_path / name).touch()
+    assert find_model(name) == Path(name)
+
+
+def test_an_unknown_name_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ModelError, match=f"nothing-like-it.*{READERS[0]}"):
+        Recognizer("nothing-like-it")
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_shipped_reader_says_what_it_is_and_is_small(name: str) -> None:
+    with Recognizer(name) as reader:
+        card = reader.card
+    assert reader_path(name).stat().st_size <= 12e6
+    assert card.training["steps"] > 0
+    assert card.evaluation, "no measured accuracy in the card"
+    assert all(scores["lines"] >= 50 for scores in card.evaluation.values())
+
+
+def test_the_list_shows_name_alphabet_size_and_measured_accuracy() -> None:
+    result = CliRunner().invoke(main, ["--list"])
+    assert result.exit_code == 0
+    for name in READERS:
+        assert f"{name}\tlite, " in result.output
+    assert "characters, " in result.output
+    assert "exactly right" in result.output
+
+
+def test_digits_reads_the_samples_by_name() -> None:
+    paths = sorted(SAMPLES.glob("*.png"))
+    with Recognizer("digits") as reader:
+        assert [line.text for line in reader.read(paths)] == [path.stem for path in paths]
