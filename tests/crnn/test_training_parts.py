@@ -114,16 +114,18 @@ def test_freed_memory_is_kept() -> None:
     script = (
         "import resource, sys, torch; from crnn.training.memory import keep_freed_memory\n"
         "if sys.argv[1] == 'keep': keep_freed_memory()\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "for _ in range(20): torch.ones(20_000_000)\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+        "faults = []\n"
+        "for _ in range(41):\n"
+        "    torch.ones(20_000_000)\n"
+        "    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)\n"
+        "print(faults[-1] - faults[-21])"
     )
     faults = {
         what: int(subprocess.check_output([sys.executable, "-c", script, what]))
         for what in ("keep", "drop")
     }
-    # Something small may come to lie where the first block was; then a second one is needed.
-    assert faults["keep"] < faults["drop"] / 4
+    # Small blocks may come to lie where a large one was, until there is room for both.
+    assert faults["keep"] < 1000 < faults["drop"] / 100
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
