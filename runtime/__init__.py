@@ -5,11 +5,16 @@
 '停下来，看着那些握着'
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if __name__ != "crnn_runtime":
     raise ImportError(f"import this package as crnn_runtime, not as {__name__}")
+
+# Read when onnxruntime is imported: else it writes a device id and a database of events into
+# the home folder, and sends these to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from crnn_runtime.alphabet import Alphabet
