@@ -12,7 +12,9 @@ from crnn_runtime.card import METADATA_KEY, ModelCard
 from crnn_runtime.errors import ModelError
 from crnn_runtime.foreign import Graph
 from crnn_runtime.foreign_card import PPOCR_KEY, Fields, complete, ppocr_fields, read_card_file
+from crnn_runtime.preprocess import padded_width
 
+_BLANK_WIDTH = 64  # of the line that a graph is tried on, if it takes any
 Run = Callable[[str, Sequence[str], NDArray[np.float32]], list[NDArray[Any]]]
 """(name of the input, names of the outputs, lines) → outputs."""
 
@@ -73,6 +75,18 @@ class ForeignGraph:
                 f"{card.num_classes} with the blank"
             )
 
+    def check_values(self, card: ModelCard) -> None:
+        """Run the graph on a blank line and compare what it gives with its card.
+
+        Raises:
+            ModelError: they do not fit together.
+        """
+        width = padded_width(card, card.width or _BLANK_WIDTH)
+        size = (self.shape["n"] or 1, card.channels, card.height, width)
+        blank = self._graph.lines(np.zeros(size, np.float32))
+        (output,) = self._run(self._input, [self._output], blank)
+        self._graph.check_values(output)
+
     def infer(self, images: NDArray[np.float32], blank: int) -> dict[str, NDArray[Any]]:
         """(N, C, H, W) → outputs of a ``log-probs`` head, the blank as class 0."""
         size = self.shape["n"] or len(images)
@@ -124,6 +138,7 @@ def open_foreign(
         assert described.graph is not None
         graph = ForeignGraph(session, run, described.graph)
         graph.check(described)
+        graph.check_values(described)
         return graph, described
     interface = Graph.from_fields(described.get("graph") or {})
     graph = ForeignGraph(session, run, interface)
@@ -135,6 +150,7 @@ def open_foreign(
 
     card = complete(described, steps)
     graph.check(card)
+    graph.check_values(card)
     return graph, card
 
 

@@ -192,6 +192,33 @@ def test_cards_that_do_not_fit(tmp_path: Path, fields: dict[str, object], messag
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("gives", "said"),
+    [(a, b) for a in ("logits", "probs", "log-probs") for b in ("logits", "probs", "log-probs")],
+)
+@pytest.mark.parametrize("fields", [{}, {"time_stride": STRIDE}])
+def test_values_that_are_not_what_the_card_says(
+    tmp_path: Path, gives: str, said: str, fields: dict[str, object]
+) -> None:
+    model = write_foreign_reader(tmp_path / "x.onnx", gives=gives)
+    card = write_card(tmp_path / "card.json", graph={"gives": said}, **fields)
+    if gives == said or (gives, said) == ("log-probs", "logits"):
+        assert Recognizer(model, card=card).read([draw_barcode("12")])[0].text == "12"
+        return
+    with pytest.raises(ModelError, match=f'gives is "{said}".* look like {gives}: say "gives"'):
+        Recognizer(model, card=card)
+    with pytest.raises(ModelError, match=f'look like {gives}: say "gives": "{gives}"'):
+        Recognizer(model, card=barcode_card(graph=Graph(gives=said)))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_numbers(value: float) -> None:
+    for gives in ("logits", "probs", "log-probs"):
+        with pytest.raises(ModelError, match="they are not all numbers"):
+            Graph(gives=gives).check_values(np.array([[[0.0, value]]], np.float32))
+    Graph().check_values(np.array([[[0.0, -np.inf]]], np.float32))
+
+
 def test_an_alphabet_in_a_file_beside_the_card(tmp_path: Path) -> None:
     (tmp_path / "keys.txt").write_text("\n".join("0123456789"), encoding="utf-8")
     fields = {name: value for name, value in FIELDS.items() if name != "alphabet"}
