@@ -1,5 +1,6 @@
 """Any picture a user may have → an 8-bit array in the colours a model wants."""
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from crnn_runtime.card import ColorOrder
 from crnn_runtime.errors import ImageError
 from crnn_runtime.image_header import (
+    image_orientation,
     image_size,
     is_jpeg,
     is_png,
@@ -19,13 +21,25 @@ from crnn_runtime.image_header import (
 
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused before they are decoded: a line of text is small."""
-MIN_HEIGHT = 4
-"""Lower pictures are refused: they cannot show a character."""
+MAX_FILE_BYTES = 256_000_000
+"""Larger files are refused unread: as many as `MAX_PIXELS` take, uncompressed and in colour."""
+MIN_HEIGHT = 1
+"""Lower pictures are refused: very small ones are read, enlarged, as well as that goes."""
 
-ImageSource = str | Path | bytes | NDArray[np.uint8]
+ImageSource = str | Path | bytes | bytearray | memoryview | NDArray[np.uint8]
 """A file's path, its bytes, or an array (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4)."""
 
 
+_UPRIGHT = {
+    2: (None, 1),
+    3: (cv2.ROTATE_180, None),
+    4: (None, 0),
+    5: (cv2.ROTATE_90_CLOCKWISE, 1),
+    6: (cv2.ROTATE_90_CLOCKWISE, None),
+    7: (cv2.ROTATE_90_COUNTERCLOCKWISE, 1),
+    8: (cv2.ROTATE_90_COUNTERCLOCKWISE, None),
+}
+"""EXIF orientation → how to turn the stored picture, and then which axis to mirror."""
 _REDUCED = {
     1: (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE),
     2: (cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
@@ -40,8 +54,8 @@ REDUCTIONS = tuple(_REDUCED)
 def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
     """An image as (H, W, 3) in the asked order of channels, or (H, W) for ``gray``.
 
-    Transparent pixels become white, 16-bit pixels 8-bit; a JPEG is turned upright
-    by its EXIF orientation. Bytes are read before they are decoded, so any
+    Transparent pixels become white, 16-bit pixels 8-bit; a picture is turned upright
+    by its EXIF orientation (JPEG, PNG, WebP, TIFF). Bytes are read before they are decoded, so any
     path works that Python can open. JPEG has no checksums: one that is damaged in
     the middle is decoded as far as it goes, and libjpeg says so on standard error.
 
@@ -100,6 +114,7 @@ def load_reduced(
         image = _decode(data, cv2.IMREAD_UNCHANGED)  # keeps transparency, unlike IMREAD_COLOR
         if image.dtype != np.uint8:
             image = _to_uint8(image)
+        image = _upright(image, image_orientation(data))
     _check_size(*image.shape[:2])
     return _to_color(image, "bgr", color), reduction
 
@@ -108,9 +123,18 @@ def read_bytes(path: Path) -> bytes:
     """A file's content.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it cannot be read, is not a file (a device or a pipe, which may
+            have no end), or has more than `MAX_FILE_BYTES`.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise ImageError("cannot read the file: it is a device, pipe or socket")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ImageError(
+                f"cannot read the file: it has {status.st_size / 1e6:.0f} MB, more than "
+                f"{MAX_FILE_BYTES // 10**6}"
+            )
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read the file: {error.strerror}") from error
@@ -148,6 +172,13 @@ def _decode(data: bytes, flags: int) -> NDArray[np.uint8]:
     if image is None:
         raise ImageError("image cannot be decoded: it is damaged or truncated")
     return image  # type: ignore[return-value]
+
+
+def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    turn, mirrored = _UPRIGHT.get(orientation, (None, None))
+    if turn is not None:
+        image = cv2.rotate(image, turn)  # type: ignore[assignment]
+    return image if mirrored is None else cv2.flip(image, mirrored)  # type: ignore[return-value]
 
 
 def _to_uint8(image: NDArray[np.generic]) -> NDArray[np.uint8]:

@@ -2,13 +2,14 @@
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from crnn_runtime.errors import ImageError
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..SOF15 less DHT, JPG, DAC
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment: TEM, RST0..RST7
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION = 256, 257, 274
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -25,6 +26,35 @@ def image_size(data: bytes) -> tuple[int, int]:
             except (struct.error, IndexError) as error:
                 raise ImageError("image is cut off in its header") from error
     raise ImageError("not an image: PNG, JPEG, BMP, GIF, WebP and TIFF are read")
+
+
+def image_orientation(data: bytes) -> int:
+    """The EXIF orientation (1 to 8) of a PNG or WebP file, 1 if it states none.
+
+    JPEG and TIFF files count as 1: their decoders turn them.
+    """
+    if is_png(data):
+        exif = _chunk(data, b"eXIf", len(_PNG_MAGIC), order="big")
+    elif data.startswith(b"WEBP", 8):
+        exif = _chunk(data, b"EXIF", 12, order="little").removeprefix(b"Exif\0\0")
+    else:
+        return 1
+    try:
+        return _tiff_values(exif, (_TIFF_ORIENTATION,)).get(_TIFF_ORIENTATION, 1)
+    except struct.error:
+        return 1
+
+
+def _chunk(data: bytes, wanted: bytes, position: int, *, order: Literal["big", "little"]) -> bytes:
+    """What a PNG's (big) or WebP's first chunk of a kind holds, nothing if there is none."""
+    while position + 8 <= len(data):
+        fields = data[position : position + 4], data[position + 4 : position + 8]
+        size, kind = fields if order == "big" else fields[::-1]
+        length = int.from_bytes(size, order)
+        if kind == wanted:
+            return data[position + 8 : position + 8 + length]
+        position += 8 + length + (4 if order == "big" else length % 2)  # checksum, padding
+    return b""
 
 
 def is_jpeg(data: bytes) -> bool:
@@ -117,6 +147,14 @@ def _webp(data: bytes) -> tuple[int, int]:
 
 
 def _tiff(data: bytes) -> tuple[int, int]:
+    found = _tiff_values(data, (_TIFF_WIDTH, _TIFF_HEIGHT))
+    if len(found) != 2:
+        raise ImageError("TIFF header is damaged")
+    return found[_TIFF_HEIGHT], found[_TIFF_WIDTH]
+
+
+def _tiff_values(data: bytes, tags: Sequence[int]) -> dict[int, int]:
+    """Those of a TIFF's first directory that are one whole number, by tag."""
     order = "<" if data.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, directory)
@@ -124,11 +162,9 @@ def _tiff(data: bytes) -> tuple[int, int]:
     for i in range(count):
         entry = directory + 2 + 12 * i
         tag, kind = struct.unpack_from(order + "HH", data, entry)
-        if tag in (_TIFF_WIDTH, _TIFF_HEIGHT):  # SHORT (3) or LONG (4), stored in the entry itself
+        if tag in tags:  # SHORT (3) or LONG (4), stored in the entry itself
             (found[tag],) = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, entry + 8)
-    if len(found) != 2:
-        raise ImageError("TIFF header is damaged")
-    return found[_TIFF_HEIGHT], found[_TIFF_WIDTH]
+    return found
 
 
 _FORMATS: list[tuple[bytes, int, Callable[[bytes], tuple[int, int]]]] = [

@@ -21,6 +21,8 @@ OVERLAP = 3.0
 """Of consecutive pieces, in line heights: a few characters of any script."""
 MAX_ASPECT = 2000
 """Width over height beyond which an image is taken for a mistake."""
+MAX_TALL = 32
+"""Height over width beyond which it is: a line would be squeezed to a column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,18 @@ def cut(height: int, width: int, card: ModelCard) -> list[Piece]:
     """The pieces of a line, from left to right; one unless it is too wide for the model.
 
     Raises:
-        ImageError: it is more than `MAX_ASPECT` times as wide as high.
+        ImageError: it is more than `MAX_ASPECT` times as wide as high, or `MAX_TALL` times
+            as high as wide.
     """
     if width > MAX_ASPECT * height:
         raise ImageError(
             f"image is {width} × {height} pixels, more than {MAX_ASPECT} times as wide as high: "
             "cut out the line first"
+        )
+    if height > MAX_TALL * width:
+        raise ImageError(
+            f"image is {width} × {height} pixels, more than {MAX_TALL} times as high as wide: "
+            "cut out the line first, or turn it"
         )
     step = card.time_stride * height / card.height  # of one time step, in pixels of the source
     # A step less than the model takes: room for the last piece, which ends with the line.

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from crnn_runtime import ImageError
-from crnn_runtime.image import load_image
+from crnn_runtime.image import MAX_FILE_BYTES, load_image
 from crnn_runtime.image_header import image_size
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
@@ -111,6 +112,38 @@ def test_exif_orientation_turns_a_jpeg() -> None:
     assert load_image(encode(Image.fromarray(PICTURE), "JPEG", exif=exif)).shape == (160, 48, 3)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_exif_orientation_turns_other_pictures_too(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(PICTURE)
+    if kind != "TIFF":
+        image.putalpha(200)  # is not lost
+    data = encode(image, kind, exif=exif, lossless=True)
+    upright = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+    np.testing.assert_array_equal(load_image(data), load_image(np.ascontiguousarray(upright)))
+
+
+@pytest.mark.parametrize("damage", [b"", b"II*\0", b"MM\0*\0\0\0\xff", b"MM\0*\0\0\0\x08\xff\xff"])
+def test_damaged_exif_is_no_exif(damage: bytes) -> None:
+    assert load_image(encode(Image.fromarray(PICTURE), "PNG", exif=damage)).shape == (48, 160, 3)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "line.png")
+    with pytest.raises(ImageError, match="it is a device, pipe or socket"):
+        load_image(tmp_path / "line.png")
+
+
+def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "line.png"
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1_000_000)  # takes no room on the disk
+    with pytest.raises(ImageError, match="it has 257 MB, more than 256"):
+        load_image(path)
+
+
 def test_paths_that_are_not_ascii(tmp_path: Path) -> None:
     path = tmp_path / "строка 行 é.png"
     path.write_bytes(encode(Image.fromarray(PICTURE), "PNG"))
@@ -134,8 +167,9 @@ def bomb(width: int, height: int) -> bytes:
         (b"Not a picture at all.", "not an image"),
         (b"\x89PNG\r\n\x1a\n", "cut off in its header"),
         (bomb(20_000, 20_000), "20000 × 20000 pixels, more than 64 million"),
-        (bomb(1, 1), "1 × 1 pixels"),
-        (np.zeros((1, 1, 3), np.uint8), "1 × 1 pixels"),
+        (bomb(1, 0), "1 × 0 pixels, a line is 1 high at least"),
+        (np.zeros((0, 1, 3), np.uint8), "1 × 0 pixels"),
+        ("/dev/null", "it is a device, pipe or socket"),
         (np.zeros((8, 8)), "dtype float64: give uint8"),
         (np.zeros((8, 8, 2), np.uint8), r"shape \(8, 8, 2\)"),
         (np.zeros(8, np.uint8), r"shape \(8,\)"),

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnn_runtime import ImageError, Recognizer
-from crnn_runtime.long_lines import cut
+from crnn_runtime.ctc import Char
+from crnn_runtime.long_lines import _seam, cut
 
 CARD = barcode_card(head="greedy", max_width=320)
 
@@ -79,9 +80,9 @@ def test_long_and_short_lines_together(readers: dict[int, Recognizer]) -> None:
     assert [line.text for line in lines] == texts
 
 
-@given(st.integers(4, 80), st.integers(1, 20_000))
+@given(st.integers(1, 80), st.integers(1, 20_000))
 def test_pieces_cover_the_line_and_fit_the_model(height: int, width: int) -> None:
-    if width > 2000 * height:
+    if width > 2000 * height or height > 32 * width:
         return
     pieces = cut(height, width, CARD)
     assert pieces[0].offset == 0
@@ -100,6 +101,16 @@ def test_a_fixed_width_model_never_cuts() -> None:
 def test_an_absurd_shape_is_refused() -> None:
     with pytest.raises(ImageError, match="more than 2000 times as wide as high"):
         cut(4, 8001, CARD)
+    with pytest.raises(ImageError, match="3 × 5000 pixels, more than 32 times as high as wide"):
+        cut(5000, 3, CARD)
+    assert len(cut(96, 3, CARD)) == 1
+
+
+def test_the_seam_lies_in_the_widest_gap() -> None:
+    # Between 25 and 75 of an overlap of 100: gaps of 5, 22, 8 and 4.
+    chars = [Char("a", 1.0, *edges) for edges in ((30, 32), (54, 60), (68, 71), (80, 90))]
+    assert _seam(chars, 0, 100) == 43.0
+    assert _seam([], 0, 100) == 50.0
 
 
 def test_draw_barcode_is_not_cut(readers: dict[int, Recognizer]) -> None:
