@@ -225,3 +225,18 @@ def _spans(path: NDArray[np.int64], emitted: NDArray[np.float64], longest: int) 
     np.maximum.at(last, where, t)
     np.maximum.at(log_prob, where, emitted[t, n, path[t, n]])
     return Spans(first, last, log_prob)
+
+
+def not_numbers(outputs: Outputs, steps: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Any head's outputs → (N,) whether a line's steps hold NaN or infinity.
+
+    A probability of 0, whose logarithm is minus infinity, is a number.
+    """
+    bad = np.zeros(len(steps), bool)
+    for values in outputs.values():
+        if not values.size or not np.issubdtype(values.dtype, np.floating):
+            continue
+        highest = values.reshape(*values.shape[:2], -1).max(axis=2)  # NaN if there is one
+        own = np.arange(values.shape[1]) < steps[:, None]
+        bad |= (own & (np.isnan(highest) | np.isposinf(highest))).any(axis=1)
+    return bad

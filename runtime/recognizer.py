@@ -15,8 +15,9 @@ from crnn_runtime.card import ModelCard
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.ctc import Char, char_spans, raw_path
 from crnn_runtime.decoding import Decoder, Decoding, Reading, open_decoder
-from crnn_runtime.errors import CrnnError, ImageError
+from crnn_runtime.errors import CrnnError, ImageError, ModelError
 from crnn_runtime.image import ImageSource
+from crnn_runtime.lattice import not_numbers
 from crnn_runtime.line import Line
 from crnn_runtime.long_lines import Piece, cut, join
 from crnn_runtime.preprocess import load_line, padded_width, resize_line, to_input, valid_steps
@@ -33,6 +34,7 @@ an estimate: 64 lines of 512 pixels.
 AUTO_LINES = 64
 """Lines that are inferred together at most then."""
 _MAX_WORKERS = 4
+_NOT_NUMBERS = "the model gave values that are not numbers"
 
 Errors = Literal["raise", "return"]
 """For an image that cannot be read: raise `ImageError`, or return a `Line` with its error."""
@@ -76,8 +78,7 @@ class Recognizer:
         card: str | Path | ModelCard | None = None,
     ) -> None:
         for name, value in (("threads", threads), ("batch_size", batch_size)):
-            if value is not None and value != "auto" and value < 1:
-                raise CrnnError(f"{name} is {value}: it must be at least 1")
+            _check_count(name, value)
         self._backend = open_backend(
             model, device, threads, gpu_memory_limit=gpu_memory_limit, card=card
         )
@@ -133,6 +134,7 @@ class Recognizer:
 
         Raises:
             ImageError: an image cannot be read and ``errors`` is ``raise``.
+            ModelError: what the model gave is not numbers and ``errors`` is ``raise``.
             CrnnError: one image is given instead of several.
         """
         _check_several(images, "stream([image])")
@@ -184,23 +186,38 @@ class _Stages:
         """An image, loaded and cut into pieces that the model can read."""
         try:
             return self._strips(source)
-        except ImageError as error:
+        except (ImageError, MemoryError) as error:
+            reason = "not enough memory" if isinstance(error, MemoryError) else str(error)
             if self._errors == "raise":
                 name = f"{source}: " if isinstance(source, str | Path) else ""
-                raise ImageError(f"{name}{error}") from error
-            return Line("", 0.0, "", (), str(error))
+                raise ImageError(f"{name}{reason}") from error
+            return Line("", 0.0, "", (), reason)
 
     def read(self, strips: Sequence[Strip]) -> list[Line]:
         """Strips of one padded width → what they say."""
         images = to_input([strip.pixels for strip in strips], self._card)
         with self._in_model:  # two at a time would only take twice the memory
             outputs = self._backend.infer(images)
-        steps = [valid_steps(self._card, strip.pixels.shape[1]) for strip in strips]
-        readings = self._decoder.decode(outputs, np.array(steps))
-        return [_to_line(*pair, self._card) for pair in zip(readings, strips, strict=True)]
+        steps = np.array([valid_steps(self._card, strip.pixels.shape[1]) for strip in strips])
+        bad = not_numbers(outputs, steps)
+        if not bad.any():
+            readings = self._decoder.decode(outputs, steps)
+            return [_to_line(*pair, self._card) for pair in zip(readings, strips, strict=True)]
+        if self._errors == "raise":
+            raise ModelError(f"{_NOT_NUMBERS}: its file is damaged or its precision too low")
+        good = {name: values[~bad] for name, values in outputs.items()}
+        decoded = iter(self._decoder.decode(good, steps[~bad]) if not bad.all() else ())
+        return [
+            Line("", 0.0, "", (), _NOT_NUMBERS)
+            if spoilt
+            else _to_line(next(decoded), strip, self._card)
+            for spoilt, strip in zip(bad, strips, strict=True)
+        ]
 
     def join(self, pieces: Sequence[Piece], readings: Sequence[Line]) -> Line:
         """See `crnn_runtime.long_lines.join`."""
+        if failed := next((line for line in readings if line.error), None):
+            return failed
         return join(pieces, readings, self._card)
 
     def _strips(self, source: ImageSource) -> list[Strip]:
@@ -219,8 +236,18 @@ class _Stages:
         ]
 
 
+def _check_count(name: str, value: object) -> None:
+    if value is None or (name == "batch_size" and value == "auto"):
+        return
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        other = " or auto" if name == "batch_size" else ""
+        raise CrnnError(f"{name} is {value!r}: it must be a whole number{other}")
+    if value < 1:
+        raise CrnnError(f"{name} is {value}: it must be at least 1")
+
+
 def _check_several(images: Iterable[ImageSource | None], call: str) -> None:
-    if isinstance(images, str | Path | bytes | np.ndarray):
+    if isinstance(images, str | Path | bytes | bytearray | memoryview | np.ndarray):
         raise CrnnError(f"{call.partition('(')[0]}() takes a list of images: {call}")
 
 

@@ -278,4 +278,4 @@ def _size(source: ImageSource) -> int:
     """Bytes that an image takes before it is prepared: none if it is a path."""
     if isinstance(source, np.ndarray):
         return source.nbytes
-    return len(source) if isinstance(source, bytes) else 0
+    return len(source) if isinstance(source, bytes | bytearray | memoryview) else 0

@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import cv2
+import numpy as np
+import onnx
 import pytest
 from barcode import STRIDE, barcode_card, draw_barcode, write_barcode_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crnn_runtime import CrnnError, ImageError, ModelError, Recognizer
+from crnn_runtime import CrnnError, ImageError, ModelCard, ModelError, Recognizer
 from crnn_runtime.card import HEADS
+from crnn_runtime.preprocess import load_line
 
 TEXTS = st.text("0123456789", max_size=60)
 
@@ -84,8 +87,6 @@ def test_a_fixed_width_model_stretches_every_line(tmp_path: Path) -> None:
 def test_an_alphabet_too_short_for_the_model_is_an_error(tmp_path: Path) -> None:
     # The card is consistent with itself, the graph has more classes than it says.
     path = write_barcode_reader(tmp_path / "reader.onnx", barcode_card(head="greedy"))
-    import onnx
-
     from crnn_runtime import Alphabet
     from crnn_runtime.card import METADATA_KEY
 
@@ -107,6 +108,69 @@ def test_one_image_instead_of_a_list_is_refused(recognizer: Recognizer, lone: ob
 def test_counts_must_be_positive(model: Path, option: str) -> None:
     with pytest.raises(CrnnError, match=f"{option} is 0: it must be at least 1"):
         Recognizer(model, **{option: 0})
+
+
+@pytest.mark.parametrize("option", ["threads", "batch_size"])
+@pytest.mark.parametrize("value", ["big", "2", 1.5, True])
+def test_counts_must_be_whole_numbers(model: Path, option: str, value: object) -> None:
+    with pytest.raises(CrnnError, match=f"{option} is {value!r}: it must be a whole number"):
+        Recognizer(model, **{option: value})
+
+
+def test_encoded_bytes_of_any_kind(recognizer: Recognizer) -> None:
+    encoded = cv2.imencode(".png", draw_barcode("42"))[1].tobytes()
+    lines = recognizer.read([bytearray(encoded), memoryview(encoded)])
+    assert [line.text for line in lines] == ["42", "42"]
+
+
+def test_too_little_memory_for_one_image_spoils_only_itself(recognizer: Recognizer) -> None:
+    def load(source: object, card: ModelCard) -> tuple[np.ndarray, int]:
+        if source == "huge.png":
+            raise MemoryError
+        return load_line(draw_barcode(str(source)), card)
+
+    lines = list(recognizer.stream(["12", "huge.png", "3"], errors="return", load=load))
+    assert [line.text for line in lines] == ["12", "", "3"]
+    assert lines[1].error == "not enough memory"
+
+
+def write_failing_reader(path: Path, head: str) -> Path:
+    """Gives NaN wherever a step is darker than every character."""
+    write_barcode_reader(path, barcode_card(head=head, max_width=160))
+    model = onnx.load(path)
+    (subtraction,) = (node for node in model.graph.node if node.op_type == "Sub")
+    subtraction.input[0] = "checked"
+    dark = onnx.numpy_helper.from_array(np.array(0.1, np.float32), "dark")
+    model.graph.initializer.append(dark)
+    place = list(model.graph.node).index(subtraction)
+    for node in (
+        onnx.helper.make_node("Add", ["column", "unknown"], ["checked"]),
+        onnx.helper.make_node("Log", ["above"], ["unknown_"]),
+        onnx.helper.make_node("Sub", ["column", "dark"], ["above"]),
+    ):
+        model.graph.node.insert(place, node)
+    zero = onnx.numpy_helper.from_array(np.array(0, np.float32), "zero")
+    model.graph.initializer.append(zero)
+    # The logarithm of a negative number is NaN; times zero nothing else remains of it.
+    model.graph.node.insert(
+        place + 2, onnx.helper.make_node("Mul", ["unknown_", "zero"], ["unknown"])
+    )
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_what_is_not_a_number_is_an_error_of_its_line(tmp_path: Path, head: str) -> None:
+    reader = Recognizer(write_failing_reader(tmp_path / "x.onnx", head), threads=1, batch_size=4)
+    dark = draw_barcode("12")
+    dark[:, 8:16] = 0
+    images = [draw_barcode("34"), dark, draw_barcode("56"), np.hstack([dark] * 8)]
+    lines = reader.read(images, errors="return")
+    assert [line.text for line in lines] == ["34", "", "56", ""]
+    wrong = "the model gave values that are not numbers"
+    assert [line.error for line in lines] == [None, wrong, None, wrong]
+    with pytest.raises(ModelError, match=wrong):
+        reader.read(images)
 
 
 def test_close_releases_the_model(model: Path) -> None:
