@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.files import write_atomically
-from crnn_runtime.image import MIN_HEIGHT
 from crnn_runtime.image_header import (
     image_size,
     is_jpeg,
@@ -22,6 +21,9 @@ from crnn_runtime.image_header import (
     jpeg_is_complete,
     png_is_complete,
 )
+
+MIN_HEIGHT = 4
+"""Lower pictures are defects of a data set: they cannot show a character."""
 
 _HEADER_BYTES = 65536
 _TAIL_BYTES = 64
