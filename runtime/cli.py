@@ -2,6 +2,7 @@
 
 import glob
 import json
+import math
 import os
 import select
 import sys
@@ -16,6 +17,7 @@ import click
 
 from crnn_runtime.cli_decoding import decoding_options, to_decoding
 from crnn_runtime.console import EXIT_SOME_UNREAD, Command, DecoderMessages
+from crnn_runtime.errors import CrnnError
 from crnn_runtime.readers import reader_names, reader_path
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from crnn_runtime.recognizer import Recognizer
 
 IMAGE_SUFFIXES = frozenset(
-    (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
+    (".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
 )
 """Files that are read when a folder is given."""
 
@@ -88,8 +90,10 @@ def main(
     MODEL is a file that crnn-export wrote, the name of a shipped reader (--list), a
     recognition model of PP-OCR in ONNX, or any line reader in ONNX with a --card.
     IMAGES are files, folders, globs, or - for a list of files on standard input.
-    Prints "path<TAB>text" in the order given, folder by folder and sorted within,
-    as lines are read; memory does not grow with their number.
+    Links to folders within a folder are not followed. Prints "path<TAB>text" in the
+    order given, folder by folder and sorted within, as lines are read; memory does
+    not grow with their number. Tabs and line ends in a path appear as \\t, \\n and
+    \\r; in --json, bytes that are not UTF-8 as \\udc80 to \\udcff.
 
     Exit status: 0 all were read, 1 some could not be (named on standard error),
     2 wrong usage.
@@ -108,16 +112,16 @@ def main(
         threads=threads,
         batch_size=batch_size,
         card=card,
-        decoder=to_decoding(**decoding),
+        decoder=to_decoding(ctx, as_json=as_json, **decoding),
     )
     unread = 0
     for path, line, warning, say in _read(recognizer, images):
         if line.error:
             unread += 1
-            say(f"{path}: {_reason(path, line.error)}")
+            say(f"{_shown(path)}: {_reason(path, line.error)}")
             continue
         if warning:
-            say(f"{path}: warning, the picture may be damaged: {warning}")
+            say(f"{_shown(path)}: warning, the picture may be damaged: {warning}")
         click.echo(format_line(path, line, raw=raw, as_json=as_json))
     if unread:
         ctx.exit(EXIT_SOME_UNREAD)
@@ -188,6 +192,11 @@ def _progress(
         yield lambda: bar.update(1), lambda text: click.echo(f"\r\x1b[K{text}", err=True)
 
 
+def _shown(path: str) -> str:
+    """A path in one field of one line."""
+    return path.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
+
+
 def _reason(path: str, error: str) -> str:
     """Why an image could not be read, also if it is a folder."""
     if not Path(path).is_dir():
@@ -221,6 +230,8 @@ def iter_paths(images: Iterable[str]) -> Iterator[str]:
 
 def _listed() -> Iterator[str | None]:
     """Paths on standard input, one a line; None where there are no more for now."""
+    if sys.stdin is None:
+        raise CrnnError("standard input is closed: - reads a list of files from it")
     try:
         terminal = sys.stdin.fileno()
     except OSError:  # not a file, but what a test put in its place
@@ -261,8 +272,13 @@ def _walk(folder: Path) -> Iterator[str]:
         path = folder / name
         if name in folders:
             yield from _walk(path)
-        elif path.is_file():
+        elif not path.is_dir():  # a link that leads nowhere is named as unread
             yield str(path)
+
+
+def _finite(value: float) -> float | None:
+    """A number for JSON, which knows no infinity: that of a probability of 0 is null."""
+    return round(value, 4) if math.isfinite(value) else None
 
 
 def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:
@@ -281,8 +297,11 @@ def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:
         }
         if line.alternatives:
             content["alternatives"] = [
-                {"text": a.text, "log_prob": round(a.log_prob, 4), "score": round(a.score, 4)}
+                {"text": a.text, "log_prob": _finite(a.log_prob), "score": _finite(a.score)}
                 for a in line.alternatives
             ]
-        return json.dumps(content, ensure_ascii=False)
-    return f"{path}\t{line.raw} => {line.text}" if raw else f"{path}\t{line.text}"
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+        # What of a path is not UTF-8 are lone surrogates: escaped as JSON writes them.
+        return text.encode("utf-8", "backslashreplace").decode()
+    text = f"{line.raw} => {line.text}" if raw else line.text
+    return f"{_shown(path)}\t{text}"

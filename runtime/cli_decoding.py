@@ -4,6 +4,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+
+from crnn_runtime.errors import CrnnError
 
 if TYPE_CHECKING:
     from crnn_runtime.decoding import Decoding
@@ -62,17 +65,47 @@ def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def to_decoding(allow: str | None, deny: str | None, **options: Any) -> "Decoding":  # noqa: ANN401
+def to_decoding(
+    ctx: click.Context,
+    *,
+    as_json: bool,
+    allow: str | None,
+    deny: str | None,
+    **options: Any,  # noqa: ANN401
+) -> "Decoding":
     """The options' values → what `Recognizer` takes.
 
     Raises:
-        CrnnError: the values exclude each other, or a file cannot be read.
+        CrnnError: the values exclude each other, an option would have no effect, or a
+            file cannot be read.
     """
     from crnn_runtime.characters import read_characters  # noqa: PLC0415 (numpy: not for --help)
     from crnn_runtime.decoding import Decoding  # noqa: PLC0415
 
-    return Decoding(
+    decoding = Decoding(
         allow=None if allow is None else read_characters(allow),
         deny="" if deny is None else read_characters(deny),
         **options,
     )
+    _check_effect(ctx, decoding, as_json=as_json)
+    return decoding
+
+
+def _check_effect(ctx: click.Context, decoding: "Decoding", *, as_json: bool) -> None:
+    def given(name: str) -> bool:
+        return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+    for name in ("lm_weight", "length_bonus"):
+        if given(name) and decoding.lm is None:
+            raise CrnnError(f"{_flag(name)} balances a language model: give --lm too")
+    for name in ("beam_width", "top_k"):
+        if given(name) and decoding.lexicon is not None:
+            raise CrnnError(f"{_flag(name)} has no effect: the search in a lexicon is exact")
+        if given(name) and not decoding.searches:
+            raise CrnnError(f"{_flag(name)} is of the beam search: give --decoder beam too")
+    if given("nbest") and not as_json:
+        raise CrnnError("--nbest has alternatives that only --json shows: give --json too")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

@@ -14,6 +14,7 @@ Formulas, for every decoder (docs/decoding.md explains the choices):
   text leaves out counts too: a lexicon may leave out a character that is plain to see.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,9 @@ class Decoding:
             raise CrnnError(
                 "the greedy decoder takes no lm, no lexicon and no nbest: choose the decoder beam"
             )
+        for name in ("lm_weight", "length_bonus"):
+            if not math.isfinite(getattr(self, name)):
+                raise CrnnError(f"{name} is {getattr(self, name)}: it must be a finite number")
         if self.lm is None and self.length_bonus:
             raise CrnnError("length_bonus balances a language model: give lm too")
 

@@ -1,6 +1,7 @@
 """crnn-infer as a user runs it: in a process of its own."""
 
 import json
+import math
 import os
 import signal
 import struct
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 
-from crnn_runtime.cli import iter_paths
+from crnn_runtime.cli import format_line, iter_paths
 from crnn_runtime.errors import install_command
+from crnn_runtime.line import Alternative, Line
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,13 @@ def test_json_is_one_object_a_line(folder: Path) -> None:
     assert len(result.stdout.splitlines()) == 3
 
 
+def test_json_of_an_impossible_alternative_is_valid() -> None:
+    alternative = Alternative("1", -math.inf, -math.inf)
+    line = Line("1", 0.0, "1", (), alternatives=(alternative,))
+    shown = json.loads(format_line("x", line, raw=False, as_json=True), parse_constant=pytest.fail)
+    assert shown["alternatives"] == [{"text": "1", "log_prob": None, "score": None}]
+
+
 def test_bad_images_are_named_and_the_rest_is_read(folder: Path, tmp_path: Path) -> None:
     good = png(draw_barcode("31"))
     noise = png(np.random.default_rng(0).integers(0, 256, (32, 200), np.uint8))
@@ -88,7 +97,7 @@ def test_bad_images_are_named_and_the_rest_is_read(folder: Path, tmp_path: Path)
         "huge.png": bytes(huge),
         "most.png": noise[: len(noise) * 9 // 10],
         "text.jpg": b"I am not a picture\n",
-        "tiny.png": png(np.zeros((1, 1), np.uint8)),
+        "tall.png": png(np.zeros((5000, 3), np.uint8)),
         "long.png": png(np.zeros((4, 9000), np.uint8)),
     }
     for name, content in (bad | {"good.png": good}).items():
@@ -169,14 +178,16 @@ def test_a_bar_is_shown_to_a_person_only(folder: Path, images: list[str], shown:
 
 
 def test_a_folder_is_walked_in_the_order_of_its_names(tmp_path: Path) -> None:
-    for name in ("b.png", "a/z.PNG", "a/b/c.jpg", "a.jpg", "note.txt", "c.png/d.webp"):
+    for name in ("b.png", "a/z.PNG", "a/b/c.jpg", "a.jpg", "note.txt", "c.png/d.webp", "d.JFIF"):
         tmp_path.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
         tmp_path.joinpath(name).touch()
     tmp_path.joinpath("loop").symlink_to(tmp_path)
+    tmp_path.joinpath("loop.png").symlink_to(tmp_path)
     tmp_path.joinpath("nowhere.png").symlink_to("gone.png")
     tmp_path.joinpath("z.png").symlink_to("b.png")
     found = [Path(path).relative_to(tmp_path).as_posix() for path in iter_paths([str(tmp_path)])]
-    assert found == ["a/b/c.jpg", "a/z.PNG", "a.jpg", "b.png", "c.png/d.webp", "z.png"]
+    assert found[:6] == ["a/b/c.jpg", "a/z.PNG", "a.jpg", "b.png", "c.png/d.webp", "d.JFIF"]
+    assert found[6:] == ["nowhere.png", "z.png"]
 
 
 @pytest.mark.parametrize("size", ["auto", "1", "64"])
@@ -212,6 +223,29 @@ def test_paths_that_are_not_utf8(folder: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, b"")
     assert result.stdout == name + b"\t64\n"
+    result = subprocess.run(
+        [Path(sys.executable).parent / "crnn-infer", folder / "reader.onnx", "--json", name],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert b"/caf\\udce9.png" in result.stdout
+    assert json.loads(result.stdout.decode("utf-8"))["path"] == os.fsdecode(name)
+
+
+def test_a_path_stays_in_its_field(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a\tb\nc.png"
+    path.write_bytes(png(draw_barcode("64")))
+    result = infer(tmp_path, str(folder / "reader.onnx"), path.name, "no\nfile.png")
+    assert result.stdout == "a\\tb\\nc.png\t64\n"
+    assert result.stderr.startswith("no\\nfile.png: cannot read the file")
+
+
+def test_standard_input_that_is_closed(folder: Path) -> None:
+    command = f"exec {Path(sys.executable).parent / 'crnn-infer'} reader.onnx - <&-"
+    result = subprocess.run(
+        ["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr == "Error: standard input is closed: - reads a list of files from it\n"
 
 
 def test_a_full_disk_is_said_in_one_line(folder: Path) -> None:
