@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count, islice, repeat
@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnn_runtime import CrnnError, ImageError, ModelCard, ModelError, Recognizer, stream
+from crnn_runtime.line import Line
 from crnn_runtime.preprocess import load_line
 from crnn_runtime.recognizer import AUTO_COLUMNS, AUTO_LINES, _batch_sizes, _Stages
-from crnn_runtime.stages import Plan
+from crnn_runtime.stages import Plan, Strip
 
 # Of 0 to 40 characters: one to several pieces at the widest of 160 pixels.
 TEXTS = st.lists(st.text("0123456789", max_size=40), max_size=20)
@@ -118,6 +119,22 @@ def test_images_that_wait_are_bounded_in_bytes_too(recognizer: Recognizer) -> No
         assert line.text == "1"
         assert images.taken <= number + 1 + 3
     assert images.taken == 40
+
+
+def test_the_line_that_has_waited_longest_is_read_first(recognizer: Recognizer) -> None:
+    order = []
+
+    class Recorded(_Stages):
+        def read(self, strips: Sequence[Strip]) -> list[Line]:
+            order.append(strips[0].bucket)
+            return super().read(strips)
+
+    stages = Recorded(recognizer._backend, recognizer._decoder, "raise", load_line)
+    plan = Plan(batch=lambda _: 9, workers=0)  # no bucket fills up
+    images = map(draw_barcode, ("12345", "123456789", "1", "12345"))
+    lines = list(stream.read_stream(images, stages, plan))
+    assert [line.text for line in lines] == ["12345", "123456789", "1", "12345"]
+    assert order == [96, 160, 32]
 
 
 def test_a_slow_iterable_is_asked_when_its_lines_are_handed_out(
