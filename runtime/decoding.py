@@ -248,8 +248,15 @@ class SearchDecoder:
         self.whole_lines = self._lexicon is not None
 
     def decode(self, outputs: Outputs, steps: NDArray[np.integer]) -> list[Reading]:
-        """See `Decoder.decode`; needs a ``topk`` or ``log-probs`` head."""
+        """See `Decoder.decode`; needs a ``topk`` or ``log-probs`` head.
+
+        Raises:
+            CrnnError: `Decoding.top_k` is above what the model gives and the default.
+        """
         top_k: int | None = self._options.top_k
+        if not self._lexicon:
+            classes = outputs["topk_ids" if "topk_ids" in outputs else "log_probs"].shape[2]
+            _check_top_k(self._options.top_k, classes)
         if self._lexicon:  # looks its classes up: needs the best only, or all that there are
             top_k = 1 if "log_probs" in outputs else None
         lattice = to_lattice(
@@ -301,6 +308,14 @@ class SearchDecoder:
             text = self._alphabet.decode(hypothesis.codes.tolist())
             texts.setdefault(text, Alternative(text, hypothesis.log_prob, hypothesis.score))
         return tuple(texts.values())
+
+
+def _check_top_k(top_k: int, classes: int) -> None:
+    if top_k > max(classes, Decoding().top_k):
+        raise CrnnError(
+            f"top_k is {top_k} but the model gives {classes} classes a time step: ask for fewer, "
+            "or export it with crnn-export --head log-probs"
+        )
 
 
 _NOTHING = np.zeros(0, np.int64)

@@ -79,6 +79,8 @@ def test_json_holds_the_alternatives(folder: Path) -> None:
     ("topk", ("--beam-width", "8"), "--beam-width is of the beam search: give --decoder beam too"),
     ("topk", ("--top-k", "2", "--decoder", "greedy"), "--top-k is of the beam search"),
     ("topk", ("--top-k", "2", "--lexicon", "{folder}/words.txt"), "--top-k has no effect"),
+    ("topk", ("--top-k", "9", "--decoder", "beam"), "top_k is 9 but the model gives 2 classes"),
+    ("log-probs", ("--top-k", "12", "--nbest", "2", "--json"), "top_k is 12 but"),
     ("topk", ("--allow", "ab"), "allowed characters that the model cannot read: 'a' 'b'"),
     ("topk", ("--lm", "{folder}/none.arpa"), "cannot read language model"),
     ("topk", ("--lm", "{folder}/words.txt"), "neither an ARPA file nor a KenLM binary"),
