@@ -28,7 +28,9 @@ def test_with_room_for_every_prefix_the_search_is_exact(
         # A text may be left out only if it is 300 orders of magnitude below the best.
         assert all(expected[text] < -600 for text in expected.keys() - got.keys())
         for text, log_prob in got.items():
-            assert log_prob == pytest.approx(expected[text], abs=1e-9, rel=1e-12)
+            # Below e^-708 doubles are subnormal and lose their digits.
+            within = 1e-9 if expected[text] > -700 else 1.0
+            assert log_prob == pytest.approx(expected[text], abs=within, rel=1e-12)
         scores = [h.score for h in hypotheses]
         assert scores == sorted(scores, reverse=True)
 
