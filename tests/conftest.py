@@ -9,6 +9,8 @@ import pytest
 
 # Before torch is loaded: idle threads must not spin, and each parallel worker has one.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Some tests import ONNX Runtime themselves.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
