@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from crnn_benchmarks.datasets import Lines
     from crnn_benchmarks.models import Subject
 
+EXIT_NOTHING = 1
+"""Nothing could be measured; the report says why."""
+
 _STARTED = time.monotonic()
 _QUICK_BACKENDS = ("onnxruntime", "torch", "onnxruntime-cuda", "tensorrt")
 _ALL_BACKENDS = (*_QUICK_BACKENDS, "torch-compile")
@@ -364,6 +367,12 @@ def _finish(found: Report, target: Path) -> None:
     _write_pages(found, target.with_suffix(".html"))
     click.echo(to_markdown(found))
     click.echo(f"Wrote {target}, {target.with_suffix('.md')} and {target.with_suffix('.html')}")
+    problems = [row.problem for row in found.latency]
+    problems += [row.problem for row in found.throughput]
+    problems += [row.problem for row in found.accuracy]
+    problems += [row.problem for row in found.training]
+    if None not in problems:
+        sys.exit(EXIT_NOTHING)
 
 
 def _write_pages(found: Report, target: Path) -> None:

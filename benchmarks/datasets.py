@@ -91,6 +91,8 @@ def _labelled(spec: str) -> tuple[str, list[tuple[Path, str]]]:
         if not tab:
             raise CrnnError(f"{path}:{number}: no tab between the picture's path and its text")
         file = path.parent / picture
+        if not file.is_file():  # where training looks, too
+            file = path.parent / "images" / picture
         if not file.is_file():
             raise CrnnError(f"{path}:{number}: no picture {picture}")
         rows.append((file, text))

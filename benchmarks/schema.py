@@ -22,6 +22,14 @@ STAGES = ("load", "preprocess", "infer", "decode")
 Parsed = TypeVar("Parsed")
 
 
+SCORES = {
+    f"{score}{ending}"
+    for score in ("exact", "cer", "one_minus_ned")
+    for ending in ("", "_normalized")
+}
+"""The figures of an accuracy, as `crnn.metrics.Scores` names them."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Machine:
     """Where something was measured.
@@ -221,6 +229,9 @@ class Accuracy:
     def __post_init__(self) -> None:
         if self.scores and not self.model.trained:
             raise CrnnError(f"{self.model.name} has random weights: no accuracy can be given")
+        if self.scores and self.scores.keys() != SCORES:
+            odd = sorted(self.scores.keys() ^ SCORES)[0]
+            raise CrnnError(f"scores of {self.model.name}: {odd!r} is missing or unknown")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Put a checkpoint among the readers that ship, with its measured accuracy in its card.
 
-    python -m crnn_benchmarks.ship latin runs/latin/best.pth ../realdata/uw3_500_lines
+    python -m crnn_benchmarks.ship latin runs/latin/best.pth DATA
 
 exports behind the parity gate, reads fresh synthetic lines and the data sets given,
 and replaces the shipped reader only if the new one reads better.

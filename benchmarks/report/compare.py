@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from crnn_benchmarks.report.html import page, tables_html
 from crnn_benchmarks.report.markdown import table_text
 from crnn_benchmarks.report.tables import NONE, Table, name, number
-from crnn_benchmarks.schema import Model, Report, ratio
+from crnn_benchmarks.schema import SCORES, Model, Report, ratio
 from crnn_benchmarks.stats import Interval, Z
 from crnn_runtime.errors import CrnnError
 
@@ -158,18 +158,13 @@ def comparison(a: Report, b: Report, names: tuple[str, str]) -> tuple[Table, lis
         )
     head = ("figure", names[0], names[1], "ratio", "verdict")
     title = f"{sum(change.moved for change in changes)} of {len(changes)} figures moved"
+    if not changes:
+        title = "No figure in common: the readers, data sets, lines or settings differ"
     return Table(title, head, rows, tuple(notes)), [change.moved for change in changes]
 
 
 def _digits(change: Change) -> int | None:
-    return 3 if change.what.rpartition(": ")[2] in _SHARES else None
-
-
-_SHARES = {
-    f"{score}{ending}"
-    for score in ("exact", "cer", "one_minus_ned")
-    for ending in ("", "_normalized")
-}
+    return 3 if change.what.rpartition(": ")[2] in SCORES else None
 
 
 def comparison_markdown(a: Report, b: Report, names: tuple[str, str]) -> str:

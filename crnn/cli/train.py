@@ -128,7 +128,7 @@ def _config(options: dict[str, Any]) -> TrainConfig:
 
 def _alphabet(options: dict[str, Any]) -> Alphabet:
     text = options.get("alphabet")
-    if text:
+    if text is not None:
         return text if isinstance(text, Alphabet) else Alphabet.load(text)
     for option in ("resume", "init"):
         if path := options.get(option):
@@ -207,7 +207,7 @@ def _test(options: dict[str, Any]) -> int:
     if path is None:
         raise CrnnError("--test-only measures a checkpoint: give it with --resume")
     text, folder = options["alphabet"], options["directory"]
-    alphabet = Alphabet.load(text) if text else None
+    alphabet = None if text is None else Alphabet.load(text)
     model, card = load_model(path, options["arch"], alphabet)
     config = _config(options | {"alphabet": card.alphabet, "arch": card.arch})
     card = card.replace(**config.size())  # the original's checkpoints do not say theirs

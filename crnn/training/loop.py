@@ -22,6 +22,7 @@ from crnn.training.optim import gradient_norm, learning_rate
 from crnn.training.reading import Reading, evaluate
 from crnn.training.report import Reporter
 from crnn.training.state import BEST, LAST, State
+from crnn_runtime.errors import CrnnError
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,10 @@ def train(config: TrainConfig) -> TrainResult:
         keep_freed_memory()
     if config.tensorboard:
         demand_tensorboard()
-    config.directory.mkdir(parents=True, exist_ok=True)
+    try:
+        config.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CrnnError(f"--directory {config.directory}: {error.strerror}") from error
     with distributed.process_group(device):
         inputs = load_inputs(config, config.card())
         return Run(config, inputs, device).go()

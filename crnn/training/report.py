@@ -82,10 +82,10 @@ class Reporter:
         if self.bar.is_shown:
             self.bar.loss(mean)
             return
+        left = f", {run.seconds / 60 * (1 - progress) / progress:.0f} min left" if progress else ""
         logger.info(
-            "epoch %d step %d/%d: loss %.4f, lr %.2e, %.0f lines/s, %.0f min left",
-            position.epoch + 1, position.step, self.steps_per_epoch, mean, rate, speed,
-            run.seconds / 60 * (1 - progress) / max(progress, 1e-9),
+            "epoch %d step %d/%d: loss %.4f, lr %.2e, %.0f lines/s%s",
+            position.epoch + 1, position.step, self.steps_per_epoch, mean, rate, speed, left,
         )  # fmt: skip
 
     def reads(self, name: str) -> None:

@@ -156,3 +156,32 @@ def test_training_steps_are_timed() -> None:
     assert row.rate.value > 1
     assert row.model.classes == 11
     assert "random" in Path("train.md").read_text()
+
+
+def test_pictures_may_lie_in_images_as_training_has_them(reader: Path, data: Path) -> None:
+    (data / "images").mkdir()
+    for picture in data.glob("*.jpg"):
+        picture.rename(data / "images" / picture.name)
+    result = run("accuracy", reader, data, "--worst", "0", "--threads", "1")
+    assert result.exit_code == 0, result.output
+    assert Report.read(Path("accuracy.json")).accuracy[0].data.lines == 6
+
+
+def test_a_run_that_measured_nothing_says_so_by_its_status(data: Path) -> None:
+    Path("junk.onnx").write_bytes(b"junk")
+    result = run("accuracy", "junk.onnx", data, "--worst", "0")
+    assert result.exit_code == 1
+    assert "Not measured" in result.output
+
+
+def test_a_report_with_other_figures_is_refused_and_one_without_common_ones_told(
+    reader: Path, data: Path
+) -> None:
+    assert run("accuracy", reader, data, "--worst", "0", "--out", "a.json").exit_code == 0
+    assert run("accuracy", reader, data, "--worst", "0", "--limit", "5", "--out", "b.json")
+    text = Path("a.json").read_text("utf-8")
+    Path("c.json").write_text(text.replace('"exact"', '"exakt"'), "utf-8")
+    refused = run("report", "c.json")
+    assert refused.exit_code == 2
+    assert "'exact' is missing or unknown" in refused.output
+    assert "No figure in common" in run("report", "a.json", "b.json").output

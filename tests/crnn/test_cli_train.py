@@ -225,3 +225,15 @@ def test_a_synthetic_preset_brings_its_alphabet_and_a_wrong_one_is_named(tmp_pat
     result = CliRunner().invoke(main, ["--synth", "dokument", *arguments])
     assert result.exit_code == 2
     assert "no preset 'dokument': choose from" in result.stderr
+
+
+def test_an_empty_alphabet_and_a_file_as_directory_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for options, message in (
+        (["--alphabet", ""], "alphabet"),
+        (["--directory", str(file)], f"--directory {file}: File exists"),
+    ):
+        result = CliRunner().invoke(main, ["--synth", "digits", *options])
+        assert result.exit_code == 2
+        assert message in result.output
