@@ -46,13 +46,23 @@ class CRNN(nn.Module):
         scores: Tensor = self.classifier(self.backbone(x))
         return scores
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, steps: Tensor | None = None) -> Tensor:
         """Log-probabilities in float32: (N, C, H, W) -> (N, T, `num_classes`).
+
+        Args:
+            x: the lines.
+            steps: (K,) int64, time steps n * T + t that alone are classified, for training
+                that looks at few of them: the classifier of thousands of characters costs
+                as much as the backbone. The result is (K, `num_classes`) then.
 
         Raises:
             CrnnError: see `logits`.
         """
-        return F.log_softmax(self.logits(x).float(), dim=-1)
+        if steps is None:
+            return F.log_softmax(self.logits(x).float(), dim=-1)
+        self._check(x)
+        columns = self.backbone(x).flatten(0, 1)[steps]  # (K, F)
+        return F.log_softmax(self.classifier(columns).float(), dim=-1)
 
     def _check(self, x: Tensor) -> None:
         backbone = self.backbone

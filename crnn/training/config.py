@@ -113,6 +113,15 @@ class TrainConfig:
         "less and less.",
         PART,
     ] = 0.0
+    align_first: Annotated[
+        float,
+        "Share of the run, at its start, that looks only at the time steps on which characters "
+        "are centred and at some blanks, before --align begins to fade: no CTC yet, and cheap.",
+        PART,
+    ] = 0.0
+    glyph_start: Annotated[
+        bool, "Begin with classes that are what the synthetic fonts draw (lite)."
+    ] = False
     clip: Annotated[float, "Highest norm of the gradient; 0 is none.", COUNT] = 5.0
     ema: Annotated[
         float, "Decay of the averaged weights that are kept, such as 0.999; 0 is off.", PART
@@ -171,6 +180,15 @@ class TrainConfig:
             if value is not None and option.accepts and not option.accepts.holds(value):
                 flag = "--" + name.replace("_", "-")
                 raise CrnnError(f"{flag} is {value}: it must be {option.accepts.text}")
+        if self.align_first and self.align < self.align_first:
+            raise CrnnError(
+                f"--align-first {self.align_first} is more than --align {self.align}: what is "
+                "taught fades from the one to the other"
+            )
+        if self.align_first and self.synth is None:
+            raise CrnnError("--align-first learns from synthetic lines alone: give --synth")
+        if self.glyph_start and (self.synth is None or self.init is not None):
+            raise CrnnError("--glyph-start is for synthetic lines from nothing: --synth, no --init")
         if self.overfit and self.mix:
             raise CrnnError("--overfit trains on a few lines of one data set: leave out --mix")
         if not 0 <= sum(share for _, share in self.mix) < 1:

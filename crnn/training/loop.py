@@ -16,7 +16,7 @@ from crnn.training import distributed, state
 from crnn.training.board import demand_tensorboard
 from crnn.training.config import TrainConfig
 from crnn.training.inputs import Inputs, load_inputs, write_lines
-from crnn.training.loss import ctc_loss, taught_loss
+from crnn.training.loss import chosen_steps, ctc_loss, steps_loss, taught_loss
 from crnn.training.memory import keep_freed_memory
 from crnn.training.optim import gradient_norm, learning_rate
 from crnn.training.reading import Reading, evaluate
@@ -203,11 +203,22 @@ class Run:
         images = batch.images
         if config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
+        if progress < config.align_first:
+            return self._first_loss(images, batch)
         with distributed.autocast(self.device, config.precision):
             log_probs = self.net(images)  # (N, T, C) float32
         if progress < config.align:
-            return taught_loss(log_probs, batch, 1 - progress / config.align)
+            faded = (progress - config.align_first) / (config.align - config.align_first)
+            return taught_loss(log_probs, batch, 1 - faded)
         return ctc_loss(log_probs, batch)
+
+    def _first_loss(self, images: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Of the time steps that show a character, and of some blanks."""
+        frames = self.state.model.backbone.time_steps(images.shape[3])
+        steps = chosen_steps(batch, frames)
+        with distributed.autocast(self.device, self.config.precision):
+            log_probs = self.net(images, steps.indices)  # (K, C) float32
+        return steps_loss(log_probs, steps)
 
     def _apply(self, is_finite: bool) -> None:
         """Step the optimiser, unless the gradient is not finite."""

@@ -1,5 +1,7 @@
 """The losses of a batch: CTC, and a teacher of alignment for its start."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,6 +51,8 @@ def taught_loss(log_probs: Tensor, batch: Batch, teaching: float) -> Tensor:
 
 
 _BLANK_WEIGHT = 0.1
+_BLANK_SHARE = 0.12
+"""Of the steps without a character, those that `chosen_steps` takes."""
 
 
 def alignment_loss(log_probs: Tensor, batch: Batch) -> Tensor:
@@ -63,16 +67,65 @@ def alignment_loss(log_probs: Tensor, batch: Batch) -> Tensor:
         batch: on the same device.
     """
     log_probs = log_probs.float()
-    count, frames, _ = log_probs.shape
-    lines = torch.arange(count, device=log_probs.device).repeat_interleave(batch.lengths)
-    known = batch.columns >= 0
-    lines, columns = lines[known], batch.columns[known].clamp(max=frames - 1)
-    classes = torch.zeros((count, frames), dtype=torch.int64, device=log_probs.device)
-    classes[lines, columns] = batch.targets[known]
-    # Few steps show a character: unweighted, "always blank" would be a good answer.
-    weights = torch.zeros((count, frames), device=log_probs.device)
-    inside = torch.arange(frames, device=log_probs.device) < batch.steps[:, None]
-    weights[lines] = inside[lines] * _BLANK_WEIGHT
-    weights[lines, columns] = 1.0
+    classes, weights = _aligned(batch, log_probs.shape[1])
     losses = -log_probs.gather(2, classes[:, :, None])[:, :, 0] * weights
     return losses.sum() / weights.sum().clamp(min=1.0)
+
+
+class Steps(NamedTuple):
+    """Time steps to learn from, of all steps of a batch of lines.
+
+    Attributes:
+        indices: (K,) int64, line * T + step.
+        classes: (K,) int64, what each shows: a character's code or blank.
+        weights: (K,) float32, of their losses.
+    """
+
+    indices: Tensor
+    classes: Tensor
+    weights: Tensor
+
+
+def chosen_steps(batch: Batch, frames: int) -> Steps:
+    """The steps on which characters are centred, and a random share of the blank ones.
+
+    Which blanks is drawn from torch's generator of the CPU. A batch in which nobody
+    knows where characters are gives its first step at weight 0.
+
+    Args:
+        batch: on any device.
+        frames: T of the network's output.
+    """
+    classes, weights = _aligned(batch, frames)
+    lot = torch.rand(classes.shape).to(classes.device) < _BLANK_SHARE
+    weights = torch.where(classes == 0, weights * lot / _BLANK_SHARE, weights).flatten()
+    indices = weights.nonzero()[:, 0] if bool(weights.any()) else torch.zeros_like(classes[0, :1])
+    return Steps(indices, classes.flatten()[indices], weights[indices])
+
+
+def steps_loss(log_probs: Tensor, steps: Steps) -> Tensor:
+    """`alignment_loss` over chosen steps alone.
+
+    Args:
+        log_probs: (K, C), of `steps.indices`.
+        steps: on the same device.
+    """
+    losses = F.nll_loss(log_probs.float(), steps.classes, reduction="none") * steps.weights
+    return losses.sum() / steps.weights.sum().clamp(min=1.0)
+
+
+def _aligned(batch: Batch, frames: int) -> tuple[Tensor, Tensor]:
+    """The class of every step and the weight of its loss, each (N, T)."""
+    device = batch.columns.device
+    count = len(batch.lengths)
+    lines = torch.arange(count, device=device).repeat_interleave(batch.lengths)
+    known = batch.columns >= 0
+    lines, columns = lines[known], batch.columns[known].clamp(max=frames - 1)
+    classes = torch.zeros((count, frames), dtype=torch.int64, device=device)
+    classes[lines, columns] = batch.targets[known]
+    # Few steps show a character: unweighted, "always blank" would be a good answer.
+    weights = torch.zeros((count, frames), device=device)
+    inside = torch.arange(frames, device=device) < batch.steps[:, None]
+    weights[lines] = inside[lines] * _BLANK_WEIGHT
+    weights[lines, columns] = 1.0
+    return classes, weights

@@ -12,6 +12,7 @@ from crnn.data.loader import START, Position
 from crnn.model import CRNN, build_model
 from crnn.training.config import TrainConfig
 from crnn.training.optim import Ema, make_optimizer
+from crnn.training.shapes import start_from_shapes
 from crnn.training.transfer import init_weights
 from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError
@@ -96,6 +97,8 @@ def _new(config: TrainConfig, device: torch.device) -> State:
     model = build_model(card.arch, card.num_classes, card.channels)
     if config.init is not None:
         init_weights(model, card, config.init)
+    if config.glyph_start:
+        start_from_shapes(model, config)
     return _assemble(config, card, model, device)
 
 

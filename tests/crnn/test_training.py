@@ -90,7 +90,14 @@ def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
-@pytest.mark.parametrize("options", [{"ema": 0.9, "accumulate": 2}, {"optimizer": "rmsprop"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ema": 0.9, "accumulate": 2},
+        {"optimizer": "rmsprop"},
+        {"align_first": 0.7, "align": 0.9},
+    ],
+)
 def test_a_stopped_run_goes_on_exactly(tmp_path: Path, options: dict[str, Any]) -> None:
     options = {"schedule": "constant", "warmup": 0.0, "synth_lines": 20, **options}
     train(config(tmp_path / "whole", **options))

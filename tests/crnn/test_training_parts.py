@@ -15,7 +15,13 @@ from crnn.data.loader import Batch
 from crnn.model import build_model, default_card
 from crnn.training import OPTIMIZERS, SCHEDULES, TrainConfig
 from crnn.training.config import OptimizerName, ScheduleName
-from crnn.training.loss import alignment_loss, ctc_loss, taught_loss
+from crnn.training.loss import (
+    alignment_loss,
+    chosen_steps,
+    ctc_loss,
+    steps_loss,
+    taught_loss,
+)
 from crnn.training.optim import Ema, learning_rate, make_optimizer
 from crnn.training.table import arch_table, receptive_field
 from crnn.training.transfer import init_weights, match_alphabets
@@ -107,6 +113,51 @@ def test_lines_that_do_not_know_are_taught_by_ctc_alone_at_its_full_weight() -> 
     known = batch([[1, 2], [2]], [6, 5], [0, 2, 1])
     alone = torch.autograd.grad(alignment_loss(scores.log_softmax(-1), known), scores)[0]
     torch.testing.assert_close(gradient(1.0, known), alone)
+
+
+def test_chosen_steps_are_all_characters_and_some_blanks_of_lines_that_know() -> None:
+    torch.manual_seed(0)
+    lines = batch([[1, 2], [1], [2]], [300, 200, 300], [3, 200, -1, 299])
+    steps = chosen_steps(lines, 400)
+    shown = dict(zip(steps.indices.tolist(), steps.classes.tolist(), strict=True))
+    assert {place: code for place, code in shown.items() if code} == {3: 1, 200: 2, 1099: 2}
+    blanks = [place for place, code in shown.items() if not code]
+    assert all(place < 300 or 800 <= place < 1100 for place in blanks)
+    assert 40 < len(blanks) < 110  # of 597
+
+
+def test_loss_of_chosen_steps_is_the_alignments_on_average() -> None:
+    torch.manual_seed(0)
+    lines = batch([[1, 2]], [500], [3, 200])
+    log_probs = torch.randn(1, 500, 3).log_softmax(-1)
+    losses = []
+    for _ in range(300):
+        steps = chosen_steps(lines, 500)
+        losses.append(steps_loss(log_probs[0][steps.indices], steps).item())
+    assert np.mean(losses) == pytest.approx(alignment_loss(log_probs, lines).item(), rel=0.02)
+
+
+def test_no_steps_to_choose_are_no_loss() -> None:
+    steps = chosen_steps(batch([[1, 2]], [4]), 4)
+    log_probs = torch.zeros(len(steps.indices), 3, requires_grad=True)
+    loss = steps_loss(log_probs, steps)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert loss.item() == 0
+    assert log_probs.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"align_first": 0.5, "align": 0.3}, "--align-first 0.5 is more than --align 0.3"),
+        ({"align_first": 0.5, "align": 0.6, "synth": None, "dataset_root": Path("d")}, "--synth"),
+    ],
+)
+def test_looking_at_steps_first_needs_what_it_learns_from(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(CrnnError, match=message):
+        config(**options)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
