@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 _LOGIT = 16.0
 """Mean squared length of a class's weights: the right class then stands out of 6,000."""
 
+_NO_SPREAD = 1e-4
+
 
 def start_from_shapes(model: CRNN, config: TrainConfig) -> None:
     """Make the classes of a fresh reader what the fonts of a run show.
@@ -52,9 +54,14 @@ def _set_classes(classifier: nn.Linear, norm: nn.BatchNorm2d, shapes: Shapes) ->
     points[~shapes.known] = unknown * spread / 2
     scale = np.sqrt(_LOGIT / max(np.square(points).sum(axis=1).mean(), 1e-12))
     weights = torch.from_numpy(points * np.float32(scale))
+    spread *= np.float32(scale)
+    # Fewer characters than dimensions: what glyphs leave free starts as in any reader.
+    free = torch.from_numpy(spread < _NO_SPREAD)
+    weights[:, free] = torch.randn(len(weights), int(free.sum())) * 0.01
+    spread[free.numpy()] = 2.0
     classifier.weight[0] = 0
     classifier.weight[1:] = weights
     classifier.bias[0] = 0
     classifier.bias[1:] = -weights.square().sum(dim=1) / 2
     # Features begin half as spread as the classes: no early belief.
-    norm.weight.copy_(torch.from_numpy(spread * np.float32(scale)) / 2)
+    norm.weight.copy_(torch.from_numpy(spread) / 2)
