@@ -1,12 +1,15 @@
 """Put a checkpoint among the readers that ship, with its measured accuracy in its card.
 
-    python -m crnn_benchmarks.ship latin runs/latin/best.pth DATA
+    python -m crnn_benchmarks.ship latin runs/latin/best.pth DATA --how "crnn-train …"
 
 exports behind the parity gate, reads fresh synthetic lines and the data sets given,
-and replaces the shipped reader only if the new one reads better.
+and replaces the shipped reader only if the new one reads better. How the reader was
+trained, its curve and the machine go into its card; `crnn_benchmarks.zoo` makes the
+page of the shipped readers from the cards.
 """
 
 import dataclasses
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +21,7 @@ import click
 
 from crnn_benchmarks.accuracy import measure_accuracy
 from crnn_benchmarks.datasets import load_lines
+from crnn_benchmarks.machine import this_machine
 from crnn_benchmarks.models import Subject
 from crnn_runtime.backends import open_backend
 from crnn_runtime.card import Head
@@ -64,13 +68,24 @@ SHIPPED = {
 @click.argument("name", type=click.Choice(sorted(SHIPPED)))
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("data", nargs=-1)
+@click.option("--how", required=True, help="The commands that trained it, for its card.")
+@click.option("--hardware", help="What it was trained on.  [default: this machine]")
 @click.option("--force", is_flag=True, help="Replace the shipped reader even by a worse one.")
-def main(name: str, checkpoint: Path, data: tuple[str, ...], force: bool) -> None:
+def main(
+    name: str,
+    checkpoint: Path,
+    data: tuple[str, ...],
+    how: str,
+    hardware: str | None,
+    force: bool,
+) -> None:
     """Measure CHECKPOINT on fresh lines and DATA; ship it as NAME if it reads better."""
     from crnn.checkpoint import load_model, save_checkpoint  # noqa: PLC0415 (torch)
     from crnn_export.to_onnx import export_onnx, write_card  # noqa: PLC0415
 
     model, card = load_model(checkpoint)
+    told = {"how": how, "hardware": hardware or _this_hardware(), "curve": curve(checkpoint.parent)}
+    card = card.replace(training={**card.training, **told})
     target = reader_path(name)
     with TemporaryDirectory(prefix="crnn-ship-", dir=target.parent) as folder:
         candidate = Path(folder) / target.name
@@ -90,6 +105,20 @@ def main(name: str, checkpoint: Path, data: tuple[str, ...], force: bool) -> Non
         candidate.replace(target)
     save_checkpoint(_CHECKPOINTS / f"{name}.pth", model, card)
     click.echo(f"Wrote {target} ({size / 1e6:.1f} MB)")
+
+
+def curve(run: Path) -> list[list[float]]:
+    """(steps, share of exact lines) of every validation on the first dev set of a run."""
+    try:
+        entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    except OSError as error:
+        raise CrnnError(f"{run}: no log.jsonl of the run beside the checkpoint") from error
+    return [[e["step"], round(e["exact"], 4)] for e in entries if e.get("validation") == "dev"]
+
+
+def _this_hardware() -> str:
+    machine = this_machine()
+    return f"{machine.cpus} CPUs, {machine.cpu}; {', '.join(machine.gpus) or 'no GPU'}"
 
 
 def measure(file: Path, sets: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -208,6 +208,7 @@ def _final_card(state: State, config: TrainConfig) -> ModelCard:
             "optimizer": config.optimizer,
             "lr": config.lr,
             "schedule": config.schedule,
+            "seed": config.seed,
             "minutes": round(state.seconds / 60, 2),
             "accuracy": state.accuracy,
         },

@@ -1,5 +1,6 @@
 """A reader ships only if it reads better than the one that ships."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,15 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_a_reader_ships_with_its_figures_once(shelf: Path) -> None:
-    first = CliRunner().invoke(ship.main, ["digits", str(CHECKPOINT)])
+    run = shelf / "run"
+    run.mkdir()
+    (run / "log.jsonl").write_text(
+        '{"step": 9, "loss": 1}\n{"step": 9, "validation": "dev", "exact": 0.5}\n'
+        '{"step": 9, "validation": "other", "exact": 0.7}\n'
+    )
+    checkpoint = shutil.copy(CHECKPOINT, run)
+    arguments = ["digits", checkpoint, "--how", "crnn-train --recipe digits"]
+    first = CliRunner().invoke(ship.main, arguments)
     assert first.exit_code == 0, first.output
     with Recognizer(shelf / "digits.onnx") as reader:
         card = reader.card
@@ -32,9 +41,11 @@ def test_a_reader_ships_with_its_figures_once(shelf: Path) -> None:
     assert scores["lines"] == 40
     assert f"{scores['exact']:.2%} of 40 exact" in first.output
     assert card.head == "log-probs"
+    assert card.training["how"] == "crnn-train --recipe digits"
+    assert card.training["curve"] == [[9, 0.5]]
     assert (shelf / "examples" / "digits.pth").is_file()
     before = (shelf / "digits.onnx").read_bytes()
-    again = CliRunner().invoke(ship.main, ["digits", str(CHECKPOINT)])
+    again = CliRunner().invoke(ship.main, arguments)
     assert again.exit_code == 2
     assert "does not read better" in again.output
     assert (shelf / "digits.onnx").read_bytes() == before
