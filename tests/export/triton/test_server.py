@@ -212,7 +212,12 @@ def test_versions_replaced_under_a_running_server_lose_no_request(
     tmp_path: Path, pictures: list[bytes], lines: list[Line]
 ) -> None:
     write_model("digits", tmp_path, Serving(instances=1))
-    polled = ("--model-control-mode=poll", "--repository-poll-secs=1")
+    # After a version that failed to load this server waits for its whole exit timeout.
+    polled = (
+        "--model-control-mode=poll",
+        "--repository-poll-secs=1",
+        "--exit-timeout-secs=3",
+    )
     seen: list[tuple[int, Any]] = []
     done = threading.Event()
 
