@@ -96,6 +96,7 @@ class _PrecisionOptions:
 @click.pass_context
 def main(
     ctx: click.Context,
+    /,
     model: str | None,
     repository: str | None,  # cli_triton takes it from the context
     ckpt: str | None,
