@@ -1,4 +1,4 @@
-"""``crnn-export``: checkpoint → ONNX → TensorRT, each file checked before it is written."""
+"""``crnn-export``: checkpoint → ONNX → TensorRT or Triton, each checked before it is written."""
 
 import dataclasses
 import math
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from crnn_export.cli_triton import check_target, triton_options, write_repository
 from crnn_runtime.card import HEADS, PRECISIONS, Head
 from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from crnn_runtime.card import ModelCard
     from crnn_runtime.engine_file import Profile
 
-Target = Literal["onnx", "trt"]
+Target = Literal["onnx", "trt", "triton"]
 Group = TypeVar("Group")
 
-_SUFFIXES: dict[Target, tuple[str, ...]] = {"onnx": (".onnx",), "trt": (".trt", ".engine", ".plan")}
+_SUFFIXES: dict[str, tuple[str, ...]] = {"onnx": (".onnx",), "trt": (".trt", ".engine", ".plan")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +47,13 @@ class _PrecisionOptions:
 
 @click.command(cls=Command)
 @click.argument("model", required=False)
+@click.argument("repository", required=False, metavar="[REPO]")
 @click.option("--ckpt", help="Checkpoint: ours, the original's, or meijieru's.")
 @click.option("--arch", help="Architecture; needed where the checkpoint does not name it.")
 @click.option("--alphabet", help="Name, characters or UTF-8 file; where the checkpoint has none.")
-@click.option("--to", type=click.Choice(["onnx", "trt"]), default="onnx", show_default=True)
+@click.option(
+    "--to", type=click.Choice(["onnx", "trt", "triton"]), default="onnx", show_default=True
+)
 @click.option("--out", help="File to write (default: the source's name with the new suffix).")
 @click.option("--head", type=click.Choice(HEADS), default="greedy", show_default=True)
 @click.option("--topk", default=8, show_default=True, help="Classes a step of the topk head.")
@@ -87,26 +91,36 @@ class _PrecisionOptions:
     type=click.Path(path_type=Path),
     help="Kept between builds (flavour tensorrt only).",
 )
+@triton_options
 @click.version_option(package_name="crnn")
+@click.pass_context
 def main(
+    ctx: click.Context,
+    /,
     model: str | None,
+    repository: str | None,  # cli_triton takes it from the context
     ckpt: str | None,
     to: Target,
     out: str | None,
     data: str | None,
     **options: Any,  # noqa: ANN401 (those of the groups above)
 ) -> None:
-    """Export a checkpoint to ONNX, or further to a TensorRT engine.
+    """Export a checkpoint to ONNX, further to a TensorRT engine, or to Triton Inference Server.
 
     \b
     crnn-export --ckpt x.pth                       writes x.onnx
     crnn-export --ckpt x.pth --to trt              writes x.onnx, x.trt and x.trt.json
     crnn-export x.onnx --to trt --precision fp16   writes x.fp16.onnx, x.fp16.trt and its .json
+    crnn-export x.onnx --to triton REPO            adds a version to a model repository
 
     An ONNX file is written only if it gives what PyTorch gives, on five widths
     and three batch sizes and on the lines of --data; a reduced precision only if
     it costs less than --max-cer-loss; an engine only if it is what was asked.
     """  # fmt: skip
+    check_target(ctx, to)
+    if to == "triton":
+        write_repository(ctx, options)
+        return
     if (model is None) == (ckpt is None):
         raise click.UsageError("give --ckpt with a checkpoint, or MODEL, an ONNX file made before")
     graph = _group(_GraphOptions, options)

@@ -94,12 +94,18 @@ class Recognizer:
         """What the model is: alphabet, preprocessing, training."""
         return self._backend.card
 
-    def read(self, images: Iterable[ImageSource], *, errors: Errors = "raise") -> list[Line]:
-        """Read one line of text in each image, in the order given: `stream` as a list."""
+    def read(
+        self, images: Iterable[ImageSource], *, errors: Errors = "raise", overlap: bool = True
+    ) -> list[Line]:
+        """Read one line of text in each image, in the order given: `stream` as a list.
+
+        ``overlap`` False does all in the caller's thread, which is cheapest where several
+        callers or processes keep the processors busy.
+        """
         _check_several(images, "read([image])")
         first = list(islice(images := iter(images), 2))
         # One image has no other to be decoded beside: threads would only cost time.
-        workers = self._workers if len(first) > 1 else 0
+        workers = self._workers if overlap and len(first) > 1 else 0
         return list(self._stream(chain(first, images), errors, LOOK_AHEAD, workers))
 
     def stream(

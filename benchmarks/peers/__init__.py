@@ -35,12 +35,21 @@ class Peer:
         Raises:
             CrnnError: this project is not installed.
         """
-        try:
-            listed = requires("crnn") or []
-        except PackageNotFoundError as error:
-            raise CrnnError("crnn is not installed, only copied: pip install .") from error
-        marker = re.compile(rf"""extra == ['"]{re.escape(self.extra)}['"]""")
-        return [line.partition(";")[0].strip() for line in listed if marker.search(line)]
+        return requirements_of(self.extra)
+
+
+def requirements_of(extra: str) -> list[str]:
+    """What an extra of this project consists of.
+
+    Raises:
+        CrnnError: this project is not installed.
+    """
+    try:
+        listed = requires("crnn") or []
+    except PackageNotFoundError as error:
+        raise CrnnError("crnn is not installed, only copied: pip install .") from error
+    marker = re.compile(rf"""extra == ['"]{re.escape(extra)}['"]""")
+    return [line.partition(";")[0].strip() for line in listed if marker.search(line)]
 
 
 PEERS: dict[str, Peer] = {

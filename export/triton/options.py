@@ -1,0 +1,123 @@
+"""What is asked of the server: how many instances, which batches, how long to wait."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from crnn_runtime.backends import BACKENDS
+from crnn_runtime.cpu import available_cpus
+from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.readers import find_model, reader_names
+
+MOST_INSTANCES = 8
+"""Processes that the default makes at most on a CPU: each holds the network once."""
+GPU_INSTANCES = 2
+"""On a GPU: one decodes pictures while the other is in the network."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Serving:
+    """The options of ``crnn-export --to triton``.
+
+    Attributes:
+        name: of the model in the repository, None for the file's own.
+        plain: the network alone, for Triton's own backends.
+        device: ``cpu``, ``cuda`` or ``cuda:1``; None is ``cpu`` for ONNX files and
+            ``cuda`` for engines.
+        instances: processes that read side by side; None is one for each processor,
+            `MOST_INSTANCES` at most, or `GPU_INSTANCES`.
+        threads: of the CPU for each instance; None shares the processors among them.
+        max_batch: images of one request, and of all that are read together, at most.
+        queue_delay: milliseconds that a request may wait for others to be read with.
+        max_queue: requests that may wait; more are refused.
+        buckets: widths in pixels, plain only: a model of each width, with a queue of its own.
+
+    Raises:
+        CrnnError: a value that cannot be.
+    """
+
+    name: str | None = None
+    plain: bool = False
+    device: str | None = None
+    instances: int | None = None
+    threads: int | None = None
+    max_batch: int = 64
+    queue_delay: float = 0.0
+    max_queue: int = 1024
+    buckets: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field in ("instances", "threads", "max_batch", "max_queue"):
+            if (value := getattr(self, field)) is not None and value < 1:
+                option = "--" + field.replace("_", "-")
+                raise CrnnError(f"{option} {value}: it must be at least 1")
+        if not 0 <= self.queue_delay <= 10_000:
+            raise CrnnError(f"--queue-delay {self.queue_delay}: it must be 0 to 10000 milliseconds")
+        if self.device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            raise CrnnError(f"--device {self.device} is not one of cpu, cuda, cuda:1")
+        if self.buckets and not self.plain:
+            raise CrnnError("--bucket is for --plain: without it the reader pads to buckets itself")
+        if self.name is not None and not _NAME.fullmatch(self.name):
+            raise CrnnError(
+                f"--name {self.name!r}: letters, digits, '_', '-' and '.' make a model's name, "
+                "the first a letter or digit"
+            )
+
+    def name_for(self, model: Path) -> str:
+        """The model's name in the repository."""
+        if self.name is not None:
+            return self.name
+        found = re.sub(r"[^A-Za-z0-9_-]", "-", model.stem).strip("-_")
+        if not found:
+            raise CrnnError(f"{model.name} makes no model's name: give --name")
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Where instances run: of a GPU its number, None is the CPU."""
+
+    gpu: int | None
+    instances: int
+    threads: int
+
+    @property
+    def group(self) -> str:
+        """The lines within ``instance_group [ { … } ]``."""
+        kind = "KIND_CPU" if self.gpu is None else "KIND_GPU"
+        gpus = "" if self.gpu is None else f"\n    gpus: [ {self.gpu} ]"
+        return f"    kind: {kind}\n    count: {self.instances}{gpus}"
+
+
+def place(serving: Serving, model: Path) -> Placement:
+    """Where a model runs, in how many instances of how many threads.
+
+    Raises:
+        CrnnError: an engine on a CPU.
+    """
+    is_onnx = model.suffix.lower() == ".onnx"
+    device = serving.device or ("cpu" if is_onnx else "cuda")
+    if not is_onnx and device == "cpu":
+        raise CrnnError(f"--device cpu: {model.name} is an engine, which runs on a GPU only")
+    gpu = None if device == "cpu" else int(device.partition(":")[2] or 0)
+    cpus = available_cpus()
+    # Processes of one thread share no lock and spin nowhere: see benchmarks/NOTES.md.
+    most = MOST_INSTANCES if gpu is None else GPU_INSTANCES
+    instances = serving.instances or max(1, min(most, cpus // (serving.threads or 1)))
+    return Placement(gpu, instances, serving.threads or max(1, cpus // instances))
+
+
+def source_file(model: str) -> Path:
+    """A model given by path or by a shipped reader's name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    path = find_model(model)
+    if path.suffix.lower() not in BACKENDS or not path.is_file():
+        raise ModelError(
+            f"{model}: not a model file ({', '.join(BACKENDS)}) nor a reader that ships with the "
+            f"package ({', '.join(reader_names())}); crnn-export --ckpt makes one of a checkpoint"
+        )
+    return path
