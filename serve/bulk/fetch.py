@@ -74,11 +74,7 @@ def _checked(content: object) -> bytes | ImageError:
         return ImageError("there is no picture in this row")
     if not isinstance(content, bytes):
         return ImageError(f"this row holds a {type(content).__name__}, not the bytes of a picture")
-    if len(content) > MAX_FILE_BYTES:
-        return ImageError(
-            f"the picture has {len(content) / 1e6:.0f} MB, more than {MAX_FILE_BYTES // 10**6}"
-        )
-    return content
+    return _too_large(len(content)) if len(content) > MAX_FILE_BYTES else content
 
 
 def _rows(item: Item, columns: Columns) -> Iterator[Picture]:
@@ -129,7 +125,7 @@ def _members(source: str) -> Iterator[Picture]:
                 if Path(member.name).suffix.lower() not in IMAGE_SUFFIXES:
                     continue
                 name = f"{source}/{member.name}"
-                if member.size > MAX_FILE_BYTES:
+                if member.size > MAX_FILE_BYTES:  # which is not to be read at all
                     yield name, _too_large(member.size)
                 elif (content := archive.extractfile(member)) is not None:
                     yield name, content.read()

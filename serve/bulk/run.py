@@ -8,7 +8,7 @@ from crnn_serve.bulk.cluster import Workers, ray_cluster, run_parts
 from crnn_serve.bulk.manifest import MANIFEST, Manifest
 from crnn_serve.bulk.model import Reader
 from crnn_serve.bulk.parts import Count, finished_parts, read_counts
-from crnn_serve.bulk.plan import PLAN, Plan, to_parts, write_plan
+from crnn_serve.bulk.plan import Plan, to_parts, write_plan
 from crnn_serve.bulk.progress import progress
 from crnn_serve.bulk.sources import Columns, list_items
 from crnn_serve.bulk.store import Store
@@ -83,7 +83,7 @@ def read_missing(begun: Begun, reader: Reader, workers: Workers, batch_size: int
     )
     size = sum(map(len, reader.files.values()))
     with (
-        ray_cluster(replace(workers, number=_enough(workers, len(missing))), size) as granted,
+        ray_cluster(workers, len(missing), size) as granted,
         progress(begun.manifest.parts, len(begun.written)) as advance,
     ):
         for outcome in run_parts(job, missing, granted):
@@ -112,11 +112,3 @@ def result(begun: Begun) -> Count:
             "command tries them again"
         )
     return read_counts(begun.store, written)
-
-
-def _enough(workers: Workers, parts: int) -> int | None:
-    """No more workers than there are parts."""
-    return workers.number and min(workers.number, parts)
-
-
-__all__ = ["PLAN", "Begun", "begin", "read_missing", "result"]
