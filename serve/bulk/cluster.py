@@ -166,11 +166,11 @@ def _retries() -> dict[str, int]:
 
 
 def _outcomes(batch: dict[str, Any]) -> Iterator[Outcome]:
-    rows = zip(*(batch[name].tolist() for name in sorted(batch)), strict=True)
-    for values in rows:
-        row = dict(zip(sorted(batch), values, strict=True))
-        count = Count(row["lines"], row["unread"])
-        yield Outcome(row["part"], count, row["problem"], row["defect"])
+    columns = {name: values.tolist() for name, values in batch.items()}
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        count = Count(row.pop("lines"), row.pop("unread"))
+        yield Outcome(count=count, **row)
 
 
 def _quieten(context: Any) -> None:  # noqa: ANN401

@@ -1,10 +1,12 @@
 """A worker: holds one recognizer, reads one part after the other, and writes each."""
 
+import os
 import socket
+import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +50,18 @@ class Outcome:
         count: what was read.
         problem: one line for the user, if it could not be read or written.
         defect: a traceback, if that is a fault of ours.
+        worker: host and process.
+        began: time in seconds since 1970, when its worker was ready to read.
+        ended: when it was written.
     """
 
     part: int
     count: Count = field(default_factory=Count)
     problem: str = ""
     defect: str = ""
+    worker: str = ""
+    began: float = 0.0
+    ended: float = 0.0
 
 
 class Worker:
@@ -70,24 +78,22 @@ class Worker:
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[Any]]]:
         """Numbers of parts → what came of each, as Ray Data hands rows on."""
         for part in batch["part"]:
-            done = self.read(int(part))
-            yield {
-                "part": [done.part],
-                "lines": [done.count.lines],
-                "unread": [done.count.unread],
-                "problem": [done.problem],
-                "defect": [done.defect],
-            }
+            values = asdict(self.read(int(part)))
+            yield {name: [value] for name, value in (values | values.pop("count")).items()}
 
     def read(self, part: int) -> Outcome:
         """Read a part and write it, unless it was written before its worker died."""
+        worker = f"{socket.gethostname()}:{os.getpid()}"
         try:
             store, plan, recognizer = self._opened = self._opened or self._open()
+            began = time.time()
             if store.exists(part_name(part)):
-                return Outcome(part, read_count(store, part))
-            columns = Columns(**self._job.manifest.columns)
-            rows = read_rows(recognizer, fetch(plan[part], columns))
-            return Outcome(part, write_part(store, part, rows))
+                count = read_count(store, part)
+            else:
+                columns = Columns(**self._job.manifest.columns)
+                rows = read_rows(recognizer, fetch(plan[part], columns))
+                count = write_part(store, part, rows)
+            return Outcome(part, count, worker=worker, began=began, ended=time.time())
         except CrnnError as error:
             return Outcome(part, problem=f"{error} (on {socket.gethostname()})")
         except Exception:
