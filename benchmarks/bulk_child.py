@@ -3,13 +3,14 @@
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from crnn_runtime import Decoding, Recognizer
-from crnn_serve.bulk.cluster import Workers, ray_cluster, run_parts
+from crnn_serve.bulk.cluster import Workers, quieten, ray_cluster, run_parts
 from crnn_serve.bulk.model import pack
 from crnn_serve.bulk.run import begin
 from crnn_serve.bulk.sources import Columns
@@ -86,15 +87,18 @@ def naive(model: str, folder: str, out: str, _: str) -> Iterator[Share]:
     with ray_cluster(workers, 3, 1_000_000_000):
         import ray.data  # noqa: PLC0415 (reads its environment when it is imported)
 
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        quieten(ray.data.DataContext.get_current())
         data = ray.data.read_binary_files(folder, include_paths=True).map_batches(
             Reading, fn_constructor_args=(model,), batch_size=_BATCH, num_cpus=1,
             compute=ray.data.ActorPoolStrategy(size=2),
         )  # fmt: skip
         data.write_parquet(out)
-        done = ray.data.read_parquet(out, columns=["worker", "began", "ended"]).to_pandas()
-    for (worker, began, ended), rows in done.groupby(["worker", "began", "ended"]):
-        yield Share(worker, len(rows), began, ended)
+    import pyarrow.parquet as pq  # noqa: PLC0415 (the extra)
+
+    for part in sorted(Path(out).glob("*.parquet")):
+        columns = pq.read_table(part, columns=["worker", "began", "ended"]).to_pydict()
+        for batch, count in Counter(zip(*columns.values(), strict=True)).items():
+            yield Share(batch[0], count, *batch[1:])
 
 
 if __name__ == "__main__":

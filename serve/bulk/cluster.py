@@ -135,7 +135,7 @@ def run_parts(job: Job, parts: Sequence[int], workers: Workers) -> Iterator[Outc
     import ray  # noqa: PLC0415 (the extra)
     import ray.data  # noqa: PLC0415
 
-    _quieten(ray.data.DataContext.get_current())
+    quieten(ray.data.DataContext.get_current())
     job = replace(job, reader=ray.put(job.reader))
     blocks = min(len(parts), _BLOCKS)
     todo = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=blocks)
@@ -173,7 +173,7 @@ def _outcomes(batch: dict[str, Any]) -> Iterator[Outcome]:
         yield Outcome(count=count, **row)
 
 
-def _quieten(context: Any) -> None:  # noqa: ANN401
+def quieten(context: Any) -> None:  # noqa: ANN401
     """No bars and no log on the terminal, and no end while others go on."""
     context.print_on_execution_start = False
     context.enable_progress_bars = False

@@ -67,6 +67,7 @@ class Store:
             CrnnError: it cannot be listed, or is a file.
         """
         try:
+            self.files.invalidate_cache()  # others write here
             if not self.files.exists(self._root):
                 return set()
             if not self.files.isdir(self._root):
@@ -80,6 +81,7 @@ class Store:
 
     def exists(self, name: str) -> bool:
         """Whether a file is there."""
+        self.files.invalidate_cache()
         return bool(self.files.exists(self.path(name)))
 
     def open(self, name: str) -> Any:  # noqa: ANN401

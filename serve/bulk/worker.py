@@ -1,5 +1,6 @@
 """A worker: holds one recognizer, reads one part after the other, and writes each."""
 
+import glob
 import os
 import socket
 import time
@@ -111,7 +112,7 @@ class Worker:
                 "machines share, or an object store"
             )
         for given in job.manifest.inputs:
-            if "://" not in given and not Path(given).exists() and "*" not in given:
+            if "://" not in given and not glob.has_magic(given) and not Path(given).exists():
                 raise CrnnError(
                     f"this machine does not see the input {given}: give one that all machines "
                     "share, or an object store"
