@@ -120,7 +120,7 @@ def main(
         click.echo(f"Interrupted: {_so_far(begun)}", err=True)
         ctx.exit(EXIT_INTERRUPTED)
     except CrnnError as error:
-        raise CrnnError(f"{error}\n{_so_far(begun)}") from error
+        raise CrnnError(f"{error}; {_so_far(begun)}") from error
     count = run.result(begun)
     click.echo(
         f"{count.lines:,} lines in {out}, {count.unread:,} could not be read; "

@@ -156,8 +156,10 @@ def run_parts(job: Job, parts: Sequence[int], workers: Workers) -> Iterator[Outc
         for batch in done.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
             yield from _outcomes(batch)
     except (RuntimeError, ray.exceptions.RayError) as error:
-        reason = str(error).strip().splitlines()
-        raise CrnnError(f"Ray came to an end: {reason[-1] if reason else error!r}") from error
+        reason = (str(error).strip().splitlines() or [repr(error)])[-1].strip('"')
+        if "ModuleNotFoundError" in reason:
+            reason += ": every machine needs this version with the extra bulk"
+        raise CrnnError(f"Ray came to an end: {reason}") from error
 
 
 def _retries() -> dict[str, int]:

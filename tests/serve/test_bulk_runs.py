@@ -43,6 +43,7 @@ def own_scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a killed run leaves there is removed; a test's own folder has too long a name."""
     with tempfile.TemporaryDirectory(prefix="crnn-", dir="/tmp", ignore_cleanup_errors=True) as own:
         monkeypatch.setenv("TMPDIR", own)
+        monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # a foreign cluster, never joined
         yield
 
 
