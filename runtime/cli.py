@@ -7,7 +7,7 @@ import os
 import select
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Container, Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -218,7 +218,7 @@ def iter_paths(images: Iterable[str]) -> Iterator[str]:
         if image == "-":
             yield from filter(None, _listed())
         elif path.is_dir():
-            found = _walk(path)
+            found = walk_files(path)
             yield next(found, image)
             yield from found
         elif not path.exists() and glob.has_magic(image):
@@ -250,10 +250,14 @@ def _listed() -> Iterator[str | None]:
             return
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def walk_files(folder: Path, suffixes: Container[str] = IMAGE_SUFFIXES) -> Iterator[str]:
     """The images below a folder, sorted within each; holds the names of one at a time.
 
     A folder within that cannot be listed is given as it is.
+
+    Args:
+        folder: where to begin; links to folders within it are not followed.
+        suffixes: of the files that are given, in small letters.
     """
     names, folders = [], set()
     try:
@@ -261,7 +265,7 @@ def _walk(folder: Path) -> Iterator[str]:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     folders.add(entry.name)
-                elif Path(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
+                elif Path(entry.name).suffix.lower() not in suffixes:
                     continue
                 names.append(entry.name)
     except OSError:
@@ -271,7 +275,7 @@ def _walk(folder: Path) -> Iterator[str]:
     for name in names:
         path = folder / name
         if name in folders:
-            yield from _walk(path)
+            yield from walk_files(path, suffixes)
         elif not path.is_dir():  # a link that leads nowhere is named as unread
             yield str(path)
 

@@ -11,6 +11,13 @@ from crnn_runtime.errors import CrnnError
 if TYPE_CHECKING:
     from crnn_runtime.decoding import Decoding
 
+_NBEST = click.option(
+    "--nbest",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Alternatives that --json shows.",
+)
 _OPTIONS = (
     click.option(
         "--decoder",
@@ -32,13 +39,7 @@ _OPTIONS = (
         show_default=True,
         help="Classes tried per time step.",
     ),
-    click.option(
-        "--nbest",
-        type=click.IntRange(min=1),
-        default=1,
-        show_default=True,
-        help="Alternatives that --json shows.",
-    ),
+    _NBEST,
     click.option(
         "--lm",
         type=click.Path(),
@@ -58,10 +59,16 @@ _OPTIONS = (
 )
 
 
-def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command, in the order in which they are listed."""
+def decoding_options(command: Callable[..., Any], *, nbest: bool = True) -> Callable[..., Any]:
+    """Add the options to a command, in the order in which they are listed.
+
+    Args:
+        command: a function that click makes a command of.
+        nbest: whether the command has something to show alternatives in.
+    """
     for option in reversed(_OPTIONS):
-        command = option(command)
+        if nbest or option is not _NBEST:
+            command = option(command)
     return command
 
 

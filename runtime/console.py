@@ -23,6 +23,9 @@ _EXTRAS = {
     "matplotlib": "synth",
     "onnx": "export",
     "onnxscript": "export",
+    "fsspec": "bulk",
+    "pyarrow": "bulk",
+    "ray": "bulk",
 }
 """Package that a command may find missing → the extra that brings it."""
 

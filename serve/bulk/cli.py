@@ -1,0 +1,150 @@
+"""``crnn-bulk``: read many pictures with many processes, on one machine or a cluster."""
+
+import time
+from functools import partial
+from typing import Any
+
+import click
+
+from crnn_runtime.cli import list_readers
+from crnn_runtime.cli_decoding import decoding_options, to_decoding
+from crnn_runtime.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
+from crnn_runtime.errors import CrnnError
+
+
+@click.command(cls=Command)
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True)
+@click.argument("out")
+@click.option(
+    "--model", required=True, help="A file that crnn-export wrote, or a shipped reader (--list)."
+)
+@click.option(
+    "--num-workers",
+    type=click.IntRange(min=1),
+    help="Processes that read.  [default: as many as there are CPUs, or GPUs, for]",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="CPU threads of each worker.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["cpu", "cuda"]),
+    help="cuda: one GPU for each worker.  [default: cpu for ONNX, cuda for engines]",
+)
+@click.option(
+    "--address",
+    help="Ray cluster to join: HOST:PORT, or auto for the one this machine belongs to.  "
+    "[default: one of this machine's own, for this run]",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Lines inferred together at most.  [default: by their width, see crnn-infer]",
+)
+@click.option(
+    "--lines-per-part",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Pictures that a worker reads and writes as one file: what is lost when it dies.",
+)
+@click.option("--image-column", help="Of Parquet files.  [default: image, bytes, jpg, png, …]")
+@click.option("--id-column", help="Of Parquet files.  [default: path, file_name, key, id, …]")
+@click.option(
+    "--card",
+    type=click.Path(),
+    help="Model card (JSON) of an ONNX file that has none inside, see docs/foreign.md.",
+)
+@partial(decoding_options, nbest=False)
+@click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, wanted: list_readers(ctx) if wanted else None,
+    help="List the readers that ship with the package and exit.",
+)
+@click.version_option(package_name="crnn")
+@click.pass_context
+def main(
+    ctx: click.Context,
+    /,
+    inputs: tuple[str, ...],
+    out: str,
+    model: str,
+    num_workers: int | None,
+    threads: int,
+    device: str | None,
+    address: str | None,
+    batch_size: int | None,
+    lines_per_part: int,
+    image_column: str | None,
+    id_column: str | None,
+    card: str | None,
+    **decoding: Any,  # noqa: ANN401 (see `decoding_options`)
+) -> None:
+    """Read the line of text in each picture of IN, and write Parquet files to OUT.
+
+    IN are pictures, folders, globs, tar archives and Parquet files with pictures in a
+    column; OUT is a folder. Both may be addresses that fsspec knows (s3://bucket/lines).
+    OUT gets part-000000.parquet and so on, with the columns path, text, confidence,
+    chars and error.
+
+    Stopped and started again with the same command, it goes on where it was: a part
+    that is written is not read again. What is in IN is listed once, at the beginning.
+
+    Exit status: 0 all were read, 1 some could not be (their rows have an error),
+    2 wrong usage, or what has to be mended before it can go on.
+    """
+    from crnn_serve.bulk import run  # noqa: PLC0415 (--help must not wait for numpy)
+    from crnn_serve.bulk.cluster import Workers  # noqa: PLC0415
+    from crnn_serve.bulk.model import pack  # noqa: PLC0415
+    from crnn_serve.bulk.sources import Columns  # noqa: PLC0415
+
+    options = to_decoding(ctx, as_json=False, nbest=1, **decoding)
+    reader = pack(model, options, card)
+    if reader.on_gpu and device == "cpu":
+        raise CrnnError(f"{model} is an engine, which runs on a GPU: leave --device out")
+    gpus = int(device == "cuda" or reader.on_gpu)
+    workers = Workers(address=address, number=num_workers, threads=threads, gpus=gpus)
+    begun = run.begin(reader, inputs, out, Columns(image_column, id_column), lines_per_part)
+    started = time.monotonic()
+    _say_beginning(begun)
+    try:
+        run.read_missing(begun, reader, workers, batch_size)
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted: {_so_far(begun)}", err=True)
+        ctx.exit(EXIT_INTERRUPTED)
+    except CrnnError as error:
+        raise CrnnError(f"{error}; {_so_far(begun)}") from error
+    count = run.result(begun)
+    click.echo(
+        f"{count.lines:,} lines in {out}, {count.unread:,} could not be read; "
+        f"{time.monotonic() - started:,.0f} s"
+    )
+    if count.unread:
+        ctx.exit(EXIT_SOME_UNREAD)
+
+
+def _say_beginning(begun: Any) -> None:  # noqa: ANN401 (imported in `main`)
+    parts, written = begun.manifest.parts, len(begun.written)
+    known = f", {written:,} of them written before" if written else ""
+    click.echo(f"{parts:,} parts{known}", err=True)
+
+
+def _so_far(begun: Any) -> str:  # noqa: ANN401
+    from crnn_serve.bulk.parts import finished_parts  # noqa: PLC0415
+
+    written = len(finished_parts(begun.store.names()))
+    return (
+        f"{written:,} of {begun.manifest.parts:,} parts are written, "
+        "the same command reads the others"
+    )
+
+
+if __name__ == "__main__":
+    main()

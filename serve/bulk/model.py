@@ -1,0 +1,113 @@
+"""A model on its way to workers that may be on other machines: files as bytes, with hashes."""
+
+import dataclasses
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crnn_runtime import CrnnError, Decoding, ModelError, Recognizer
+from crnn_runtime.backends import BACKENDS, open_backend
+from crnn_runtime.decoding import open_decoder
+from crnn_runtime.readers import find_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """All that a worker needs to open a `Recognizer` like everybody else's.
+
+    Attributes:
+        name: as the user gave it.
+        model: name of its file among ``files``.
+        files: name → content; what the model, its card and the decoder are made of.
+        hashes: name → SHA-256 of the content.
+        card: name of the model card's file, if it is not in the model.
+        decoding: how outputs become text; its files are names among ``files``.
+    """
+
+    name: str
+    model: str
+    files: Mapping[str, bytes]
+    hashes: Mapping[str, str]
+    card: str | None = None
+    decoding: Decoding
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it runs on a GPU only: it is an engine."""
+        return Path(self.model).suffix.lower() != ".onnx"
+
+    def open(self, device: str, threads: int, batch_size: int | None) -> Recognizer:
+        """The recognizer, from files that exist only while it is opened.
+
+        Raises:
+            ModelError: a file is not what was sent, or the model cannot be used.
+            MissingDependencyError: the library or the device is missing here.
+        """
+        with tempfile.TemporaryDirectory(prefix="crnn-bulk-") as folder:
+            for name, content in self.files.items():
+                if hashlib.sha256(content).hexdigest() != self.hashes[name]:
+                    raise ModelError(f"{name} of {self.name} arrived damaged: start again")
+                (Path(folder) / name).write_bytes(content)
+            return Recognizer(
+                Path(folder) / self.model,
+                device=device,
+                threads=threads,
+                batch_size=batch_size or "auto",
+                decoder=self._decoding_in(Path(folder)),
+                card=self.card and Path(folder) / self.card,
+            )
+
+    def _decoding_in(self, folder: Path) -> Decoding:
+        paths = {
+            name: folder / str(value)
+            for name in ("lm", "lexicon")
+            if (value := getattr(self.decoding, name)) is not None
+        }
+        return dataclasses.replace(self.decoding, **paths)  # type: ignore[arg-type]
+
+
+def pack(name: str, decoding: Decoding, card: str | None) -> Reader:
+    """Read a model's files, and see that they can be used together.
+
+    Args:
+        name: of a shipped reader, or a path.
+        decoding: with paths of files on this machine.
+        card: path of the card of an ONNX file that has none inside.
+
+    Raises:
+        CrnnError: a file is missing or cannot be used.
+    """
+    path = find_model(name)
+    if path.suffix.lower() != ".onnx":
+        if path.suffix.lower() not in BACKENDS or not path.is_file():
+            open_backend(name)  # says what is wrong with it
+    else:  # an engine may be opened where it will run only
+        open_decoder(decoding, open_backend(path, "cpu", 1, card=card).card)
+    sent = {f"model{path.suffix.lower()}": path}
+    if path.suffix.lower() != ".onnx":
+        sent[f"model{path.suffix.lower()}.json"] = Path(f"{path}.json")
+    if card is not None:
+        sent["card.json"] = Path(card)
+    changes: dict[str, str] = {}
+    for option in ("lm", "lexicon"):
+        if (value := getattr(decoding, option)) is not None:
+            changes[option] = f"{option}{Path(value).suffix}"
+            sent[changes[option]] = Path(value)
+    files = {each: _content(path) for each, path in sent.items()}
+    return Reader(
+        name=name,
+        model=next(iter(sent)),
+        files=files,
+        hashes={each: hashlib.sha256(content).hexdigest() for each, content in files.items()},
+        card=None if card is None else "card.json",
+        decoding=dataclasses.replace(decoding, **changes),  # type: ignore[arg-type]
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CrnnError(f"cannot read {path}: {error.strerror}") from error
