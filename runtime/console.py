@@ -23,6 +23,7 @@ _EXTRAS = {
     "matplotlib": "synth",
     "onnx": "export",
     "onnxscript": "export",
+    "gradio": "web",
 }
 """Package that a command may find missing → the extra that brings it."""
 

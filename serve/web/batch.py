@@ -154,7 +154,7 @@ def report_html(report: Report) -> str:
         f'<p class="cw-facts"><span>{what} {report.done:,}{of_total} pictures{failed}{rate}</span>'
         f'</p><div class="cw-progress"><i style="width:{100 * share:.1f}%"></i></div>'
         f'<div class="cw-scroll"><table class="cw-table"><thead><tr><th>picture</th><th>text</th>'
-        f"<th>sure</th></tr></thead><tbody>{rows}</tbody></table></div>{rest}</div>"
+        f"<th>confidence</th></tr></thead><tbody>{rows}</tbody></table></div>{rest}</div>"
     )
 
 

@@ -18,20 +18,17 @@ _NAMED = 4000  # cells that tell their value when pointed at; of more only colou
 
 
 def class_rows(pieces: Sequence[Steps]) -> tuple[list[int], int]:
-    """The classes to show, in the order of their peaks, the blank last; how many were left out."""
+    """The classes to show, in the order of appearance, the blank last; how many were left out."""
     peak: dict[int, float] = {}
-    place: dict[int, float] = {}
-    wanted: set[int] = set()
     for steps in pieces:
         probs = np.exp(steps.log_probs)
-        wanted.update(steps.ids[:, 0].tolist(), steps.ids[probs >= MATTERS].tolist())
-        for t, (ids, row) in enumerate(zip(steps.ids.tolist(), probs.tolist(), strict=True)):
-            for code, prob in zip(ids, row, strict=True):
-                if prob > peak.get(code, 0.0):
-                    peak[code], place[code] = prob, float(steps.x0[t])
-    characters = sorted(wanted - {0}, key=lambda code: -peak[code])
-    shown = sorted(characters[:MAX_ROWS], key=lambda code: place[code])
-    return [*shown, 0], len(characters) - len(shown)
+        matter = probs >= MATTERS
+        matter[:, 0] = True
+        for code, prob in zip(steps.ids[matter].tolist(), probs[matter].tolist(), strict=True):
+            peak[code] = max(prob, peak.get(code, 0.0))  # the first time, it gets its place
+    characters = [code for code in peak if code != 0]
+    kept = set(sorted(characters, key=lambda code: -peak[code])[:MAX_ROWS])
+    return [*(code for code in characters if code in kept), 0], len(characters) - len(kept)
 
 
 def label(code: int, alphabet: Alphabet) -> str:

@@ -7,7 +7,8 @@ every picture itself, with limits and messages of its own.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import gradio as gr
@@ -56,8 +57,8 @@ class Settings:
         Raises:
             CrnnError: it is another.
         """
-        path = Path(str(sent.get("path") or ".")).resolve()
-        if not path.is_relative_to(self.uploads.resolve()) or not path.is_file():
+        path = below(self.uploads, str(sent.get("path") or "."))
+        if path is None or not path.is_file():
             raise CrnnError("the uploaded file is not there any more: give it again")
         return batch.Given(str(sent.get("orig_name") or path.name), path)
 
@@ -73,6 +74,7 @@ def theme() -> gr.themes.Base:
     ).set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
+        body_text_color_subdued="*neutral_500",
         block_shadow="none",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
@@ -105,7 +107,9 @@ class Page:
             title="CRNN", analytics_enabled=False, delete_cache=(max(1, keep // 10), keep)
         ) as blocks:
             gr.HTML(
-                '<div class="cw-head"><h1>CRNN</h1><p>Reads lines of text, and shows how.</p></div>'
+                '<div class="cw-head"><h1>CRNN</h1>'
+                "<p>Reads lines of text, and shows how.</p></div>",
+                elem_id="cw-top",
             )
             own = gr.State({})
             with gr.Tabs():
@@ -159,7 +163,7 @@ class Page:
         )  # fmt: skip
         if self._examples:
             samples.click(
-                self.example, samples, [image, reader], preprocess=False, queue=False,
+                self.example, samples, [image, reader], preprocess=False,
                 api_visibility="private", show_progress="hidden",
             )  # fmt: skip
         return [reader, other]
@@ -174,8 +178,8 @@ class Page:
                 )  # fmt: skip
             with gr.Column(scale=5, min_width=300):
                 reader = self._choice("Reader")
-                below = gr.Textbox(
-                    label=f"or a folder of this server, below {folder}" if folder else "Folder",
+                name = gr.Textbox(
+                    label=f"or a folder of this server, below {folder.name}" if folder else "Folder",
                     placeholder=". is all of it", visible=folder is not None, elem_id="cw-folder",
                 )  # fmt: skip
                 with gr.Row():
@@ -187,7 +191,7 @@ class Page:
         )  # fmt: skip
         table = gr.File(label="Table", interactive=False, visible="hidden", elem_id="cw-table")
         run = start.click(
-            self.read_many, [files, below, reader, own], [report, table], preprocess=False,
+            self.read_many, [files, name, reader, own], [report, table], preprocess=False,
             api_name="read_many", concurrency_id="many", concurrency_limit=1,
             show_progress="hidden",
         )  # fmt: skip
@@ -245,32 +249,38 @@ class Page:
         return view.side_by_side(cards, view.agreement(*lines) if len(lines) > 1 else "")
 
     def read_many(
-        self, files: list[Sent] | Sent, below: str | None, reader: str, own: Mapping[str, Path]
+        self, files: list[Sent] | Sent, folder: str | None, reader: str, own: Mapping[str, Path]
     ) -> Iterator[tuple[str, Any]]:
         """Many pictures into a table, reporting on the way."""
         hidden = gr.update(value=None, visible="hidden")
         try:
-            given = self._given(files, below)
+            given = self._given(files, folder)
             recognizer = self._readers.open(str(reader), own)
-            with TemporaryDirectory(dir=self._settings.uploads) as folder:
-                table = Path(folder) / "lines.csv"
+            place = Path(mkdtemp(dir=self._settings.uploads))
+            finished = False
+            try:
+                table = place / "lines.csv"
                 for report in batch.read_all(recognizer, given, table):
-                    done = gr.update(value=str(table), visible=True) if report.finished else hidden
+                    finished = report.finished
+                    done = gr.update(value=str(table), visible=True) if finished else hidden
                     yield batch.report_html(report), done
+            finally:  # a visitor who goes away closes the generator
+                if not finished:
+                    rmtree(place, ignore_errors=True)
         except (CrnnError, MemoryError) as error:
             yield view.message(_sentence(error)), hidden
 
-    def _given(self, files: list[Sent] | Sent, below: str | None) -> list[batch.Given]:
+    def _given(self, files: list[Sent] | Sent, name: str | None) -> list[batch.Given]:
         sent = [files] if isinstance(files, Mapping) else files or []
         given = [self._settings.uploaded(each) for each in sent if each]
         if given:
             return given
         root = self._settings.folder
-        if root is None or not (below or "").strip():
+        if root is None or not name or not name.strip():
             raise CrnnError("There is nothing to read: give pictures or a zip file of them.")
-        path = (root / str(below).strip()).resolve()
-        if not path.is_relative_to(root.resolve()) or not path.is_dir():
-            raise CrnnError(f"{below} is not a folder below {root}.")
+        path = below(root, name.strip())
+        if path is None or not path.is_dir():
+            raise CrnnError(f"{name} is not a folder below {root.name}.")
         return [batch.Given(path.name, path)]
 
     def bring(self, sent: Sent, own: dict[str, Path]) -> tuple[Any, ...]:
@@ -286,7 +296,7 @@ class Page:
         """Open a model file of this machine; connected only if visitors may."""
         if not (path or "").strip():
             return self._offered(own, view.message("Give the path of a model file."))
-        file = Path(str(path).strip()).expanduser()
+        file = Path(str(path).strip())
         try:
             return self._add(batch.Given(str(file), file), own)
         except CrnnError as error:
@@ -313,8 +323,18 @@ class Page:
         return own, first, gr.update(choices=[NOBODY, *names]), first, said
 
 
+def below(root: Path, name: str) -> Path | None:
+    """What ``name`` stands for, links followed, if that lies in ``root``."""
+    try:
+        path = (root / name).resolve()
+    except (OSError, ValueError, RuntimeError):  # a NUL, links in a circle
+        return None
+    return path if path.is_relative_to(root.resolve()) else None
+
+
 def _sentence(error: Exception) -> str:
     """An error as a sentence of the page."""
     text = str(error) if isinstance(error, CrnnError) else "there is not enough memory for it"
-    text = text[:1].upper() + text[1:]
+    if text.partition(" ")[0].isalpha():  # and no name of a file
+        text = text[:1].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."

@@ -66,10 +66,9 @@ class Readers:
         Raises:
             ModelError: it is not there or cannot be used.
         """
-        try:
-            status = path.stat()
-        except OSError as error:
-            raise ModelError(f"{path}: {error.strerror}") from error
+        if not path.is_file():
+            return Recognizer(path)  # says what is wrong with it
+        status = path.stat()
         key = (str(path), status.st_mtime_ns, status.st_size)
         with self._lock:
             if key not in self._open:

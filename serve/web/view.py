@@ -17,8 +17,9 @@ from crnn_serve.web.heat import ROW, class_rows, heat_svg, label
 _SHOWN_HEIGHT = 132  # CSS pixels of a picture at most
 _SENT_HEIGHT = 2 * _SHOWN_HEIGHT  # for displays of twice the density
 _SENT_WIDTH = 16_000  # pixels that a JPEG may be wide, and then some
-_CHAR_WIDTH = 21  # CSS pixels that a character with its number needs
+_CHAR_WIDTH = 27  # CSS pixels that a character with its number needs
 _MAX_STRIP = 24_000  # CSS pixels that a line may be wide
+_EXPORT = "export it with <code>crnn-export --head log-probs</code> or <code>--head topk</code>"
 
 
 def message(text: str, kind: str = "error") -> str:
@@ -57,7 +58,7 @@ def card(
         picture: RGB (H, W, 3), the whole source image at any size.
     """
     line = inspection.line
-    facts = [f"{100 * line.confidence:.1f} % sure", _count(len(line.text), "character")]
+    facts = [f"confidence {100 * line.confidence:.1f} %", _count(len(line.text), "character")]
     facts.append(_count(sum(len(steps.ids) for steps in inspection.steps), "step"))
     if line.pieces > 1:
         facts.append(f"read in {line.pieces} overlapping pieces")
@@ -127,17 +128,20 @@ def _strip(inspection: Inspection, model: ModelCard, picture: NDArray[np.uint8])
         f'<div class="cw-gutter cw-rows">{names}</div>'
         f'<div class="cw-lane cw-heat">'
         f"{heat_svg(inspection.steps, rows, model.alphabet, width)}</div></div></div>"
-        f'<p class="cw-caption">{escape(_caption(inspection, model, left_out))}</p>'
+        f'<p class="cw-caption">{_caption(inspection, model, left_out)}</p>'
     )
 
 
 def _caption(inspection: Inspection, model: ModelCard, left_out: int) -> str:
-    text = "Heat map: how probable each character is at each time step, before CTC joins them."
+    text = (
+        "A box spans the time steps of its character, its colour is the confidence. Heat map: how "
+        "probable each character is at each step."
+    )
     if model.head == "greedy":
         text = (
-            "Heat map: this reader gives only the best class of each step and its probability "
-            "(head greedy), so empty cells are unknown, not zero. For all of them export it "
-            "with crnn-export --head log-probs or --head topk."
+            "A box spans the time steps of its character, its colour is the confidence. Heat map: "
+            "this reader gives only the best class of each step and its probability (head "
+            f"greedy), so empty cells are unknown, not zero. To see them all, {_EXPORT}."
         )
     if inspection.line.pieces > 1:
         text += " Dashed lines: where one piece of the line takes over from the one before."
@@ -191,7 +195,7 @@ def _alternatives(inspection: Inspection, model: ModelCard) -> str:
     if model.head == "greedy":
         reason = (
             "This reader gives only the best class of each step (head greedy), which is too "
-            "little for a search: export it with crnn-export --head topk or log-probs."
+            f"little for a search: {_EXPORT}."
         )
         return f'{title}<p class="cw-caption">{reason}</p>'
     if inspection.line.pieces > 1:
