@@ -91,7 +91,7 @@ def main(
         page.wait_for_timeout(600)  # for what fades
         shot = page.screenshot(full_page=height is None)
         browser.close()
-    image = Image.open(io.BytesIO(shot)).convert("RGB").quantize(_COLOURS, dither=0)
+    image = Image.open(io.BytesIO(shot)).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
     write_atomically(out, lambda part: image.save(part, "PNG", optimize=True))
     click.echo(f"{out}: {image.width} x {image.height}, {out.stat().st_size / 1e3:.0f} kB")
 

@@ -160,8 +160,8 @@ def _counted(strip: Strip, card: ModelCard) -> NDArray[np.int64]:
 def _steps(outputs: Outputs, strip: Strip, card: ModelCard) -> Steps:
     count = _counted(strip, card)
     if card.head == "greedy":
-        ids, probs = best_path(outputs)
-        ids, log_probs = ids[:, :, None].astype(np.int64), np.log(probs[:, :, None])
+        best, probs = best_path(outputs)
+        ids, log_probs = best[:, :, None].astype(np.int64), np.log(probs[:, :, None])
     else:
         top_k = min(TOP_K, card.num_classes)
         lattice = to_lattice(outputs, count, alphabet=card.alphabet, top_k=top_k)
@@ -179,9 +179,7 @@ def _steps(outputs: Outputs, strip: Strip, card: ModelCard) -> Steps:
     )
 
 
-def _search(
-    outputs: Outputs, strip: Strip, card: ModelCard, nbest: int
-) -> tuple[Alternative, ...]:
+def _search(outputs: Outputs, strip: Strip, card: ModelCard, nbest: int) -> tuple[Alternative, ...]:
     default = Decoding().beam_width
     options = Decoding(method="beam", nbest=nbest, beam_width=max(default, nbest))
     decoder = open_decoder(options, card)

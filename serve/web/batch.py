@@ -143,7 +143,7 @@ def report_html(report: Report) -> str:
     failed = f", {report.failed:,} could not be read" if report.failed else ""
     what = "Read" if report.finished else "Reading"
     rows = "".join(
-        f'<tr{" class=cw-bad" if error else ""}><td>{escape(path)}</td>'
+        f"<tr{' class=cw-bad' if error else ''}><td>{escape(path)}</td>"
         f"<td>{escape(error or text)}</td><td>{confidence}</td></tr>"
         for path, text, confidence, error in report.first
     )

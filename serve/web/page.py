@@ -179,7 +179,7 @@ class Page:
             with gr.Column(scale=5, min_width=300):
                 reader = self._choice("Reader")
                 name = gr.Textbox(
-                    label=f"or a folder of this server, below {folder.name}" if folder else "Folder",
+                    label=f"or a folder of the server, below {folder.name}" if folder else "Folder",
                     placeholder=". is all of it", visible=folder is not None, elem_id="cw-folder",
                 )  # fmt: skip
                 with gr.Row():

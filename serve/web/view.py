@@ -68,14 +68,14 @@ def card(
     language = ' lang="zh-Hans"' if any(char >= "\u2e80" for char in line.text) else ""
     return (
         f'<article class="cw-card" data-reader="{escape(name)}"{language}>'
-        f'<header><strong>{escape(name)}</strong><span>{escape(about)}</span></header>'
+        f"<header><strong>{escape(name)}</strong><span>{escape(about)}</span></header>"
         f'<p class="cw-text">{_text(line)}</p>'
         f'<p class="cw-facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>'
         f"{_strip(inspection, model, picture)}"
         '<div class="cw-columns">'
         f"<section>{_alternatives(inspection, model)}</section>"
         f"<section>{_times(inspection)}</section></div>"
-        '<details><summary>The best class of every step</summary>'
+        "<details><summary>The best class of every step</summary>"
         f'<code class="cw-raw">{escape(line.raw)}</code></details>'
         "</article>"
     )
@@ -199,7 +199,9 @@ def _alternatives(inspection: Inspection, model: ModelCard) -> str:
         )
         return f'{title}<p class="cw-caption">{reason}</p>'
     if inspection.line.pieces > 1:
-        reason = "A line that is read in several pieces has no alternatives: each piece has its own."
+        reason = (
+            "A line that is read in several pieces has no alternatives: each piece has its own."
+        )
         return f'{title}<p class="cw-caption">{reason}</p>'
     found = inspection.alternatives
     rows = "".join(_alternative(each, found[0]) for each in found)
@@ -213,7 +215,7 @@ def _alternative(each: Alternative, best: Alternative) -> str:
     return (
         f'<tr><td class="cw-prob" title="ln p = {each.log_prob:.2f}">'
         f'<span style="--p:{100 * prob:.1f}%"></span>{shown}</td>'
-        f'<td>{text or "<em>empty</em>"}</td></tr>'
+        f"<td>{text or '<em>empty</em>'}</td></tr>"
     )
 
 
