@@ -23,7 +23,6 @@ _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
-_COLOURS = 256  # of the PNG's palette: fewer, and small patches lose their colour
 _WAIT = 60_000  # milliseconds for a reading
 
 
@@ -91,11 +90,7 @@ def main(
         page.wait_for_timeout(600)  # for what fades
         shot = page.screenshot(full_page=height is None)
         browser.close()
-    image = (
-        Image.open(io.BytesIO(shot))
-        .convert("RGB")
-        .quantize(_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    )
+    image = Image.open(io.BytesIO(shot)).convert("RGB")
     write_atomically(out, lambda part: image.save(part, "PNG", optimize=True))
     click.echo(f"{out}: {image.width} x {image.height}, {out.stat().st_size / 1e3:.0f} kB")
 
