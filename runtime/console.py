@@ -26,6 +26,7 @@ _EXTRAS = {
     "fsspec": "bulk",
     "pyarrow": "bulk",
     "ray": "bulk",
+    "gradio": "web",
 }
 """Package that a command may find missing → the extra that brings it."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from crnn_runtime.long_lines import Piece, cut, join
 from crnn_runtime.preprocess import load_line, padded_width, resize_line, to_input, valid_steps
 from crnn_runtime.stages import LOOK_AHEAD, Plan, Strip
 from crnn_runtime.stream import read_stream
+
+if TYPE_CHECKING:
+    from crnn_runtime.inspection import Inspection
 
 AUTO_COLUMNS = {"cpu": 4096, "gpu": 32_768}
 """Width in pixels of all lines that are inferred together, if `batch_size` is ``auto``.
@@ -147,6 +150,25 @@ class Recognizer:
         if look_ahead < 1:
             raise CrnnError(f"look_ahead is {look_ahead}: it must be at least 1")
         return self._stream(images, errors, look_ahead, self._workers, load)
+
+    def inspect(self, image: ImageSource, *, nbest: int = 5) -> "Inspection":
+        """Read one line and give, beside it, what the model gave and how long it took.
+
+        Args:
+            image: see `stream`.
+            nbest: alternatives to search for, where the model's head allows it.
+
+        Raises:
+            ImageError: the image cannot be read.
+            ModelError: what the model gave is not numbers.
+            CrnnError: ``nbest`` is negative.
+        """
+        from crnn_runtime.inspection import inspect_line  # noqa: PLC0415 (readers need it not)
+
+        def stages(backend: Backend, load: Load) -> _Stages:
+            return _Stages(backend, self._decoder, "raise", load)
+
+        return inspect_line(image, self._backend, stages, nbest)
 
     def close(self) -> None:
         """Release the model."""

@@ -1,0 +1,1 @@
+"""``crnn-web``: a page that reads lines and shows how."""

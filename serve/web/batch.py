@@ -1,0 +1,194 @@
+"""Many pictures in, a table out: in constant memory, and a picture that fails is a row."""
+
+import csv
+import time
+import zipfile
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from html import escape
+from itertools import islice
+from pathlib import Path
+
+from crnn_runtime import CrnnError, Line, Recognizer
+from crnn_runtime.cli import IMAGE_SUFFIXES, iter_paths
+from crnn_runtime.image import MAX_FILE_BYTES, ImageSource
+
+COLUMNS = ("path", "text", "confidence", "error")
+_PREVIEWED = 30
+_COUNTED = 100_000
+_EVERY = 0.25  # seconds from one report to the next
+
+Picture = tuple[str, ImageSource, str]
+"""Its name, what to read, and why that cannot be had, empty if it can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a visitor gave: a file of theirs, or a folder of the server's.
+
+    Attributes:
+        name: what to call it.
+        path: where it lies.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass(slots=True)
+class Report:
+    """How far a run is.
+
+    Attributes:
+        total: pictures, None if there are too many to be counted beforehand.
+        done: pictures read or given up.
+        failed: of these, given up.
+        seconds: since the start.
+        first: the first rows of the table.
+        finished: whether the table is complete.
+    """
+
+    total: int | None
+    done: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    first: list[tuple[str, str, str, str]] = field(default_factory=list)
+    finished: bool = False
+
+
+def count(given: Sequence[Given]) -> int | None:
+    """Pictures in all, None if they are more than are worth counting.
+
+    Raises:
+        CrnnError: a zip file that cannot be read.
+    """
+    found = 0
+    for each in given:
+        if each.path.is_dir():
+            found += sum(1 for _ in islice(iter_paths([str(each.path)]), _COUNTED + 1))
+        elif each.path.suffix.lower() == ".zip":
+            with _opened(each) as archive:
+                found += sum(1 for _ in _members(archive))
+        else:
+            found += 1
+    return found if found <= _COUNTED else None
+
+
+def pictures(given: Sequence[Given]) -> Iterator[Picture]:
+    """The pictures one by one; of a zip file, one is in memory at a time.
+
+    Raises:
+        CrnnError: a zip file that cannot be read.
+    """
+    for each in given:
+        if each.path.is_dir():
+            for path in iter_paths([str(each.path)]):
+                yield str(Path(path).relative_to(each.path)), path, ""
+        elif each.path.suffix.lower() == ".zip":
+            with _opened(each) as archive:
+                for member in _members(archive):
+                    yield (f"{each.name}/{member.filename}", *_unpacked(archive, member))
+        else:
+            yield each.name, str(each.path), ""
+
+
+def read_all(
+    recognizer: Recognizer, given: Sequence[Given], table: Path
+) -> Generator[Report, None, None]:
+    """Read every picture into a CSV file, reporting a few times a second.
+
+    The file is UTF-8 with a byte-order mark, which spreadsheets need to see that it is.
+
+    Raises:
+        CrnnError: a zip file that cannot be read.
+    """
+    report, start = Report(count(given)), time.monotonic()
+    next_report = start
+    ahead: deque[tuple[str, str]] = deque()
+
+    def sources() -> Iterator[ImageSource]:
+        for name, source, problem in pictures(given):
+            ahead.append((name, problem))
+            yield source
+
+    with (
+        table.open("w", newline="", encoding="utf-8-sig", errors="backslashreplace") as file,
+        closing(recognizer.stream(sources(), errors="return")) as lines,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for line in lines:
+            name, problem = ahead.popleft()
+            row = _row(name, line, problem)
+            writer.writerow(row)
+            report.done += 1
+            report.failed += bool(row[3])
+            if len(report.first) < _PREVIEWED:
+                report.first.append(row)
+            now = time.monotonic()
+            if now >= next_report:
+                next_report, report.seconds = now + _EVERY, now - start
+                yield report
+    report.seconds, report.finished = time.monotonic() - start, True
+    yield report
+
+
+def report_html(report: Report) -> str:
+    """A bar, figures, and the first rows."""
+    share = report.done / report.total if report.total else float(report.finished)
+    of_total = f" of {report.total:,}" if report.total is not None else ""
+    rate = f", {report.done / report.seconds:,.0f} a second" if report.seconds > 1 else ""
+    failed = f", {report.failed:,} could not be read" if report.failed else ""
+    what = "Read" if report.finished else "Reading"
+    rows = "".join(
+        f"<tr{' class=cw-bad' if error else ''}><td>{escape(path)}</td>"
+        f"<td>{escape(error or text)}</td><td>{confidence}</td></tr>"
+        for path, text, confidence, error in report.first
+    )
+    more = report.done - len(report.first)
+    rest = f'<p class="cw-caption">and {more:,} more in the table</p>' if more else ""
+    return (
+        f'<div class="cw-card cw-batch" data-finished="{str(report.finished).lower()}">'
+        f'<p class="cw-facts"><span>{what} {report.done:,}{of_total} pictures{failed}{rate}</span>'
+        f'</p><div class="cw-progress"><i style="width:{100 * share:.1f}%"></i></div>'
+        f'<div class="cw-scroll"><table class="cw-table"><thead><tr><th>picture</th><th>text</th>'
+        f"<th>confidence</th></tr></thead><tbody>{rows}</tbody></table></div>{rest}</div>"
+    )
+
+
+def _row(name: str, line: Line, problem: str) -> tuple[str, str, str, str]:
+    error = problem or line.error or ""
+    return name, line.text, "" if error else f"{line.confidence:.4f}", error
+
+
+def _opened(each: Given) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(each.path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CrnnError(f"{each.name} is not a zip file that can be read: {error}") from error
+
+
+def _members(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
+    for member in archive.infolist():
+        path = Path(member.filename)
+        hidden = path.name.startswith(".") or path.parts[:1] == ("__MACOSX",)
+        if not member.is_dir() and not hidden and path.suffix.lower() in IMAGE_SUFFIXES:
+            yield member
+
+
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[bytes, str]:
+    """A member's bytes, or why there are none."""
+    try:
+        with archive.open(member) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except RuntimeError:
+        return b"", "it is encrypted in the zip file"
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+        return b"", f"it is damaged in the zip file: {error}"
+    except Exception as error:  # each kind of compression has errors of its own
+        return b"", f"it is damaged in the zip file: {error}"
+    if len(data) > MAX_FILE_BYTES:
+        return b"", f"it has more than {MAX_FILE_BYTES // 10**6} MB"
+    return data, ""

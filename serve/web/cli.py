@@ -1,0 +1,92 @@
+"""``crnn-web``: a page to try readers on."""
+
+from pathlib import Path
+
+import click
+
+from crnn_runtime.cli import list_readers
+from crnn_runtime.console import Command
+
+
+@click.command(cls=Command)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 is any free."
+)
+@click.option(
+    "--reader", "readers", multiple=True, metavar="NAME|FILE",
+    help="Shipped reader or model file to offer first; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Let visitors read the pictures in this folder of the server.",
+)  # fmt: skip
+@click.option(
+    "--models/--no-models", default=None,
+    help="Let visitors bring model files.  [default: on the loopback address only]",
+)  # fmt: skip
+@click.option(
+    "--max-upload", type=click.IntRange(1), default=256, show_default=True, metavar="MB",
+    help="Largest file that may be uploaded.",
+)  # fmt: skip
+@click.option(
+    "--keep", type=click.IntRange(10), default=600, show_default=True, metavar="SECONDS",
+    help="How long uploaded files are kept.",
+)  # fmt: skip
+@click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False,
+    callback=lambda ctx, _, wanted: list_readers(ctx) if wanted else None,
+    help="List the readers that ship with the package and exit.",
+)  # fmt: skip
+@click.version_option(package_name="crnn")
+def main(
+    host: str,
+    port: int,
+    readers: tuple[str, ...],
+    folder: Path | None,
+    models: bool | None,
+    max_upload: int,
+    keep: int,
+    device: str | None,
+    threads: int | None,
+) -> None:
+    """Serve a page that reads lines of text and shows how.
+
+    Drop a picture of a line and see its text, every character's place and confidence,
+    the path of CTC, what else it may say and where the time went; compare two readers;
+    turn many pictures into a table. It listens on this machine alone unless --host says
+    otherwise, asks nothing of the network, and ends with Ctrl-C.
+
+    Exit status: 130 ended with Ctrl-C, 2 wrong usage.
+    """
+    from crnn_serve.web import server  # noqa: PLC0415 (--help must not wait)
+
+    with server.listen(host, port) as listener, server.quiet_gradio() as uploads:
+        import cv2  # noqa: PLC0415
+
+        from crnn_serve.web.page import EXAMPLES, STYLE, Page, Settings, theme  # noqa: PLC0415
+        from crnn_serve.web.readers import Readers  # noqa: PLC0415
+
+        cv2.utils.logging.setLogLevel(0)
+        local = server.is_loopback(listener)
+        settings = Settings(
+            uploads=uploads,
+            keep=keep,
+            models=local if models is None else models,
+            paths=local,
+            folder=folder,
+        )
+        page = Page(Readers(readers, device=device, threads=threads), settings).build()
+        click.echo(f"Listening on {server.address(host, listener)} (Ctrl-C ends it)")
+        if not local:
+            click.echo("Anybody who can reach this address can use the page.", err=True)
+        server.serve(
+            page, theme(), listener, host=host, max_upload=max_upload * 10**6,
+            public=[EXAMPLES], style=STYLE,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

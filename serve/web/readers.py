@@ -1,0 +1,80 @@
+"""The readers that a page may use, opened at first use and kept while they are."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from crnn_runtime import CrnnError, ModelError, Recognizer
+from crnn_runtime.readers import find_model, reader_names
+
+_KEPT = 6  # open at once: each holds its weights
+
+
+class Readers:
+    """Readers by the names that a page shows.
+
+    Args:
+        given: names of shipped readers, or model files, in the order to be offered; the
+            shipped ones that are not named follow.
+        device: see `Recognizer`.
+        threads: see `Recognizer`.
+
+    Raises:
+        CrnnError: one of ``given`` cannot be used.
+    """
+
+    def __init__(
+        self, given: Sequence[str] = (), *, device: str | None = None, threads: int | None = None
+    ) -> None:
+        self._device = device
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._open: OrderedDict[tuple[str, int, int], Recognizer] = OrderedDict()
+        self._paths: dict[str, Path] = {}
+        for model in (*given, *(name for name in reader_names() if name not in given)):
+            path = find_model(model)
+            self._paths[path.stem if path.stem not in self._paths else str(path)] = path
+        for name in list(self._paths)[: len(given)]:
+            self.open(name)
+        if not self._paths:
+            raise CrnnError("no reader ships with this installation: give one with --reader")
+
+    @property
+    def names(self) -> list[str]:
+        """What there is to choose from, the default first."""
+        return list(self._paths)
+
+    def open(self, name: str, own: Mapping[str, Path] | None = None) -> Recognizer:
+        """The reader of a name.
+
+        Args:
+            name: one of `names` or of ``own``.
+            own: a visitor's names and files, already allowed to them.
+
+        Raises:
+            ModelError: there is none of that name, or its file cannot be used.
+        """
+        path = (own or {}).get(name) or self._paths.get(name)
+        if path is None:
+            raise ModelError(f"there is no reader {name!r}: choose one of {', '.join(self.names)}")
+        return self.open_file(path)
+
+    def open_file(self, path: Path) -> Recognizer:
+        """The reader in a model file.
+
+        Raises:
+            ModelError: it is not there or cannot be used.
+        """
+        if not path.is_file():
+            return Recognizer(path)  # says what is wrong with it
+        status = path.stat()
+        key = (str(path), status.st_mtime_ns, status.st_size)
+        with self._lock:
+            if key not in self._open:
+                recognizer = Recognizer(path, self._device, self._threads)
+                self._open[key] = recognizer
+            self._open.move_to_end(key)
+            while len(self._open) > _KEPT:
+                self._open.popitem(last=False)  # freed when the last line that uses it is read
+            return self._open[key]

@@ -1,0 +1,217 @@
+"""The page in a real browser, and its server under load."""
+
+import csv
+import io
+import signal
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from barcode import barcode_card, write_barcode_reader
+
+pytest.importorskip("gradio", reason="the extra web is not installed")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = Path("/usr/bin/chromium")
+if not CHROMIUM.exists():
+    pytest.skip("chromium is not installed", allow_module_level=True)
+
+from web_server import Served, served, text_of  # noqa: E402 (needs what is asked for above)
+
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+)  # fmt: skip
+LINES = Path(__file__).parents[2] / "examples" / "lines"
+LOOPBACK = ("127.0.0.1", "localhost", "")
+pytestmark = pytest.mark.xdist_group("web")  # one server for all
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("web")
+    bars = write_barcode_reader(folder / "bars.onnx", barcode_card(head="greedy"))
+    given = ["--reader", "digits", "--reader", str(bars), "--folder", str(LINES)]
+    with served(folder / "asked", *given) as server:
+        yield server
+        assert server.process.poll() is None, "the server ended on the way"
+        server.process.send_signal(signal.SIGINT)
+        errors = server.process.communicate(timeout=30)[1]
+        assert server.process.returncode == 130
+        assert errors.endswith("Interrupted\n")
+        assert (folder / "asked").read_text() == "", "the server looked for other machines"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["sync_api.Browser"]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: "sync_api.Browser", server: Served) -> Iterator["sync_api.Page"]:
+    """The page, opened; nothing may be asked of other hosts or go wrong in it."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    asked: list[str] = []
+    wrong: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.set_default_timeout(20_000)
+    page.goto(server.address)
+    page.wait_for_selector("#cw-result .cw-hint")
+    yield page
+    hosts = {urlsplit(url).hostname for url in asked if not url.startswith(("data:", "blob:"))}
+    page.close()
+    assert hosts == {"127.0.0.1"}
+    assert wrong == []
+
+
+def _give(page: "sync_api.Page", picture: Path) -> None:
+    page.set_input_files("#cw-image input[type=file]", picture)
+
+
+def _overflow(page: "sync_api.Page") -> int:
+    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+
+
+def test_a_line_is_read_and_shown(page: "sync_api.Page") -> None:
+    _give(page, LINES / "9580510029.png")
+    card = page.locator(".cw-card")
+    card.wait_for()
+    assert card.locator(".cw-text").inner_text() == "9580510029"
+    assert card.locator(".cw-picture i").count() == 10
+    assert card.locator(".cw-heat rect").count() >= 53  # a cell for each step at least
+    assert card.locator(".cw-nbest tr").count() == 5
+    assert card.locator(".cw-times li").count() == 5
+    box, picture = (
+        card.locator(selector).first.bounding_box() for selector in (".cw-picture i", "img")
+    )
+    assert box
+    assert picture
+    assert picture["x"] < box["x"] < picture["x"] + picture["width"] / 10
+
+
+def test_two_readers_side_by_side(page: "sync_api.Page") -> None:
+    _give(page, LINES / "3698.png")
+    page.locator(".cw-card").wait_for()
+    page.get_by_label("Compare with").click()
+    page.get_by_role("option", name="bars", exact=True).click()
+    page.locator(".cw-card >> nth=1").wait_for()
+    cards = page.locator(".cw-card")
+    assert cards.nth(0).get_attribute("data-reader") == "digits"
+    assert cards.nth(0).locator(".cw-text").inner_text() == "3698"
+    assert cards.nth(1).get_attribute("data-reader") == "bars"
+    assert "head greedy" in cards.nth(1).inner_text()
+    assert "They differ" in page.locator("#cw-result").inner_text()
+    assert _overflow(page) <= 0
+
+
+def test_an_example_is_read_when_clicked(page: "sync_api.Page") -> None:
+    page.locator("#cw-examples button").first.click()
+    page.locator(".cw-card").wait_for()
+    assert page.locator(".cw-text").inner_text() == "9580510029"
+
+
+def test_garbage_is_a_sentence(page: "sync_api.Page", tmp_path: Path) -> None:
+    garbage = tmp_path / "garbage.png"
+    garbage.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
+    _give(page, garbage)
+    said = page.locator("#cw-result .cw-error")
+    said.wait_for()
+    assert said.inner_text().startswith("Image ")
+    assert "Traceback" not in page.content()
+    assert page.locator(".cw-card").count() == 0
+
+
+def test_a_model_file_is_taken_or_refused_in_a_sentence(
+    page: "sync_api.Page", tmp_path: Path
+) -> None:
+    page.get_by_text("Another model file").click()
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"no model")
+    page.set_input_files("#cw-model input[type=file]", bad)
+    said = page.locator("#cw-said .cw-error")
+    said.wait_for()
+    assert "bad.onnx" in said.inner_text()
+    assert "/gradio" not in said.inner_text()
+    good = write_barcode_reader(tmp_path / "mine.onnx", barcode_card(head="log-probs"))
+    page.fill("#cw-path textarea, #cw-path input", str(good))
+    page.click("#cw-open")
+    page.locator("#cw-said .cw-note").wait_for()
+    assert page.get_by_label("Reader").first.input_value() == "mine.onnx"
+    _give(page, LINES / "7.png")
+    page.locator(".cw-card").wait_for()
+    assert page.locator(".cw-card").get_attribute("data-reader") == "mine.onnx"
+
+
+def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> None:
+    archive = tmp_path / "scans.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(LINES.glob("*.png")):
+            file.write(path, path.name)
+        file.writestr("broken.png", b"nothing")
+    page.get_by_role("tab", name="Many pictures").click()
+    page.set_input_files("#cw-files input[type=file]", archive)
+    page.get_by_text("scans").first.wait_for()
+    page.click("#cw-start")
+    page.locator('.cw-batch[data-finished="true"]').wait_for()
+    link = page.locator("#cw-table a").first
+    link.wait_for()
+    with page.expect_download() as download:
+        link.click()
+    text = Path(download.value.path()).read_text("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {row["path"]: row["text"] for row in rows} == {
+        **{f"scans.zip/{path.name}": path.stem for path in LINES.glob("*.png")},
+        "scans.zip/broken.png": "",
+    }
+    assert [row["path"] for row in rows if row["error"]] == ["scans.zip/broken.png"]
+
+
+def test_nothing_overflows_on_a_phone(page: "sync_api.Page") -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert _overflow(page) <= 0
+    _give(page, LINES / "80777783444241.png")
+    page.locator(".cw-card").wait_for()
+    assert _overflow(page) <= 0
+    page.get_by_role("tab", name="Many pictures").click()
+    assert _overflow(page) <= 0
+
+
+def test_a_hundred_clients_at_once_all_get_an_answer(server: Served) -> None:
+    picture = server.upload(LINES / "3698.png")
+
+    def ask(_: int) -> list[str]:
+        answer = server.call("read", picture, "digits", "nothing", None)
+        return text_of(answer[0]) if answer else []
+
+    with ThreadPoolExecutor(100) as pool:
+        assert list(pool.map(ask, range(100))) == [["3698"]] * 100
+
+
+def test_no_file_but_an_uploaded_one_is_read(server: Served) -> None:
+    meta = {"_type": "gradio.FileData"}
+    inside = str(LINES / "3698.png")
+    for sent in ({"path": inside, "meta": meta}, {"path": inside}, {"path": "/etc/passwd"}):
+        answer = server.call("read", sent, "digits", "nothing", None)
+        assert answer is None or "give it again" in answer[0]
+    assert server.call("read", {"path": "http://192.0.2.1/x.png", "meta": meta}, "digits",
+                       "nothing", None) is None  # fmt: skip
+    picture = server.upload(LINES / "3698.png")
+    answer = server.call("read", picture, str(LINES / "x.onnx"), "nothing", {"x": "/x.onnx"})
+    assert answer
+    assert "There is no reader" in answer[0]
+
+
+def test_a_folder_of_the_server_and_nothing_beside_it(server: Served) -> None:
+    answer = server.call("read_many", None, ".", "digits", None)
+    assert answer
+    assert f"Read {len(list(LINES.glob('*.png')))} of" in answer[0]
+    for below in ("..", "/", "../../tests", "3698.png", "\0"):
+        refused = server.call("read_many", None, below, "digits", None)
+        assert refused
+        assert "is not a folder below lines" in refused[0]

@@ -1,0 +1,111 @@
+"""What the server lets in; needs no Gradio."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crnn_runtime import CrnnError
+from crnn_serve.web.server import MAX_QUESTION, Guard, is_loopback, listen
+
+LOCAL = frozenset({"localhost", "127.0.0.1"})
+
+
+async def _inner(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+    if scope["method"] == "POST":
+        while (message := await receive())["type"] == "http.request" and message["more_body"]:
+            pass
+        if message["type"] == "http.disconnect":
+            await send({"type": "http.response.start", "status": 400, "headers": []})
+            return
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+
+
+def _ask(
+    path: str, *, host: str = "localhost:7860", method: str = "GET",
+    headers: tuple[tuple[bytes, bytes], ...] = (), parts: int = 1, kind: str = "http",
+) -> dict[str, Any]:  # fmt: skip
+    """The head of the answer."""
+    answers: list[dict[str, Any]] = []
+    left = [{"type": "http.request", "body": bytes(1 << 19), "more_body": n + 1 < parts}
+            for n in range(parts)]  # fmt: skip
+
+    async def receive() -> Any:  # noqa: ANN401
+        return left.pop(0)
+
+    async def send(message: Any) -> None:  # noqa: ANN401
+        answers.append(message)
+
+    scope = {
+        "type": kind, "path": path, "method": method,
+        "headers": [(b"host", host.encode()), *headers],
+    }  # fmt: skip
+    asyncio.run(Guard(_inner, LOCAL)(scope, receive, send))
+    return answers[0]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/config", "/assets/x.js", "/gradio_api/upload", "/gradio_api/file=/tmp/x.png"]
+)
+def test_what_the_page_needs_comes_through_with_a_policy(path: str) -> None:
+    answer = _ask(path)
+    assert answer["status"] == 200
+    headers = dict(answer["headers"])
+    assert headers[b"a"] == b"b"
+    assert headers[b"content-security-policy"].startswith(b"default-src 'self' ")
+    assert b"http" not in headers[b"content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/docs", "/monitoring", "/gradio_api/info", "/gradio_api/run/read", "/login",
+        "/gradio_api/proxy=http://example.com/", "/gradio_api/file=http://example.com/x.png",
+        "/gradio_api/file=https://example.com/x.png", "/gradio_api/vibe-edit/", "/config/../x",
+    ],
+)  # fmt: skip
+def test_all_else_is_not_there(path: str) -> None:
+    assert _ask(path)["status"] == 404
+    assert _ask("/", kind="websocket")["type"] == "websocket.close"
+
+
+def test_another_name_for_this_machine_is_refused() -> None:
+    assert _ask("/", host="127.0.0.1:1")["status"] == 200
+    assert _ask("/", host="rebound.example:7860")["status"] == 403
+    assert _ask("/gradio_api/upload", host="")["status"] == 403
+
+
+def test_long_questions_are_refused_announced_or_not() -> None:
+    join = "/gradio_api/queue/join"
+    length = ((b"content-length", str(MAX_QUESTION + 1).encode()),)
+    assert _ask(join, method="POST", headers=length)["status"] == 413
+    assert _ask(join, method="POST", headers=((b"content-length", b"-1"),))["status"] == 413
+    assert _ask(join, method="POST", parts=1)["status"] == 200
+    assert _ask(join, method="POST", parts=3)["status"] == 400
+    assert _ask("/gradio_api/upload", method="POST", parts=3)["status"] == 200
+
+
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as listener:
+        assert is_loopback(listener)
+        port = listener.getsockname()[1]
+        result = subprocess.run(
+            [sys.executable, "-m", "crnn_serve.web.cli", "--port", str(port)],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"Error: cannot listen on 127.0.0.1 port {port}: Address already in use: "
+        "give another --host or --port (0 is any that is free)\n"
+    )
+
+
+def test_an_address_of_another_machine_is_an_error() -> None:
+    with pytest.raises(CrnnError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
+        listen("192.0.2.1", 0)
+    with listen("0.0.0.0", 0) as listener:
+        assert not is_loopback(listener)
