@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from click.testing import CliRunner
 from doc_checks import SCRIPTS, click_command
-from doc_pages import ROOT, Block, Command, parts_of, without_comment
+from doc_pages import APPENDS, REPLACES, ROOT, Block, Command, parts_of, without_comment
 from han_font import write_han_font
 
 from crnn_runtime.readers import reader_path
@@ -82,6 +82,17 @@ def _write_other_projects(folder: Path) -> None:
 def is_run(command: Command) -> bool:
     """Whether a command is run here: what installs, and development's targets, are not."""
     return all(words[0] not in ("pip", "make", "apt-get", "apt") for words in parts_of(command.text))
+
+
+def is_short(block: Block, command: Command) -> bool:
+    """Whether a command takes seconds: training and measuring must have been shortened."""
+    long = ("crnn-train", "crnn-bench", "python")
+    quick = ("--check", "--list", "--help", "--test-only", "crnn_benchmarks.footprint")
+    return (
+        block.remark in (APPENDS, REPLACES)
+        or not command.text.startswith(long)
+        or any(word in command.text for word in quick)
+    )
 
 
 def run_command(command: Command, folder: Path) -> tuple[int, str]:
