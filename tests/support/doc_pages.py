@@ -85,6 +85,8 @@ class Block:
         if self.remark == APPENDS:
             commands = [
                 Command(f"{without_comment(each.text)} {self.detail}", each.output, each.where)
+                if each.text.startswith("crnn-")
+                else each
                 for each in commands
             ]
         return commands

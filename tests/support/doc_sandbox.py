@@ -15,6 +15,7 @@ from doc_checks import SCRIPTS, click_command
 from doc_pages import APPENDS, REPLACES, ROOT, Block, Command, parts_of, without_comment
 from han_font import write_han_font
 
+from crnn.recipes import load_recipe
 from crnn_runtime.readers import reader_path
 
 LINES = ("368223870159", "3698", "7", "92", "94234651", "9580510029")
@@ -55,7 +56,7 @@ def build_sandbox(folder: Path) -> Path:
         encoded = {text: cv2.imencode(".jpg", photo)[1].tobytes() for text, photo in photos.items()}
         _write_data(folder / "plates", part, encoded, ".jpg")
     _write_other_projects(folder)
-    write_han_font(folder / "bars.ttf", "".join("".join(texts) for texts in PLATES.values()))
+    write_han_font(folder / "bars.ttf", str(load_recipe("plates")["alphabet"]))
     return folder
 
 
