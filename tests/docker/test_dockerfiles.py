@@ -15,7 +15,9 @@ from doc_pages import ROOT
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 CPU = ROOT / "docker" / "cpu.Dockerfile"
 NO_NETWORK = ("unshare", "--net", "--map-root-user")
-UNREACHABLE = re.compile("Failed to establish a new connection|Temporary failure in name resolution")
+UNREACHABLE = re.compile(
+    "Failed to establish a new connection|Temporary failure in name resolution"
+)
 
 
 def instructions(path: Path) -> list[tuple[str, str]]:
@@ -46,7 +48,9 @@ def test_there_are_two() -> None:
 def test_the_context_holds_every_package() -> None:
     folders = {line.split(" = ")[1] for line in SETUP["options"]["package_dir"].split("\n") if line}
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
-    assert {line[1:-1] for line in ignored if line.startswith("!") and line.endswith("/")} == folders
+    assert {
+        line[1:-1] for line in ignored if line.startswith("!") and line.endswith("/")
+    } == folders
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)

@@ -60,7 +60,7 @@ def check_span(span: str) -> None:
     Raises:
         AssertionError: no such option. One of another program is written with its name.
     """
-    name = span.split()[0]
+    name = span.split(maxsplit=1)[0]
     if name in SCRIPTS:
         known = _options(click_command(name))
     elif span.startswith("--"):

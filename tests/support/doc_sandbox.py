@@ -49,7 +49,9 @@ def build_sandbox(folder: Path) -> Path:
     (folder / "lines.txt").write_text("\n".join(LINES) + "\n", "utf-8")
     (folder / "names.txt").write_text("92\n3698\n1234567\n", "utf-8")
     for part, texts in (("train", LINES), ("dev", LINES[:3])):
-        _write_data(folder / "D", part, {text: (lines / f"{text}.png").read_bytes() for text in texts})
+        _write_data(
+            folder / "D", part, {text: (lines / f"{text}.png").read_bytes() for text in texts}
+        )
     noise = np.random.default_rng(0)
     for part, texts in PLATES.items():
         photos = {text: noise.integers(0, 256, (24, 94, 3), np.uint8) for text in texts}
@@ -82,7 +84,9 @@ def _write_other_projects(folder: Path) -> None:
 
 def is_run(command: Command) -> bool:
     """Whether a command is run here: what installs, and development's targets, are not."""
-    return all(words[0] not in ("pip", "make", "apt-get", "apt") for words in parts_of(command.text))
+    return all(
+        words[0] not in ("pip", "make", "apt-get", "apt") for words in parts_of(command.text)
+    )
 
 
 def is_short(block: Block, command: Command) -> bool:
@@ -128,4 +132,4 @@ def run_command(command: Command, folder: Path) -> tuple[int, str]:
 def run_program(block: Block, names: dict[str, object], folder: Path) -> None:
     """Run a Python block in a sandbox, with the names that blocks before it have made."""
     with contextlib.chdir(folder):
-        exec(compile("\n" * block.number + block.text, str(block.page), "exec"), names)  # noqa: S102
+        exec(compile("\n" * block.number + block.text, str(block.page), "exec"), names)
