@@ -22,6 +22,7 @@ PAGES = {
 """File of the repository → page of the site."""
 
 _LINK = re.compile(r"(?<!\!)\[(?P<text>[^\]\n]+)\]\((?P<target>[^)\s:#]+)(?P<anchor>#[^)\s]*)?\)")
+_FOREIGN = re.compile(r'<script src="https://unpkg\.com/[^"]*"></script>')
 _DOCS = "docs/"
 
 
@@ -48,6 +49,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return link["text"] if f"`{target}`" in link["text"] else f"{link['text']} (`{target}`)"
 
     return _LINK.sub(mended, markdown)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Leave out a script that the theme would fetch from elsewhere (search over file://)."""
+    return _FOREIGN.sub("", output)
 
 
 def _root(config: MkDocsConfig) -> Path:
