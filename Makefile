@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types layers unit fast gpu-check fonts style clean
+.PHONY: help install demo docs docker-lint test lint types layers unit fast gpu-check fonts style clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,7 +25,13 @@ demo: $(INSTALLED)  ## checkpoint -> verified ONNX -> TensorRT engine -> text
 	$(BIN)/crnn-export $(DEMO)/digits.onnx --to trt --flavour rtx --out $(DEMO)/digits.trt
 	$(BIN)/crnn-infer $(DEMO)/digits.onnx examples/lines
 
-test: lint types layers unit  ## lint, types, import layers and all tests
+docs: $(INSTALLED)  ## the site, strictly: build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+docker-lint: $(INSTALLED)  ## hadolint: the Dockerfiles
+	$(BIN)/hadolint docker/*.Dockerfile
+
+test: lint types layers docs docker-lint unit  ## lint, types, import layers, the site and all tests
 
 lint: $(INSTALLED)  ## ruff: mistakes and formatting
 	$(BIN)/ruff check .
