@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs docker-lint test lint types layers unit fast gpu-check fonts style clean
+.PHONY: help install system demo docs docker-lint test lint types layers unit fast gpu-check fonts style clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,10 @@ fast: $(INSTALLED)  ## the tests that take seconds
 
 gpu-check:  ## all that needs an NVIDIA GPU -> docs/gpu-report.md; installs nothing
 	PYTHONPATH=.typing:$$PYTHONPATH $(or $(wildcard $(BIN)/python),$(PYTHON)) -m crnn_benchmarks.gpu_check
+
+system:  ## install what tests use of the system: a browser, and Triton's Python (Debian, as root)
+	apt-get update
+	apt-get install -y --no-install-recommends chromium python3 python3-venv libpython3.11
 
 fonts:  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
 	apt-get update
