@@ -105,7 +105,8 @@ class Page:
         keep = self._settings.keep
         with gr.Blocks(
             title="CRNN", analytics_enabled=False, delete_cache=(max(1, keep // 10), keep)
-        ) as blocks:
+        ) as made:
+            blocks: gr.Blocks = made
             gr.HTML(
                 '<div class="cw-head"><h1>CRNN</h1>'
                 "<p>Reads lines of text, and shows how.</p></div>",
@@ -319,7 +320,9 @@ class Page:
     ) -> tuple[Any, ...]:
         """The visitor's readers, the three choices with them, and what to say."""
         names = [*self._readers.names, *own]
-        first = gr.update(choices=names, **({"value": chosen} if chosen else {}))
+        first = gr.update(choices=names)
+        if chosen:
+            first["value"] = chosen
         return own, first, gr.update(choices=[NOBODY, *names]), first, said
 
 
