@@ -9,6 +9,7 @@ import posixpath
 import re
 from pathlib import Path
 
+from jinja2 import Environment
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
@@ -22,7 +23,6 @@ PAGES = {
 """File of the repository → page of the site."""
 
 _LINK = re.compile(r"(?<!\!)\[(?P<text>[^\]\n]+)\]\((?P<target>[^)\s:#]+)(?P<anchor>#[^)\s]*)?\)")
-_FOREIGN = re.compile(r'<script src="https://unpkg\.com/[^"]*"></script>')
 _DOCS = "docs/"
 
 
@@ -51,9 +51,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _LINK.sub(mended, markdown)
 
 
-def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+def on_env(env: Environment, config: MkDocsConfig, files: Files) -> Environment:
     """Leave out a script that the theme would fetch from elsewhere (search over file://)."""
-    return _FOREIGN.sub("", output)
+    config.extra.pop("polyfills", None)
+    return env
 
 
 def _root(config: MkDocsConfig) -> Path:

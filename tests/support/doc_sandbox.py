@@ -58,7 +58,7 @@ def build_sandbox(folder: Path) -> Path:
         encoded = {text: cv2.imencode(".jpg", photo)[1].tobytes() for text, photo in photos.items()}
         _write_data(folder / "plates", part, encoded, ".jpg")
     _write_other_projects(folder)
-    write_han_font(folder / "bars.ttf", str(load_recipe("plates")["alphabet"]))
+    write_han_font(folder / "bars.ttf", f"的{load_recipe('plates')['alphabet']}")
     return folder
 
 
