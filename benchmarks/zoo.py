@@ -4,7 +4,7 @@
     python -m crnn_benchmarks.zoo --check    # exit status 1 if it is not what the cards say
 
 Nothing on the page is typed: a figure stands in a card because
-`crnn_benchmarks.ship` measured it. What surrounds the tables is docs/zoo.in.md.
+`crnn_benchmarks.ship` measured it. What surrounds the tables is benchmarks/zoo.in.md.
 """
 
 import sys
@@ -22,7 +22,7 @@ from crnn_runtime.readers import reader_names, reader_path
 
 _DOCS = Path(__file__).parent.parent / "docs"
 PAGE = _DOCS / "zoo.md"
-_FRAME = _DOCS / "zoo.in.md"
+_FRAME = Path(__file__).with_name("zoo.in.md")
 _PLACE = "<!-- readers -->\n"
 
 
