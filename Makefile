@@ -21,9 +21,9 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 
 demo: $(INSTALLED)  ## checkpoint -> verified ONNX -> TensorRT engine -> text
 	mkdir -p $(DEMO)
-	$(BIN)/crnn-export --ckpt examples/digits.pth --out $(DEMO)/digits.onnx --data examples/lines
-	$(BIN)/crnn-export $(DEMO)/digits.onnx --to trt --flavour rtx --out $(DEMO)/digits.trt
-	$(BIN)/crnn-infer $(DEMO)/digits.onnx examples/lines
+	$(BIN)/crnn-export --ckpt examples/zh.pth --out $(DEMO)/zh.onnx --data docs/samples
+	$(BIN)/crnn-export $(DEMO)/zh.onnx --to trt --flavour rtx --out $(DEMO)/zh.trt
+	$(BIN)/crnn-infer $(DEMO)/zh.onnx docs/samples
 
 docs: $(INSTALLED)  ## the site, strictly: build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

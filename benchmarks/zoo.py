@@ -55,6 +55,7 @@ def _reader(name: str, card: ModelCard) -> str:
             f"`{card.arch}`, {len(card.alphabet)} characters, {size:.1f} MB, head `{card.head}`. "
             + _training(card.training),
             "",
+            "<!-- not run: minutes of measuring, and data that is not part of this project -->",
             "```console",
             f"$ crnn-bench accuracy {name} {' '.join(card.evaluation)}",
             "```",

@@ -54,7 +54,7 @@ def test_a_file_is_what_it_is(tmp_path: Path) -> None:
 def test_operations_are_counted_as_the_documents_say() -> None:
     model, _ = torch_model(Subject(name="lite", arch="lite"))  # 5,990 classes
     flop, traffic = cost(model, 1, 32, 280)
-    assert flop / 1e9 == pytest.approx(0.242, abs=0.002)
+    assert flop / 1e9 == pytest.approx(0.240, abs=0.002)
     weights = 4 * sum(parameter.numel() for parameter in model.parameters())
     assert traffic > weights
     four, more = cost(model, 4, 32, 280)

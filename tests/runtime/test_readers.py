@@ -10,7 +10,9 @@ from crnn_runtime.cli import main
 from crnn_runtime.errors import ModelError
 from crnn_runtime.readers import find_model, reader_names, reader_path
 
-SAMPLES = Path(__file__).parents[2] / "examples" / "lines"
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "docs" / "samples"
+LINES = ROOT / "examples" / "lines"
 READERS = reader_names()
 
 
@@ -50,7 +52,23 @@ def test_the_list_shows_name_alphabet_size_and_measured_accuracy() -> None:
     assert "exactly right" in result.output
 
 
+@pytest.mark.parametrize("name", ["digits", "latin", "zh"])
+def test_a_shipped_reader_reads_its_sample(name: str) -> None:
+    rows = (SAMPLES / "labels.tsv").read_text("utf-8").splitlines()
+    texts = dict(row.split("\t") for row in rows)
+    with Recognizer(name) as reader:
+        assert reader.read([SAMPLES / f"{name}.png"])[0].text == texts[f"{name}.png"]
+
+
+def test_zh_reads_all_samples() -> None:
+    """What `make demo` shows."""
+    rows = [row.split("\t") for row in (SAMPLES / "labels.tsv").read_text("utf-8").splitlines()]
+    with Recognizer("zh") as reader:
+        lines = reader.read([SAMPLES / path for path, _ in rows])
+    assert [line.text for line in lines] == [text for _, text in rows]
+
+
 def test_digits_reads_the_samples_by_name() -> None:
-    paths = sorted(SAMPLES.glob("*.png"))
+    paths = sorted(LINES.glob("*.png"))
     with Recognizer("digits") as reader:
         assert [line.text for line in reader.read(paths)] == [path.stem for path in paths]

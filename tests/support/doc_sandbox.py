@@ -34,6 +34,7 @@ def build_sandbox(folder: Path) -> Path:
     ``reader.onnx`` reads them; ``D/`` and ``plates/`` are data sets.
     """
     shutil.copytree(ROOT / "examples", folder / "examples")
+    shutil.copytree(ROOT / "docs" / "samples", folder / "docs" / "samples")
     lines = folder / "examples" / "lines"
     shutil.copy(reader_path("digits"), folder / "reader.onnx")
     for name in ("folder", "scans", "lines"):
