@@ -20,9 +20,9 @@ from crnn_runtime.console import Command
 from crnn_runtime.files import write_atomically
 from crnn_runtime.readers import reader_names, reader_path
 
-_DOCS = Path(__file__).parent.parent / "docs"
+_DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = _DOCS / "zoo.md"
-_FRAME = Path(__file__).with_name("zoo.in.md")
+_FRAME = Path(__file__).resolve().with_name("zoo.in.md")
 _PLACE = "<!-- readers -->\n"
 
 

@@ -157,7 +157,8 @@ def test_a_terminal_shows_a_bar_and_a_file_plain_lines(tmp_path: Path) -> None:
     assert plain.stderr.count(b" lines/s, ") == 3
     assert b"\r" not in plain.stderr
     main, terminal = pty.openpty()
-    process = subprocess.Popen([*command, str(tmp_path / "b")], stderr=terminal)
+    longer = [*command, str(tmp_path / "b"), "--synth-lines", "240"]  # than the bar's interval
+    process = subprocess.Popen(longer, stderr=terminal)
     os.close(terminal)
     shown = b""
     while True:

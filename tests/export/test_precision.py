@@ -292,7 +292,8 @@ def test_a_recurrent_reader_of_reduced_precision_does_not_end_the_process(
     card = default_card("vgg_bilstm", Alphabet("0123456789"))
     export_onnx(build_model("vgg_bilstm", card.num_classes), card, tmp_path / "fp32.onnx")
     file = tmp_path / "reduced.onnx"
-    convert_precision(tmp_path / "fp32.onnx", file, precision, lines=lines)
+    # Random weights read nothing: what they lose says nothing.
+    convert_precision(tmp_path / "fp32.onnx", file, precision, lines=lines, max_cer_loss=100.0)
     # In a process of its own: what is tested for is the end of it.
     program = f"from crnn_runtime import Recognizer; Recognizer({str(file)!r})"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
