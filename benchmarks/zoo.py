@@ -75,7 +75,7 @@ def _reader(name: str, card: ModelCard) -> str:
 def _training(training: Mapping[str, Any]) -> str:
     lines = training["steps"] * training["batch_size"]
     return (
-        f"Trained by `{training['how']}` (seed {training.get('seed', 0)}): its last run "
+        f"Trained by `{training['how']}` (seed {training['seed']}): its last run "
         f"{training['minutes']:.0f} minutes, {training['steps']:,} steps, {lines:,} lines, on "
         f"{training['hardware']}."
     )

@@ -40,6 +40,21 @@ def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int |
     return number
 
 
+card_option = click.option(
+    "--card",
+    type=click.Path(),
+    help="Model card (JSON) of an ONNX file that has none inside, see docs/foreign.md.",
+)
+list_option = click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, wanted: list_readers(ctx) if wanted else None,
+    help="List the readers that ship with the package and exit.",
+)
+
+
 @click.command(cls=Command)
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True)
@@ -56,20 +71,9 @@ def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int |
     help="Lines inferred together at most; auto: as many as make 4,096 columns of pixels "
     "(32,768 on a GPU), 64 at most.",
 )
-@click.option(
-    "--card",
-    type=click.Path(),
-    help="Model card (JSON) of an ONNX file that has none inside, see docs/foreign.md.",
-)
+@card_option
 @decoding_options
-@click.option(
-    "--list",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=lambda ctx, _, wanted: list_readers(ctx) if wanted else None,
-    help="List the readers that ship with the package and exit.",
-)
+@list_option
 @click.version_option(package_name="crnn")
 @click.pass_context
 def main(

@@ -3,11 +3,14 @@
 import configparser
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from crnn_runtime.errors import install_command
+from crnn_runtime.readers import reader_names
 
 ROOT = Path(__file__).parents[1]
 SETUP = configparser.ConfigParser()
@@ -62,3 +65,14 @@ def test_a_folder_is_not_importable_by_its_bare_name(folder: str) -> None:
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert f"import this package as crnn_{folder}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "program", ["crnn_runtime.cli", "crnn_serve.bulk.cli", "crnn_serve.web.cli"]
+)
+def test_every_command_that_reads_lists_the_readers(program: str) -> None:
+    result = CliRunner().invoke(import_module(program).main, ["--list"])
+    assert result.exit_code == 0, result.output
+    assert [line.split("\t")[0] for line in result.output.splitlines() if line[0] != "\t"] == (
+        reader_names()
+    )

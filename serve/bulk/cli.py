@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from crnn_runtime.cli import list_readers
+from crnn_runtime.cli import card_option, list_option
 from crnn_runtime.cli_decoding import decoding_options, to_decoding
 from crnn_runtime.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
 from crnn_runtime.errors import CrnnError
@@ -54,20 +54,9 @@ from crnn_runtime.errors import CrnnError
 )
 @click.option("--image-column", help="Of Parquet files.  [default: image, bytes, jpg, png, …]")
 @click.option("--id-column", help="Of Parquet files.  [default: path, file_name, key, id, …]")
-@click.option(
-    "--card",
-    type=click.Path(),
-    help="Model card (JSON) of an ONNX file that has none inside, see docs/foreign.md.",
-)
+@card_option
 @partial(decoding_options, nbest=False)
-@click.option(
-    "--list",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=lambda ctx, _, wanted: list_readers(ctx) if wanted else None,
-    help="List the readers that ship with the package and exit.",
-)
+@list_option
 @click.version_option(package_name="crnn")
 @click.pass_context
 def main(

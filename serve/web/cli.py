@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from crnn_runtime.cli import list_readers
+from crnn_runtime.cli import list_option
 from crnn_runtime.console import Command
 
 
@@ -35,11 +35,7 @@ from crnn_runtime.console import Command
 )  # fmt: skip
 @click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
-@click.option(
-    "--list", is_flag=True, is_eager=True, expose_value=False,
-    callback=lambda ctx, _, wanted: list_readers(ctx) if wanted else None,
-    help="List the readers that ship with the package and exit.",
-)  # fmt: skip
+@list_option
 @click.version_option(package_name="crnn")
 def main(
     host: str,

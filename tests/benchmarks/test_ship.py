@@ -52,8 +52,9 @@ def test_a_reader_ships_with_its_figures_once(shelf: Path) -> None:
     assert not [path for path in shelf.iterdir() if path.name.startswith("crnn-ship-")]
 
 
-def test_better_is_judged_on_the_sets_that_both_have_read() -> None:
-    known = {"a": {"exact": 0.9}, "b": {"exact": 0.5}}
-    assert ship.is_better({"a": {"exact": 0.91}, "c": {"exact": 0.0}}, known)
-    assert not ship.is_better({"a": {"exact": 0.9}, "c": {"exact": 1.0}}, known)
-    assert ship.is_better({"a": {"exact": 0.1}}, {})
+def test_better_is_judged_on_the_synthetic_sets_that_both_have_read() -> None:
+    known = {"synth:a": {"exact": 0.9}, "synth:b": {"exact": 0.5}, "photos": {"exact": 0.5}}
+    assert ship.is_better({"synth:a": {"exact": 0.91}, "synth:c": {"exact": 0.0}}, known)
+    assert not ship.is_better({"synth:a": {"exact": 0.9}, "synth:c": {"exact": 1.0}}, known)
+    assert not ship.is_better({"synth:a": {"exact": 0.9}, "photos": {"exact": 1.0}}, known)
+    assert ship.is_better({"synth:a": {"exact": 0.1}}, {})
