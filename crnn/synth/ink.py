@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from crnn.synth.glyphs import Mask
 from crnn.synth.layout import Layout
-from crnn.synth.look import Look, draw
+from crnn.synth.look import Chance, Look, Range, draw
 from crnn.synth.texture import UNIT, Backgrounds
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
@@ -50,8 +50,10 @@ def _dots(alpha: Mask, pitch: int) -> Mask:
 
 def _frame(layout: Layout, look: Look, rng: random.Random) -> Layout:
     size = layout.size
-    top, bottom = (rng.uniform(*look.crop) * size for _ in range(2))
-    left, right = (rng.uniform(*look.sides) * size for _ in range(2))
+    top, bottom, left, right = (
+        _space(rng, space, look.tight) * size
+        for space in (look.crop, look.crop, look.sides, look.sides)
+    )
     # The text stays in sight: a tight crop may graze it only.
     least = -0.08 * layout.alpha.shape[0]
     top, bottom = max(least, top), max(least, bottom)
@@ -116,6 +118,13 @@ def _add_bolts(plate: Mask, rng: random.Random) -> None:
                 centre = round(x * columns), round(y * rows)
                 cv2.circle(bolts, centre, radius, strength, -1)
     np.maximum(plate, bolts, out=plate)
+
+
+def _space(rng: random.Random, usual: Range, tight: Chance) -> float:
+    """Of one side, in em."""
+    if tight[0] > 0 and rng.random() < tight[0]:
+        return rng.uniform(*tight[1:])
+    return rng.uniform(*usual)
 
 
 def _pad(alpha: Mask, top: int, bottom: int, left: int, right: int) -> Mask:

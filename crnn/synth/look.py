@@ -39,6 +39,8 @@ class Look:
         width: fixed width in pixels; None follows the text.
         crop: space above and below the ink; negative cuts into it.
         sides: space left and right of the ink.
+        tight: a side, any of the four, cut where the ink ends, as detectors cut lines;
+            the value is the space that is left, in place of `crop` or `sides`.
         stretch: horizontal scale.
         spacing: space added after every glyph.
         word_space: width added to every space.
@@ -87,6 +89,7 @@ class Look:
     width: int | None = None
     crop: Range = (0.0, 0.25)
     sides: Range = (0.0, 0.4)
+    tight: Chance = NEVER
     stretch: Range = (0.9, 1.1)
     spacing: Chance = (0.3, -0.02, 0.15)
     word_space: Chance = (0.3, -0.05, 0.5)

@@ -251,3 +251,23 @@ def test_a_panel_shows_what_is_around_it(fonts: list[str]) -> None:
 
     assert corners_of_the_plates_colour(NEVER) == 30
     assert corners_of_the_plates_colour((1.0, 0.4, 0.4)) < 10
+
+
+def test_a_tight_side_ends_where_the_ink_does(fonts: list[str]) -> None:
+    plain: dict[str, Any] = {"rotate": NEVER, "shear": NEVER, "perspective": NEVER, "curve": NEVER}
+    plain |= {"crop": (0.3, 0.3), "sides": (0.3, 0.3), "rules": NEVER, "elastic": NEVER}
+
+    def least_space(tight: tuple[float, float, float]) -> list[float]:
+        synthesizer = Synthesizer("digits", fonts=fonts, tight=tight, **plain)
+        spaces = []
+        for index in range(20):
+            sample = synthesizer.line(index)
+            height, width = sample.image.shape[:2]
+            x0, y0 = sample.boxes[:, :2].min(0)
+            x1, y1 = sample.boxes[:, 2:].max(0)
+            spaces.append(min(x0, y0, width - x1, height - y1) / height)
+        return spaces
+
+    assert min(least_space(NEVER)) > 0.1
+    assert max(abs(space) for space in least_space((1.0, 0.0, 0.0))) < 0.05
+    assert max(least_space((1.0, -0.05, -0.05))) < 0
