@@ -6,6 +6,11 @@ from crnn_runtime.preprocess import padded_width
 
 MAX_IMAGE_BYTES = 16_000_000
 _CPU_WARMUP = 320
+_CPU_BATCH = 4
+_FEW = """\
+  # On a CPU more at a time are no quicker a line, and leave the other instances without work.
+  preferred_batch_size: [ {} ]
+"""
 _GPU_WARMUP = 1024  # pixels: wider lines are rare, each width costs the start some time
 
 
@@ -36,7 +41,7 @@ output [
   {{ name: "error" data_type: TYPE_STRING dims: [ 1 ] }}
 ]
 
-{_batching(serving)}
+{_batching(serving, on_cpu=where.gpu is None)}
 # Processes that read side by side. On a CPU one for each core, of one thread, is quickest.
 instance_group [
   {{
@@ -67,13 +72,15 @@ def _warmup_widths(card: ModelCard, where: Placement) -> list[int]:
     return sorted({padded_width(card, width) for width in range(1, widest + 1)})
 
 
-def _batching(serving: Serving) -> str:
+def _batching(serving: Serving, *, on_cpu: bool = False) -> str:
+    delay = f"  max_queue_delay_microseconds: {round(serving.queue_delay * 1000)}"
+    few = _FEW.format(min(_CPU_BATCH, serving.max_batch)) if on_cpu else ""
     return f"""\
 # Requests that wait are read together. With a delay of 0 an instance that is idle takes what
 # there is, and batches grow only while all are busy; a delay fills them, for a latency that
 # is longer by up to that much. More than max_queue_size waiting requests are refused.
 dynamic_batching {{
-  max_queue_delay_microseconds: {round(serving.queue_delay * 1000)}
+{few}{delay}
   default_queue_policy {{ max_queue_size: {serving.max_queue} }}
 }}
 """

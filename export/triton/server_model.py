@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 try:
-    from crnn_runtime import CrnnError, Line, Recognizer
+    from crnn_runtime import Char, CrnnError, Line, Recognizer
     from crnn_runtime.backends import BACKENDS
 except ImportError as error:
     raise ImportError(
@@ -127,15 +128,20 @@ def _unread(why: str) -> Line:
 
 
 def _characters(line: Line) -> str:
-    """As `crnn-infer --json` gives them."""
-    return json.dumps(
-        [
-            {"char": c.char, "confidence": round(c.confidence, 4),
-             "x0": round(c.x0, 1), "x1": round(c.x1, 1)}
-            for c in line.chars
-        ],
-        ensure_ascii=False,
-    )  # fmt: skip
+    """As `crnn-infer --json` gives them; spelt out, a quarter of the encoder's time."""
+    return f"[{', '.join(map(_character, line.chars))}]"
+
+
+def _character(char: Char) -> str:
+    return (
+        f'{{"char": {_quoted(char.char)}, "confidence": {char.confidence:.4f}, '
+        f'"x0": {char.x0:.1f}, "x1": {char.x1:.1f}}}'
+    )
+
+
+@cache
+def _quoted(character: str) -> str:
+    return json.dumps(character, ensure_ascii=False)
 
 
 def _response(request: Any, lines: Sequence[Line]) -> Any:  # noqa: ANN401
