@@ -1,5 +1,7 @@
 """A real Triton Inference Server on this machine, on the loopback address.
 
+    python -m crnn_benchmarks.triton_server models
+
 The package ``nvidia-pytriton`` carries the server with its Python backend. It gets an
 environment of its own, made once and kept in the user's cache; the runtime that it
 serves is the one that is imported here.
@@ -22,11 +24,14 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
+
+import click
 
 import crnn_runtime
 from crnn_benchmarks.models import cache_folder
 from crnn_benchmarks.peers import requirements_of
+from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 
 EXTRA = "triton-server"
@@ -139,6 +144,7 @@ class TritonServer:
     Args:
         repository: its models.
         options: more of the program's options.
+        port: None takes a free one.
         ready: wait until the models are loaded; an error if they cannot be.
         with_runtime: False for a Python without `crnn_runtime`.
 
@@ -150,6 +156,7 @@ class TritonServer:
         self,
         repository: Path,
         *options: str,
+        port: int | None = None,
         ready: bool = True,
         with_runtime: bool = True,
     ) -> None:
@@ -158,7 +165,7 @@ class TritonServer:
         scratch = Path(self._folder.name)
         python = _overlay(scratch / "env", found, with_runtime=with_runtime)
         self._log = scratch / "log"
-        self.port = _free_port()
+        self.port = port or _free_port()
         environment = {
             **os.environ,
             "PATH": f"{python}:{os.environ['PATH']}",
@@ -279,3 +286,31 @@ def served(
         (written,) = write_model(model, Path(folder) / "repository", wanted)
         with TritonServer(Path(folder) / "repository", *options) as server:
             yield server, written.folder.parent.name
+
+
+@click.command(cls=Command)
+@click.argument("repository", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+def main(repository: Path, port: int) -> None:
+    """Serve the models of REPOSITORY to this machine, until Ctrl-C.
+
+    The first time, it installs the server in an environment of its own in the cache.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise CrnnError(f"something listens on port {port} already: choose another with --port")
+    with TritonServer(repository, port=port) as server:
+        names = ", ".join(sorted(path.parent.name for path in repository.glob("*/config.pbtxt")))
+        click.echo(f"Serving {names} at {server.url}, for this machine alone; Ctrl-C ends it")
+        if (status := server.process.wait()) != 0:
+            lines = server.log.strip().splitlines() or ["no message"]
+            raise CrnnError(f"the server ended with status {status}: {lines[-1]}")
+
+
+def _end(*_: object) -> Never:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,15 +1,18 @@
 """What README.md and docs/ tell a person to type works as shown, see `doc_pages`."""
 
+import contextlib
 import json
 import logging
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 from doc_checks import check_command, check_span
 from doc_pages import (
+    KEEPS_RUNNING,
     LANGUAGES,
     NOT_RUN,
     PAGES,
@@ -20,7 +23,15 @@ from doc_pages import (
     pattern_of,
     spans_of,
 )
-from doc_sandbox import build_sandbox, is_run, is_short, run_command, run_program
+from doc_sandbox import (
+    build_sandbox,
+    free_port,
+    is_run,
+    is_short,
+    kept_running,
+    run_command,
+    run_program,
+)
 
 from crnn.recipes import load_recipe
 
@@ -64,19 +75,28 @@ def test_options_choices_and_files_exist(page: Path) -> None:
 @PAGE
 def test_what_is_shown_works(page: Path, sandbox: Path) -> None:
     names: dict[str, object] = {}
-    for block in blocks_of(page):
-        if block.language == "python":
-            compile(block.text, block.where, "exec")
-            if block.remark != NOT_RUN:
-                run_program(block, names, sandbox)
-        elif block.language == "json":
-            json.loads(block.text)
-        elif block.language == "toml":
-            tomllib.loads(block.text)
-            (sandbox / "recipe.toml").write_text(block.text, "utf-8")
-            load_recipe(str(sandbox / "recipe.toml"))
-        elif block.language == "console" and block.remark != NOT_RUN:
-            run_console(block, sandbox)
+    ports: dict[str, int] = {}
+    with contextlib.ExitStack() as running:
+        for written in blocks_of(page):
+            if written.remark == KEEPS_RUNNING:
+                ports[written.detail] = port = free_port()
+                (command,) = written.at_ports(ports).commands
+                command = replace(command, text=f"{command.text} --port {port}")
+                running.enter_context(kept_running(command, sandbox))
+                continue
+            block = written.at_ports(ports)
+            if block.language == "json":
+                json.loads(block.text)
+            elif block.language == "toml":
+                tomllib.loads(block.text)
+                (sandbox / "recipe.toml").write_text(block.text, "utf-8")
+                load_recipe(str(sandbox / "recipe.toml"))
+            elif block.language == "python":
+                compile(block.text, block.where, "exec")
+                if block.remark != NOT_RUN:
+                    run_program(block, names, sandbox)
+            elif block.language == "console" and block.remark != NOT_RUN:
+                run_console(block, sandbox)
 
 
 def run_console(block: Block, sandbox: Path) -> None:
@@ -87,6 +107,7 @@ def run_console(block: Block, sandbox: Path) -> None:
         shown = f"{block.where}: $ {command.text}\n{printed}"
         fails = any(line.startswith("Error:") for line in command.output)
         assert (status != 0) == fails, f"{shown}\nexit status {status}"
+        printed += "" if printed.endswith("\n") else "\n"
         if command.output and block.remark in ("", NOT_RUN):
             expected = pattern_of(command.output)
             assert expected.fullmatch(printed), f"{shown}\nthe page shows {command.output}"

@@ -7,6 +7,8 @@ reader of the page does not see::
     <!-- test appends: --max-steps 2 -->      run, shortened; what it prints is not compared
     <!-- test replaces: 57 => 1 -->           the same by other words, in every line
     <!-- output not compared: other data -->  run as it is
+    <!-- test keeps running: 8000 -->         started, and ended after the page; here and in
+                                              the blocks below the port is one that is free
 
 Without a remark it is run as it stands and must print what the page shows, where ``…``
 stands for any text, and for any lines where it is alone on one. Lines that install
@@ -15,7 +17,8 @@ stands for any text, and for any lines where it is alone on one. Lines that inst
 
 import re
 import shlex
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +29,8 @@ NOT_RUN = "not run"
 APPENDS = "test appends"
 REPLACES = "test replaces"
 NOT_COMPARED = "output not compared"
-REMARKS = (NOT_RUN, APPENDS, REPLACES, NOT_COMPARED)
+KEEPS_RUNNING = "test keeps running"
+REMARKS = (NOT_RUN, APPENDS, REPLACES, NOT_COMPARED, KEEPS_RUNNING)
 LANGUAGES = ("console", "python", "json", "toml", "text", "ini", "yaml")
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)$")
@@ -68,6 +72,13 @@ class Block:
             assert old in text, f"{self.where}: no {old!r} to replace"
             text = text.replace(old, new)
         return text
+
+    def at_ports(self, ports: Mapping[str, int]) -> "Block":
+        """The same, for servers that listen elsewhere than the page says."""
+        lines = self.lines
+        for shown, port in ports.items():
+            lines = tuple(line.replace(f":{shown}", f":{port}") for line in lines)
+        return replace(self, lines=lines)
 
     @property
     def commands(self) -> list[Command]:

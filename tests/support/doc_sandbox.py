@@ -4,15 +4,26 @@ import contextlib
 import os
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from click.testing import CliRunner
 from doc_checks import SCRIPTS, click_command
-from doc_pages import APPENDS, REPLACES, ROOT, Block, Command, parts_of, without_comment
+from doc_pages import (
+    APPENDS,
+    REPLACES,
+    ROOT,
+    Block,
+    Command,
+    parts_of,
+    pattern_of,
+    without_comment,
+)
 from han_font import write_han_font
 
 from crnn.recipes import load_recipe
@@ -128,6 +139,36 @@ def run_command(command: Command, folder: Path) -> tuple[int, str]:
         check=False,
     )
     return done.returncode, done.stdout
+
+
+@contextlib.contextmanager
+def kept_running(command: Command, folder: Path) -> Iterator[None]:
+    """A program that serves: until it prints what the page shows, and to the end of the page."""
+    expected = pattern_of(command.output)
+    with subprocess.Popen(
+        [sys.executable, *shlex.split(without_comment(command.text))[1:]],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            printed = ""
+            while not expected.fullmatch(printed):
+                line = process.stdout.readline()
+                assert line, f"{command.where}: $ {command.text}\n{printed}and then it ends"
+                printed += line
+            yield
+        finally:
+            process.terminate()
+
+
+def free_port() -> int:
+    """Of the loopback address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def run_program(block: Block, names: dict[str, object], folder: Path) -> None:

@@ -5,6 +5,8 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -290,3 +292,25 @@ def test_the_server_accepts_a_plain_config(buckets: tuple[int, ...], tmp_path: P
     config.write_text(config.read_text().replace("TYPE_FP32", "TYPE_FP99"))
     with pytest.raises(CrnnError, match="TYPE_FP99"):
         TritonServer(tmp_path, "--disable-auto-complete-config")
+
+
+def test_the_command_serves_until_it_is_told_to_end(tmp_path: Path) -> None:
+    write_model("digits", tmp_path / "models", Serving(instances=1))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "crnn_benchmarks.triton_server", str(tmp_path / "models")]
+    with subprocess.Popen([*command, "--port", port], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith(f"Serving digits at http://127.0.0.1:{port}")
+        second = subprocess.run(
+            [*command, "--port", port], capture_output=True, text=True, check=False
+        )
+        assert second.returncode == 2
+        assert second.stderr == (
+            f"Error: something listens on port {port} already: choose another with --port\n"
+        )
+        server.terminate()
+        assert server.wait(60) == 0
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(port))) != 0
