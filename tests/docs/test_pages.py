@@ -80,7 +80,7 @@ def test_what_is_shown_works(page: Path, sandbox: Path) -> None:
         for written in blocks_of(page):
             if written.remark == KEEPS_RUNNING:
                 ports[written.detail] = port = free_port()
-                (command,) = written.at_ports(ports).commands
+                (command,) = filter(is_run, written.at_ports(ports).commands)
                 command = replace(command, text=f"{command.text} --port {port}")
                 running.enter_context(kept_running(command, sandbox))
                 continue

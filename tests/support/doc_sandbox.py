@@ -34,8 +34,9 @@ PLATES = {
     "train": ("京PL3N67", "皖A12B34", "皖AC5D67", "皖A8E9F0", "苏GH1J23", "皖AK4L56"),
     "dev": ("湘E269JY", "浙C510W8", "皖AM7N89", "豫PQ0R12"),
 }
-# They start in a moment, and print through descriptors that only a process of its own has.
-_AS_PROCESS = ("crnn-infer", "crnn-lm")
+# They start in a moment and print through descriptors that only a process of its own has, or
+# leave threads behind.
+_AS_PROCESS = ("crnn-infer", "crnn-lm", "crnn-bulk")
 
 
 def build_sandbox(folder: Path) -> Path:
@@ -131,7 +132,7 @@ def run_command(command: Command, folder: Path) -> tuple[int, str]:
     done = subprocess.run(
         ["bash", "-c", command.text],
         cwd=folder,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env=_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -141,12 +142,17 @@ def run_command(command: Command, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+
 @contextlib.contextmanager
 def kept_running(command: Command, folder: Path) -> Iterator[None]:
     """A program that serves: until it prints what the page shows, and to the end of the page."""
     expected = pattern_of(command.output)
     with subprocess.Popen(
-        [sys.executable, *shlex.split(without_comment(command.text))[1:]],
+        ["bash", "-c", f"exec {command.text}"],
+        env=_environment(),
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
