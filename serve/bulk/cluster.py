@@ -2,7 +2,9 @@
 
 import logging
 import os
+import re
 import secrets
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,6 +24,8 @@ _LEAST_STORE = 80_000_000  # bytes: Ray takes no less than 75 MiB
 _RETRIES = 3
 """Times that a part is begun again after its worker died. A machine that Ray knows to be
 taken away does not count."""
+_HOST_AND_PORT = re.compile(r"\[?(?P<host>[^/\[\]]+)\]?:(?P<port>\d{1,5})")
+_REACH_SECONDS = 10
 _BLOCKS = 2000
 """Blocks of parts that Ray Data keeps books of, at most: each costs its driver about 1 ms
 and 10 KB. A block of several parts is repeated without those that are written."""
@@ -88,6 +92,8 @@ def _start(wanted: Workers, most: int, store_bytes: int, folder: str) -> Any:  #
     os.environ.update(_QUIET)
     if wanted.address is None:
         os.environ.update(_ALONE, RAY_AUTH_TOKEN=secrets.token_hex(32))
+    elif found := _HOST_AND_PORT.fullmatch(wanted.address):
+        _check_reachable(found["host"], int(found["port"]))
     import ray  # noqa: PLC0415 (the extra; reads its environment when it is imported)
 
     options: dict[str, Any] = {"address": wanted.address}
@@ -108,6 +114,17 @@ def _start(wanted: Workers, most: int, store_bytes: int, folder: str) -> Any:  #
         doing = "start Ray" if wanted.address is None else f"reach Ray at {wanted.address}"
         raise CrnnError(f"cannot {doing}: {one_line(error)}") from error
     return ray
+
+
+def _check_reachable(host: str, port: int) -> None:
+    """Ray itself would wait for minutes, silent and deaf to Ctrl-C."""
+    try:
+        socket.create_connection((host, port), _REACH_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise CrnnError(
+            f"cannot reach Ray at {host}:{port}: {one_line(error)}; is it the address of the head, "
+            "and has Ray been started there (ray start --head --port PORT)?"
+        ) from error
 
 
 def _room(wanted: Workers, resources: dict[str, float]) -> int:

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -140,6 +141,61 @@ def test_a_worker_that_is_killed_costs_nothing(lines: list[Path], tmp_path: Path
     check_complete(lines, out)
     assert addresses
     assert addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}  # the loopback
+
+
+def test_a_part_that_kills_its_workers_is_named_and_read_later(
+    lines: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    whole = command(lines, out, "--num-workers", "1", "--lines-per-part", str(LINES))
+    killed: set[int] = set()
+    begun: set[Path] = set()
+    with started(whole) as process:
+        for _ in range(4):
+            wait_for(lambda: not begun.issuperset(out.glob(".part-*")), process)
+            begun.update(out.glob(".part-*"))
+            names = descendants(process.pid).items()
+            (worker,) = {pid for pid, name in names if "MapWorker" in name} - killed
+            killed.add(worker)
+            os.kill(worker, signal.SIGKILL)
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert "1 of 1 parts are missing, because their workers died several times" in stderr
+    assert not parts(out)
+    assert subprocess.run(whole, capture_output=True, check=False).returncode == 0
+    check_complete(lines, out)
+
+
+def test_a_cluster_that_runs_already_is_joined(lines: list[Path], tmp_path: Path) -> None:
+    ray = [str(Path(sys.executable).parent / "ray")]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    head = ["start", "--head", "--port", address.partition(":")[2], "--num-cpus", "2"]
+    quiet = ["--node-ip-address", "127.0.0.1", "--include-dashboard", "false"]
+    quiet += ["--temp-dir", os.environ["TMPDIR"], "--disable-usage-stats", "--block"]
+    with started([*ray, *head, *quiet]) as cluster:
+        join = command(lines, tmp_path / "out", "--address", address)
+        wait_for(lambda: listens(address), cluster)
+        done = subprocess.run(join, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        assert done.returncode == 0, done.stderr
+        check_complete(lines, tmp_path / "out")
+        assert listens(address), "the cluster was ended with the run"
+        cluster.terminate()
+        cluster.wait(PATIENCE)
+    again = subprocess.run(
+        command(lines, tmp_path / "later", "--address", address),
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert again.returncode == 2
+    reason = f"Error: cannot reach Ray at {address}: Connection refused"
+    assert again.stderr.splitlines()[-1].startswith(reason)
+
+
+def listens(address: str) -> bool:
+    host, _, port = address.partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def test_a_run_that_is_stopped_goes_on_where_it_was(lines: list[Path], tmp_path: Path) -> None:
