@@ -4,16 +4,18 @@
     python -m crnn_benchmarks.zoo --check    # exit status 1 if it is not what the cards say
 
 Nothing on the page is typed: a figure stands in a card because
-`crnn_benchmarks.ship` measured it. What surrounds the tables is benchmarks/zoo.in.md.
+`crnn_benchmarks.ship` measured it, those of other people's readers in
+benchmarks/results/peers.json. What surrounds the tables is benchmarks/zoo.in.md.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from crnn_benchmarks.schema import Accuracy, Report
 from crnn_runtime.backends import open_backend
 from crnn_runtime.card import ModelCard
 from crnn_runtime.console import Command
@@ -24,6 +26,8 @@ _DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = _DOCS / "zoo.md"
 _FRAME = Path(__file__).resolve().with_name("zoo.in.md")
 _PLACE = "<!-- readers -->\n"
+_PEERS = Path(__file__).resolve().with_name("results") / "peers.json"
+_PEERS_PLACE = "<!-- peers -->\n"
 
 
 @click.command(cls=Command)
@@ -40,10 +44,13 @@ def main(ctx: click.Context, check: bool) -> None:
 
 def page() -> str:
     """The whole page."""
-    parts = [
-        _reader(name, open_backend(name).card) for name in sorted(reader_names(), reverse=True)
-    ]
-    return _FRAME.read_text("utf-8").replace(_PLACE, "\n".join(parts))
+    cards = {name: open_backend(name).card for name in sorted(reader_names(), reverse=True)}
+    readers = "\n".join(_reader(name, card) for name, card in cards.items())
+    return (
+        _FRAME.read_text("utf-8")
+        .replace(_PLACE, readers)
+        .replace(_PEERS_PLACE, _comparison(cards, Report.read(_PEERS).accuracy))
+    )
 
 
 def _reader(name: str, card: ModelCard) -> str:
@@ -85,6 +92,37 @@ def _row(data: str, scores: Mapping[str, Any]) -> str:
     figures = ("exact", "exact_normalized", "cer", "cer_normalized")
     shown = " | ".join(f"{scores[figure]:.2%}" for figure in figures)
     return f"| `{data}` | {scores['lines']} | {shown} |"
+
+
+def _comparison(cards: Mapping[str, ModelCard], peers: Sequence[Accuracy]) -> str:
+    """Who reads how many lines of the real sets right, exactly and normalised."""
+    ours = {data for card in cards.values() for data in card.evaluation}
+    sets = [data for data in dict.fromkeys(row.data.name for row in peers) if data in ours]
+    table: dict[str, dict[str, str]] = {}
+    for name, card in cards.items():
+        if shared := [data for data in sets if data in card.evaluation]:
+            row = table[f"`{name}`, {reader_path(name).stat().st_size / 1e6:.1f} MB"] = {}
+            for data in shared:
+                scores = card.evaluation[data]
+                row[data] = _two(scores["exact"], scores["exact_normalized"], scores["lines"])
+    for peer in peers:
+        if not peer.model.name.endswith(".onnx") and peer.data.name in sets:
+            name = f"{peer.model.name} ({peer.model.arch}), {peer.model.size / 1e6:.1f} MB"
+            exact, normalised = (peer.scores[key].value for key in ("exact", "exact_normalized"))
+            table.setdefault(name, {})[peer.data.name] = _two(exact, normalised, peer.data.lines)
+    lines = [
+        f"| reader | {' | '.join(f'`{data}`' for data in sets)} |",
+        f"|---|{'---|' * len(sets)}",
+        *(
+            f"| {name} | {' | '.join(row.get(data, '–') for data in sets)} |"
+            for name, row in table.items()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _two(exact: float, normalised: float, lines: int) -> str:
+    return f"{exact:.1%} / {normalised:.1%} of {lines}"
 
 
 if __name__ == "__main__":
