@@ -1,6 +1,7 @@
 """What the architectures cost and see, for ``crnn-train --list``."""
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from crnn.backbones import BACKBONES
@@ -46,6 +47,9 @@ def receptive_field(arch: str) -> int:
     """
     torch.manual_seed(0)
     model = build_model(arch, _ALPHABET.num_classes).eval().requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):  # branches that begin at zero would hide their own
+            nn.init.ones_(module.weight)
     backbone = BACKBONES[arch]
     # The width seen does not depend on the height, the time this takes does.
     size = (1, backbone.default_channels(), backbone.min_height, _WIDE)
