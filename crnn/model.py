@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crnn.backbones import BACKBONES, Backbone
+from crnn.few_classes import few_log_probs
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError
@@ -46,23 +47,32 @@ class CRNN(nn.Module):
         scores: Tensor = self.classifier(self.backbone(x))
         return scores
 
-    def forward(self, x: Tensor, steps: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, steps: Tensor | None = None, classes: Tensor | None = None
+    ) -> Tensor:
         """Log-probabilities in float32: (N, C, H, W) -> (N, T, `num_classes`).
+
+        The last two arguments are for training: the classifier of thousands of characters
+        costs as much as the backbone.
 
         Args:
             x: the lines.
-            steps: (K,) int64, time steps n * T + t that alone are classified, for training
-                that looks at few of them: the classifier of thousands of characters costs
-                as much as the backbone. The result is (K, `num_classes`) then.
+            steps: (K,) int64, time steps n * T + t that alone are classified. The result is
+                (K, `num_classes`) then.
+            classes: (N, K) int64, those of each line that alone are wanted, -1 where there
+                are fewer. The result is (N, T, K + 1) then, see `few_log_probs`.
 
         Raises:
             CrnnError: see `logits`.
         """
-        if steps is None:
+        if steps is None and classes is None:
             return F.log_softmax(self.logits(x).float(), dim=-1)
         self._check(x)
-        columns = self.backbone(x).flatten(0, 1)[steps]  # (K, F)
-        return F.log_softmax(self.classifier(columns).float(), dim=-1)
+        columns = self.backbone(x)  # (N, T, F)
+        if classes is not None:
+            return few_log_probs(columns, self.classifier.weight, self.classifier.bias, classes)
+        scores = self.classifier(columns.flatten(0, 1)[steps])
+        return F.log_softmax(scores.float(), dim=-1)
 
     def _check(self, x: Tensor) -> None:
         backbone = self.backbone

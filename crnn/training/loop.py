@@ -16,7 +16,14 @@ from crnn.training import distributed, state
 from crnn.training.board import demand_tensorboard
 from crnn.training.config import TrainConfig
 from crnn.training.inputs import Inputs, load_inputs, write_lines
-from crnn.training.loss import chosen_steps, ctc_loss, steps_loss, taught_loss
+from crnn.training.loss import (
+    MANY_CLASSES,
+    chosen_steps,
+    ctc_loss,
+    own_classes,
+    steps_loss,
+    taught_loss,
+)
 from crnn.training.memory import keep_freed_memory
 from crnn.training.optim import gradient_norm, learning_rate
 from crnn.training.reading import Reading, evaluate
@@ -205,8 +212,11 @@ class Run:
             images = images.contiguous(memory_format=torch.channels_last)
         if progress < config.align_first:
             return self._first_loss(images, batch)
+        classes = None
+        if self.state.model.num_classes >= MANY_CLASSES:
+            classes, batch = own_classes(batch)
         with distributed.autocast(self.device, config.precision):
-            log_probs = self.net(images)  # (N, T, C) float32
+            log_probs = self.net(images, classes=classes)  # (N, T, C) float32
         if progress < config.align:
             faded = (progress - config.align_first) / (config.align - config.align_first)
             return taught_loss(log_probs, batch, 1 - faded)

@@ -8,6 +8,35 @@ from torch import Tensor
 
 from crnn.data.loader import Batch
 
+MANY_CLASSES = 1000
+"""From so many on a loss looks at `own_classes` alone."""
+
+
+def own_classes(batch: Batch) -> tuple[Tensor, Batch]:
+    """The classes that the text of each line names, for `crnn.model.CRNN.forward`.
+
+    Args:
+        batch: on any device.
+
+    Returns:
+        (N, K) int64, blank, the line's characters, each once, and -1 where there are fewer;
+        and the batch with targets that are places among them. The losses here take that
+        batch with the log-probabilities of these classes as they take a whole one.
+    """
+    count = len(batch.lengths)
+    lines = torch.arange(count, device=batch.lengths.device)
+    base = int(batch.targets.max()) + 1 if len(batch.targets) else 1
+    pairs, places = torch.unique(
+        lines.repeat_interleave(batch.lengths) * base + batch.targets, return_inverse=True
+    )
+    line = pairs // base
+    place = torch.arange(len(pairs), device=line.device) - torch.searchsorted(line, lines)[line] + 1
+    most = int(place.max()) if len(place) else 0
+    classes = torch.full((count, most + 1), -1, device=line.device)
+    classes[:, 0] = 0
+    classes[line, place] = pairs % base
+    return classes, batch._replace(targets=place[places])
+
 
 def ctc_loss(log_probs: Tensor, batch: Batch, weights: Tensor | None = None) -> Tensor:
     """Mean over the lines of the loss per character (Graves et al. 2006), always in float32.
