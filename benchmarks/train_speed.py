@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -187,12 +188,18 @@ def main(
 ) -> None:
     """Measure, and print ratios of processor time: median and middle half."""
     click.echo(f"{'arch':20}{'lines/CPU s':>12}{'loop over bare':>24}{'plain over loop':>24}")
+    # Chinese characters are in fonts of the system alone, see `make fonts`.
+    lines: dict[str, Any] = (
+        {"synth": "chinese-strings"}
+        if alphabet == "zh"
+        else {"synth": "digits", "synth_options": {"fonts": "packages"}}
+    )
     for arch in archs:
         with tempfile.TemporaryDirectory() as folder:
             config = TrainConfig(
-                arch=arch, alphabet=Alphabet.load(alphabet), synth="digits", dev_lines=1,
-                directory=Path(folder), batch_size=batch_size, ema=0.999, workers=0,
-                threads=threads, precision=precision, synth_options={"fonts": "packages"},
+                arch=arch, alphabet=Alphabet.load(alphabet), dev_lines=1, directory=Path(folder),
+                batch_size=batch_size, ema=0.999, workers=0, threads=threads,
+                precision=precision, **lines,
             )  # fmt: skip
             stream = load_inputs(config, config.card()).stream
             drawn = itertools.islice(training_batches(stream), steps)
