@@ -81,12 +81,14 @@ class TritonPythonModel:
 
     def _opened(self, image: bytes) -> bytes | Line:
         """An image as encoded bytes, out of a data: URL if need be; or why it cannot be read."""
-        if len(image) > self._most_bytes:
+        is_text = image.startswith(_DATA_URL)
+        size = len(image) * 3 // 4 if is_text else len(image)  # base64 has 4 letters for 3 bytes
+        if size > self._most_bytes:
             return _unread(
-                f"image has {len(image):,} bytes, more than {self._most_bytes:,} "
+                f"image has {size:,} bytes, more than {self._most_bytes:,} "
                 "(max_image_bytes in config.pbtxt)"
             )
-        if not image.startswith(_DATA_URL):
+        if not is_text:
             return image
         head, _, text = image.partition(b",")
         if not head.endswith(b";base64"):

@@ -119,6 +119,33 @@ def test_json_takes_data_urls(
     assert [error[:10] for error in errors] == ["", "the base64", "a data: UR"]
 
 
+@pytest.mark.parametrize("megabytes", [6, 24])
+def test_large_json_has_an_answer(
+    server: TritonServer, megabytes: int, pictures: list[bytes], lines: list[Line]
+) -> None:
+    # Zeros behind a PNG's end are passed over.
+    padded = pictures[0] + bytes(megabytes * 750_000 - len(pictures[0]))
+    data = ["data:image/png;base64," + base64.b64encode(padded).decode()]
+    tensor = {"name": "image", "shape": [1, 1], "datatype": "BYTES", "data": data}
+    status, content = ask_json(server, {"inputs": [tensor]})
+    assert status == 200
+    found = {output["name"]: output["data"] for output in content["outputs"]}
+    if megabytes == 6:
+        assert found["text"] == [lines[0].text]
+    else:
+        (error,) = found["error"]
+        assert re.match(r"image has 18,000,0\d\d bytes, more than 16,000,000", error)
+    assert_it_reads(server, pictures, lines)
+
+
+@pytest.mark.parametrize("body", ["{", "{}", " " * 8_000_000])
+def test_json_that_cannot_be_read_is_answered(server: TritonServer, body: str) -> None:
+    head = f"POST /v2/models/digits/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
+    status, content = post(server, f"{head}\r\n\r\n{body}".encode())
+    assert status == 500
+    assert content["error"]
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
