@@ -189,7 +189,7 @@ def main(
     """Measure, and print ratios of processor time: median and middle half."""
     click.echo(f"{'arch':20}{'lines/CPU s':>12}{'loop over bare':>24}{'plain over loop':>24}")
     # Chinese characters are in fonts of the system alone, see `make fonts`.
-    lines: dict[str, Any] = (
+    drawn_as: dict[str, Any] = (
         {"synth": "chinese-strings"}
         if alphabet == "zh"
         else {"synth": "digits", "synth_options": {"fonts": "packages"}}
@@ -199,7 +199,7 @@ def main(
             config = TrainConfig(
                 arch=arch, alphabet=Alphabet.load(alphabet), dev_lines=1, directory=Path(folder),
                 batch_size=batch_size, ema=0.999, workers=0, threads=threads,
-                precision=precision, **lines,
+                precision=precision, **drawn_as,
             )  # fmt: skip
             stream = load_inputs(config, config.card()).stream
             drawn = itertools.islice(training_batches(stream), steps)

@@ -122,7 +122,7 @@ def main(
 def _say_beginning(begun: Any) -> None:  # noqa: ANN401 (imported in `main`)
     parts, written = begun.manifest.parts, len(begun.written)
     known = f", {written:,} of them written before" if written else ""
-    click.echo(f"{parts:,} parts{known}", err=True)
+    click.echo(f"{parts:,} part{'s' * (parts != 1)}{known}", err=True)
 
 
 def _so_far(begun: Any) -> str:  # noqa: ANN401

@@ -85,27 +85,36 @@ class Manifest:
         text = json.dumps(dataclasses.asdict(self), indent=1) + "\n"
         store.write(MANIFEST, lambda path: Path(path).write_text(text))
 
+    def continues(self, begun: "Manifest") -> bool:
+        """Whether this asks for the same as what a folder was begun with."""
+        return self._difference(begun) is None
+
     def check_continues(self, begun: "Manifest", folder: str) -> None:
-        """See that this asks for the same as what the folder was begun with.
+        """See that it does.
 
         Raises:
             CrnnError: it does not.
         """
-        kinds = {
-            "another model or decoder's file": ("hashes",),
-            "other options of decoding": ("decoding",),
-            "other inputs": ("inputs",),
-            "other columns": ("columns",),
-            "another --lines-per-part": ("lines_per_part",),
-        }
-        for kind, (name,) in kinds.items():
-            old, new = getattr(begun, name), getattr(self, name)
-            if old != new:
-                old, new = _differing(old, new)
-                raise CrnnError(
-                    f"{folder} was begun with {kind} ({old}, now {new}): "
-                    "give another folder, or the same as then"
-                )
+        if name := self._difference(begun):
+            old, new = _differing(getattr(begun, name), getattr(self, name))
+            raise CrnnError(
+                f"{folder} was begun with {_KINDS[name]} ({old}, now {new}): "
+                "give another folder, or the same as then"
+            )
+
+    def _difference(self, begun: "Manifest") -> str | None:
+        """The first field that counts and is another."""
+        return next((n for n in _KINDS if getattr(begun, n) != getattr(self, n)), None)
+
+
+_KINDS = {
+    "hashes": "another model or decoder's file",
+    "decoding": "other options of decoding",
+    "inputs": "other inputs",
+    "columns": "other columns",
+    "lines_per_part": "another --lines-per-part",
+}
+"""Field in which a folder's beginning must be the same → what a message calls another one."""
 
 
 def absolute(given: str) -> str:

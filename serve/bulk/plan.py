@@ -5,11 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from crnn_runtime.errors import CrnnError
-from crnn_serve.bulk.sources import Item
+from crnn_serve.bulk.sources import PLAN, Item
 from crnn_serve.bulk.store import Store
-
-PLAN = "_plan.parquet"
-"""One row group for each part; readers of Parquet folders pass over names with ``_``."""
 
 
 def to_parts(items: Iterable[Item], lines: int) -> Iterator[list[Item]]:

@@ -47,12 +47,13 @@ def begin(
     asked = Manifest.of(reader, inputs, columns, lines_per_part)
     store = Store(out)
     names = store.names()
+    written = frozenset(finished_parts(names))
     begun = Manifest.read(store) if MANIFEST in names else None
-    if begun is not None:
+    if begun is not None and (written or asked.continues(begun)):
         asked.check_continues(begun, out)
         store.sweep()
-        return Begun(store=store, manifest=begun, written=frozenset(finished_parts(names)))
-    if finished_parts(names):
+        return Begun(store=store, manifest=begun, written=written)
+    if written:
         raise CrnnError(f"{out} holds parts and no {MANIFEST}: give another folder")
     items = list_items(asked.inputs, columns, lines_per_part)
     parts = write_plan(store, to_parts(items, lines_per_part))

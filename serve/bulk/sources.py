@@ -14,6 +14,9 @@ Kind = Literal["image", "parquet", "tar"]
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz")
 PARQUET_SUFFIX = ".parquet"
+PLAN = "_plan.parquet"
+"""In an output folder, whose Parquet files are no input; one row group for each part. Readers
+of Parquet folders pass over names with ``_``."""
 SLICED_BYTES = 64_000_000
 """Row groups up to this size, uncompressed, are shared by several parts: each has to read
 its group from the start. Larger ones are read by one worker, as a whole."""
@@ -157,7 +160,8 @@ def _within(path: str) -> Iterator[str]:
         return
     suffixes = IMAGE_SUFFIXES | {".tar", ".gz", ".tgz", PARQUET_SUFFIX}
     for found in walk_files(Path(path), suffixes):
-        if _wanted(found):
+        is_part = found.endswith(PARQUET_SUFFIX) and Path(found).with_name(PLAN).exists()
+        if _wanted(found) and not is_part:
             yield found
 
 
@@ -181,8 +185,9 @@ def _remote(given: str, files: Any, path: str) -> Iterator[str]:  # noqa: ANN401
                 continue
             for folder, folders, names in files.walk(match):
                 folders.sort()
+                parts = PARQUET_SUFFIX if PLAN in names else ()  # of an earlier run
                 for name in sorted(names):
-                    if _listed(name) and _wanted(name):
+                    if _listed(name) and _wanted(name) and not name.endswith(parts):
                         yield files.unstrip_protocol(f"{folder}/{name}")
         missing = not matches
     except FileNotFoundError:

@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from crnn_runtime import CrnnError, Decoding
 from crnn_serve.bulk import run, sources
 from crnn_serve.bulk.cli import main
+from crnn_serve.bulk.manifest import Manifest
 from crnn_serve.bulk.model import Reader, pack
 from crnn_serve.bulk.plan import Plan, to_parts
 from crnn_serve.bulk.sources import Columns, Item, list_items
@@ -249,7 +250,7 @@ def test_another_run_does_not_belong_in_the_same_folder(reader: Reader, tmp_path
         "other options of decoding (beam_width 8, now 4)": (
             searching, inputs, out, Columns(), 10,
         ),
-        "other inputs": (reader, [*inputs, str(tmp_path)], out, Columns(), 10),
+        "other inputs": (reader, [*inputs, str(tmp_path / "in" / "more")], out, Columns(), 10),
         "other columns": (reader, inputs, out, Columns(image="img"), 10),
         "another --lines-per-part (10, now 9)": (reader, inputs, out, Columns(), 9),
     }.items():  # fmt: skip
@@ -257,6 +258,25 @@ def test_another_run_does_not_belong_in_the_same_folder(reader: Reader, tmp_path
             run.begin(*arguments)
         assert str(raised.value).startswith(f"{out} was begun with {message}")
         assert "\n" not in str(raised.value)
+
+
+def test_a_folder_without_parts_begins_anew(reader: Reader, tmp_path: Path) -> None:
+    write_lines(tmp_path / "in", 12)
+    out = str(tmp_path / "out")
+    run.begin(reader, [str(tmp_path / "in")], out, Columns(), 10)
+    begun = run.begin(reader, [str(tmp_path / "in")], out, Columns(), 5)
+    assert (begun.manifest.parts, begun.manifest.lines_per_part) == (3, 5)
+    assert Manifest.read(Store(out)) == begun.manifest
+
+
+def test_parts_of_a_run_are_no_pictures_of_the_next(reader: Reader, tmp_path: Path) -> None:
+    write_lines(tmp_path / "in", 3)
+    inputs = [str(tmp_path / "in")]
+    read_all(reader, inputs, str(tmp_path / "in" / "out"))
+    assert len(list((tmp_path / "in" / "out").glob("*.parquet"))) == 2  # plan and part
+    for given in (str(tmp_path / "in"), f"file://{tmp_path}/in", f"local://{tmp_path}/in"):
+        found = [item.source for item in list_items([given], Columns(), 10)]
+        assert [name.rpartition(".")[2] for name in found] == ["png"] * 3
 
 
 def test_an_interrupted_listing_begins_anew(reader: Reader, tmp_path: Path) -> None:
