@@ -4,29 +4,60 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from doc_pages import ROOT
 
 pytest.importorskip("mkdocs", reason="needs the extra docs")
+CHROMIUM = Path("/usr/bin/chromium")
 ASSET = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*?(?:src|href)=\"?(https?:|//)[^>]*>")
 
 
-def test_the_site_builds_strictly_and_loads_offline(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", tmp_path],
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", folder],
         cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    pages = list(tmp_path.rglob("*.html"))
+    return folder
+
+
+def test_the_site_builds_strictly_and_loads_offline(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
     assert len(pages) > 20
     for page in pages:
         assert not ASSET.search(page.read_text("utf-8")), page
-    for sheet in tmp_path.rglob("*.css"):
+    for sheet in site.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(https?:|//)", sheet.read_text("utf-8")), sheet
+
+
+def test_what_is_copied_can_be_pasted_into_a_shell(site: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM.exists():
+        pytest.skip("chromium is not installed")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync_api.sync_playwright() as p:
+        Thread(target=server.serve_forever, daemon=True).start()
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/triton.html")
+        button = page.locator("button[data-clipboard-target]")
+        button.nth(2).click()
+        page.wait_for_function("navigator.clipboard.readText()")
+        assert page.evaluate("navigator.clipboard.readText()") == (
+            "python -m crnn_benchmarks.triton_server models"
+        )
+        browser.close()
+        server.shutdown()
 
 
 @pytest.mark.parametrize("package", ["crnn_runtime", "crnn", "crnn.training", "crnn.synth"])
