@@ -12,6 +12,7 @@ from crnn_export.cli_triton import check_target, triton_options, write_repositor
 from crnn_runtime.card import HEADS, PRECISIONS, Head
 from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.readers import find_model
 
 if TYPE_CHECKING:
     from crnn_export.lines import Lines
@@ -130,7 +131,7 @@ def main(
         raise click.UsageError("nothing to do: an ONNX file needs --to trt or --precision")
     _refuse_contradictions(model is not None, graph, options)
     final = final_path(Path(model or ckpt or ""), out, to, precision)
-    if model is not None and final.resolve() == Path(model).resolve():
+    if model is not None and final.resolve() == find_model(model).resolve():
         raise CrnnError(f"--out {final} is the file to convert itself: give another name")
     # What can be refused is refused before minutes are spent.
     if precision != "fp32":
@@ -142,7 +143,7 @@ def main(
     order = _Order(options) if to == "trt" else None
     stem = final.stem.removesuffix(f".{precision}")
     if model is not None:
-        onnx_file = Path(model)
+        onnx_file = find_model(model)
         if order is not None:
             order.accept(_card_of(onnx_file))
     else:

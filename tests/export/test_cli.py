@@ -170,3 +170,12 @@ def test_a_checkpoint_without_an_alphabet_says_what_to_give(
     result = export("--ckpt", seed_checkpoint("shufflenetv2_cifar"))
     assert result.exit_code == 2
     assert "give --alphabet with the 10 characters of its 11 classes" in result.stderr
+
+
+def test_a_reader_that_ships_is_converted_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["digits", "--precision", "fp16"])
+    assert result.exit_code == 0, result.output
+    assert open_backend("digits.fp16.onnx").card.precision == "fp16"
