@@ -10,6 +10,7 @@ from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
 from crnn_runtime.card import ModelCard
 from crnn_runtime.engine_file import EngineRecord
 from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.preprocess import padded_width
 
 _TYPES = {
     "tensor(float)": "TYPE_FP32",
@@ -120,6 +121,10 @@ def _check_bucket(width: int, card: ModelCard) -> None:
     if not card.min_width <= width <= card.max_width:
         raise CrnnError(
             f"--bucket {width}: the network takes widths of {card.min_width} to {card.max_width}"
+        )
+    if card.width is None and (fits := padded_width(card, width)) != width:
+        raise CrnnError(
+            f"--bucket {width}: lines are padded to widths such as {fits}, so none would fit"
         )
 
 

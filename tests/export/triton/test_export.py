@@ -130,6 +130,7 @@ def test_instances_and_threads_share_the_processors() -> None:
         (["digits", "--to", "triton", "R", "--device", "tpu"], "--device tpu is not one of cpu"),
         (["digits", "--to", "triton", "R", "--bucket", "64"], "--bucket is for --plain"),
         (["digits", "--to", "triton", "R", "--plain", "--bucket", "9999"], "--bucket 9999"),
+        (["digits", "--to", "triton", "R", "--plain", "--bucket", "100"], "such as 128"),
         (["digits", "--to", "triton", "R", "--name", "a/b"], "--name 'a/b'"),
         (["digits", "--to", "triton", "file"], "file is a file"),
         (["digits", "--to", "triton", "plain"], "backend 'onnxruntime', not 'python'"),
