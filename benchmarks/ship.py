@@ -2,8 +2,9 @@
 
     python -m crnn_benchmarks.ship latin runs/latin/best.pth DATA --how "crnn-train …"
 
-exports behind the parity gate, reads fresh synthetic lines and the data sets given,
-and replaces the shipped reader only if the new one reads the synthetic lines better.
+exports behind the parity gate, reads fresh synthetic lines and the data sets given, and
+replaces the shipped reader only if the new one reads the synthetic lines better. The shipped
+one reads them again beside it: since its card was written, the presets may have changed.
 How the reader was trained, its curve and the machine go into its card;
 `crnn_benchmarks.zoo` makes the page of the shipped readers from the cards.
 """
@@ -23,7 +24,6 @@ from crnn_benchmarks.accuracy import measure_accuracy
 from crnn_benchmarks.datasets import SYNTH, load_lines
 from crnn_benchmarks.machine import this_machine
 from crnn_benchmarks.models import Subject
-from crnn_runtime.backends import open_backend
 from crnn_runtime.card import Head
 from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
@@ -94,8 +94,9 @@ def main(
         )
         if (size := candidate.stat().st_size) > LIMIT:
             raise CrnnError(f"{size / 1e6:.1f} MB is more than the {LIMIT / 1e6:.0f} of a reader")
-        found = measure(candidate, (*SHIPPED[name].data, *data))
-        known = open_backend(name).card.evaluation if name in reader_names() else {}
+        sets = (*SHIPPED[name].data, *data)
+        found = measure(candidate, sets)
+        known = measure(target, sets) if name in reader_names() else {}
         for text in compare(found, known):
             click.echo(text)
         if not force and not is_better(found, known):
