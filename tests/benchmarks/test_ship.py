@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 
+from crnn.checkpoint import load_model
 from crnn_benchmarks import ship
 from crnn_runtime import Recognizer
 
@@ -43,7 +45,11 @@ def test_a_reader_ships_with_its_figures_once(shelf: Path) -> None:
     assert card.head == "log-probs"
     assert card.training["how"] == "crnn-train --recipe digits"
     assert card.training["curve"] == [[9, 0.5]]
-    assert (shelf / "examples" / "digits.pth").is_file()
+    model, _ = load_model(shelf / "examples" / "digits.pth")
+    weights = [value for value in model.state_dict().values() if value.is_floating_point()]
+    assert weights
+    for value in weights:
+        assert torch.equal(value, value.half().float())
     before = (shelf / "digits.onnx").read_bytes()
     again = CliRunner().invoke(ship.main, arguments)
     assert again.exit_code == 2
