@@ -17,6 +17,7 @@ from crnn_runtime import CrnnError, ModelError
 from crnn_runtime.image import load_image, read_bytes
 from crnn_serve.web import batch, view
 from crnn_serve.web.readers import Readers
+from crnn_serve.web.scratch import period
 
 EXAMPLES = Path(__file__).parent / "examples"
 STYLE = Path(__file__).parent / "style.css"
@@ -104,7 +105,7 @@ class Page:
         """The page, its events connected."""
         keep = self._settings.keep
         with gr.Blocks(
-            title="CRNN", analytics_enabled=False, delete_cache=(max(1, keep // 10), keep)
+            title="CRNN", analytics_enabled=False, delete_cache=(period(keep), keep)
         ) as made:
             blocks: gr.Blocks = made
             gr.HTML(
