@@ -31,7 +31,7 @@ def test_what_is_old_goes_and_what_is_spared_stays(tmp_path: Path) -> None:
 @pytest.mark.slow  # nothing is kept for less than ten seconds
 def test_an_upload_that_breaks_off_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("gradio", reason="the extra web is not installed")
-    from web_server import served  # noqa: PLC0415 (needs the extra)
+    from web_server import served
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with served(tmp_path / "asked", "--keep", "10") as server:

@@ -142,6 +142,12 @@ def test_readers_are_offered_and_found_by_name(tmp_path: Path) -> None:
         Readers(["no-such-reader"])
 
 
+@pytest.mark.parametrize("device", ["banana", "cuda:99"])
+def test_a_device_that_is_missing_is_told_before_anybody_comes(device: str) -> None:
+    with pytest.raises(CrnnError, match=device):
+        Readers(device=device)
+
+
 def test_few_readers_stay_open(tmp_path: Path) -> None:
     readers = Readers(threads=1)
     paths = [
