@@ -130,6 +130,7 @@ def read_all(
             now = time.monotonic()
             if now >= next_report:
                 next_report, report.seconds = now + _EVERY, now - start
+                file.flush()  # a file in use is not an old one; a full disk is told of soon
                 yield report
     report.seconds, report.finished = time.monotonic() - start, True
     yield report

@@ -269,7 +269,7 @@ class Page:
             finally:  # a visitor who goes away closes the generator
                 if not finished:
                     rmtree(place, ignore_errors=True)
-        except (CrnnError, MemoryError) as error:
+        except (CrnnError, MemoryError, OSError) as error:
             yield view.message(_sentence(error)), hidden
 
     def _given(self, files: list[Sent] | Sent, name: str | None) -> list[batch.Given]:
@@ -337,8 +337,12 @@ def below(root: Path, name: str) -> Path | None:
 
 
 def _sentence(error: Exception) -> str:
-    """An error as a sentence of the page."""
-    text = str(error) if isinstance(error, CrnnError) else "there is not enough memory for it"
+    """An error as a sentence of the page; what only the system says is of a table."""
+    if isinstance(error, OSError):
+        reason = error.strerror or error
+        text = f"the table cannot be written: {reason}: give fewer pictures, or come back later"
+    else:
+        text = str(error) if isinstance(error, CrnnError) else "there is not enough memory for it"
     if text.partition(" ")[0].isalpha():  # and no name of a file
         text = text[:1].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."
