@@ -123,7 +123,7 @@ class Page:
                 self._model_files(own, choices)
             gr.HTML(
                 '<p class="cw-foot">Everything is computed on the machine that serves this page; '
-                f"what is uploaded is deleted after {keep // 60} minutes.</p>"
+                f"what is uploaded is deleted after {_duration(keep)}.</p>"
             )
         blocks.queue(max_size=WAITING, default_concurrency_limit=JOBS, api_open=False)
         return blocks
@@ -334,6 +334,10 @@ def below(root: Path, name: str) -> Path | None:
     except (OSError, ValueError, RuntimeError):  # a NUL, links in a circle
         return None
     return path if path.is_relative_to(root.resolve()) else None
+
+
+def _duration(seconds: int) -> str:
+    return f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
 
 
 def _sentence(error: Exception) -> str:

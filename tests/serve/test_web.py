@@ -2,6 +2,7 @@
 
 import csv
 import io
+import resource
 import signal
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from barcode import barcode_card, write_barcode_reader
 
 pytest.importorskip("gradio", reason="the extra web is not installed")
+httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = Path("/usr/bin/chromium")
 if not CHROMIUM.exists():
@@ -25,6 +27,10 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
 LINES = Path(__file__).parents[2] / "examples" / "lines"
+TABLE_OVERFLOW = """(() => {
+    const box = document.querySelector(".cw-batch .cw-scroll");
+    return box.scrollWidth - box.clientWidth;
+})()"""
 LOOPBACK = ("127.0.0.1", "localhost", "")
 pytestmark = pytest.mark.xdist_group("web")  # one server for all
 
@@ -74,6 +80,20 @@ def _give(page: "sync_api.Page", picture: Path) -> None:
     page.set_input_files("#cw-image input[type=file]", picture)
 
 
+def _archive(path: Path) -> Path:
+    """A zip file of the sample lines, and of what is none."""
+    with zipfile.ZipFile(path, "w") as file:
+        for line in sorted(LINES.glob("*.png")):
+            file.write(line, line.name)
+        file.writestr("broken.png", b"nothing")
+    return path
+
+
+def _give_many(page: "sync_api.Page", archive: Path) -> None:
+    page.set_input_files("#cw-files input[type=file]", archive)
+    page.locator("#cw-files").get_by_text(archive.stem[:5]).first.wait_for()
+
+
 def _overflow(page: "sync_api.Page") -> int:
     return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
@@ -116,6 +136,12 @@ def test_an_example_is_read_when_clicked(page: "sync_api.Page") -> None:
     assert page.locator(".cw-text").inner_text() == "9580510029"
 
 
+def test_examples_are_shown_whole(page: "sync_api.Page") -> None:
+    fits = "images => images.map(image => getComputedStyle(image).objectFit)"
+    page.locator("#cw-examples img").first.wait_for()
+    assert set(page.locator("#cw-examples img").evaluate_all(fits)) == {"contain"}
+
+
 def test_garbage_is_a_sentence(page: "sync_api.Page", tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.png"
     garbage.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
@@ -149,14 +175,8 @@ def test_a_model_file_is_taken_or_refused_in_a_sentence(
 
 
 def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> None:
-    archive = tmp_path / "scans.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        for path in sorted(LINES.glob("*.png")):
-            file.write(path, path.name)
-        file.writestr("broken.png", b"nothing")
     page.get_by_role("tab", name="Many pictures").click()
-    page.set_input_files("#cw-files input[type=file]", archive)
-    page.get_by_text("scans").first.wait_for()
+    _give_many(page, _archive(tmp_path / "scans.zip"))
     page.click("#cw-start")
     page.locator('.cw-batch[data-finished="true"]').wait_for()
     link = page.locator("#cw-table a").first
@@ -172,7 +192,7 @@ def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> No
     assert [row["path"] for row in rows if row["error"]] == ["scans.zip/broken.png"]
 
 
-def test_nothing_overflows_on_a_phone(page: "sync_api.Page") -> None:
+def test_nothing_overflows_on_a_phone(page: "sync_api.Page", tmp_path: Path) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     assert _overflow(page) <= 0
     _give(page, LINES / "80777783444241.png")
@@ -180,6 +200,12 @@ def test_nothing_overflows_on_a_phone(page: "sync_api.Page") -> None:
     assert _overflow(page) <= 0
     page.get_by_role("tab", name="Many pictures").click()
     assert _overflow(page) <= 0
+    _give_many(page, _archive(tmp_path / "a-name-that-is-long-and-has-no-spaces.zip"))
+    page.click("#cw-start")
+    page.locator('.cw-batch[data-finished="true"]').wait_for()
+    page.locator("#cw-table a").first.wait_for()
+    assert _overflow(page) <= 0
+    assert page.evaluate(TABLE_OVERFLOW) <= 0
 
 
 def test_a_hundred_clients_at_once_all_get_an_answer(server: Served) -> None:
@@ -205,6 +231,20 @@ def test_no_file_but_an_uploaded_one_is_read(server: Served) -> None:
     answer = server.call("read", picture, str(LINES / "x.onnx"), "nothing", {"x": "/x.onnx"})
     assert answer
     assert "There is no reader" in answer[0]
+
+
+def test_an_upload_for_which_there_is_no_room_is_a_sentence(server: Served, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(100_000))
+    files = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1000, files[1]))
+    try:
+        with pytest.raises(httpx.HTTPStatusError) as caught:
+            server.upload(large)
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, files)
+    assert caught.value.response.status_code == 507
+    assert caught.value.response.text == "the server cannot store it: File too large"
 
 
 def test_a_folder_of_the_server_and_nothing_beside_it(server: Served) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("gradio", reason="the extra web is not installed")
 
-from crnn_serve.web.page import Page, Settings  # noqa: E402 (needs what is asked for above)
-from crnn_serve.web.readers import Readers  # noqa: E402
+from crnn_serve.web.page import Page, Settings
+from crnn_serve.web.readers import Readers
 
 LINES = Path(__file__).parents[2] / "examples" / "lines"
 
