@@ -192,12 +192,20 @@ class Page:
             elem_id="cw-report", apply_default_css=False, padding=False,
         )  # fmt: skip
         table = gr.File(label="Table", interactive=False, visible="hidden", elem_id="cw-table")
-        run = start.click(
-            self.read_many, [files, name, reader, own], [report, table], preprocess=False,
+        # Not Gradio's own way to cancel: that loses what was read.
+        run = gr.State({"stop": False})
+        start.click(
+            lambda run: run.update(stop=False), run, concurrency_limit=None,
+            api_visibility="private",
+        ).then(
+            self.read_many, [files, name, reader, own, run], [report, table], preprocess=False,
             api_name="read_many", concurrency_id="many", concurrency_limit=1,
             show_progress="hidden",
         )  # fmt: skip
-        stop.click(None, cancels=run, api_visibility="private")
+        stop.click(
+            lambda run: run.update(stop=True), run, concurrency_limit=None,
+            api_visibility="private",
+        )  # fmt: skip
         return reader
 
     def _model_files(self, own: gr.State, choices: list[gr.Dropdown]) -> None:
@@ -251,9 +259,14 @@ class Page:
         return view.side_by_side(cards, view.agreement(*lines) if len(lines) > 1 else "")
 
     def read_many(
-        self, files: list[Sent] | Sent, folder: str | None, reader: str, own: Mapping[str, Path]
+        self,
+        files: list[Sent] | Sent,
+        folder: str | None,
+        reader: str,
+        own: Mapping[str, Path],
+        run: Mapping[str, bool],
     ) -> Iterator[tuple[str, Any]]:
-        """Many pictures into a table, reporting on the way."""
+        """Many pictures into a table, reporting on the way, until ``run`` says ``stop``."""
         hidden = gr.update(value=None, visible="hidden")
         try:
             given = self._given(files, folder)
@@ -262,7 +275,7 @@ class Page:
             finished = False
             try:
                 table = place / "lines.csv"
-                for report in batch.read_all(recognizer, given, table):
+                for report in batch.read_all(recognizer, given, table, lambda: run["stop"]):
                     finished = report.finished
                     done = gr.update(value=str(table), visible=True) if finished else hidden
                     yield batch.report_html(report), done

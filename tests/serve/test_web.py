@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import resource
 import signal
 import zipfile
@@ -94,6 +95,15 @@ def _give_many(page: "sync_api.Page", archive: Path) -> None:
     page.locator("#cw-files").get_by_text(archive.stem[:5]).first.wait_for()
 
 
+def _downloaded(page: "sync_api.Page") -> str:
+    """The table."""
+    link = page.locator("#cw-table a").first
+    link.wait_for()
+    with page.expect_download() as download:
+        link.click()
+    return Path(download.value.path()).read_text("utf-8-sig")
+
+
 def _overflow(page: "sync_api.Page") -> int:
     return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
@@ -179,17 +189,31 @@ def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> No
     _give_many(page, _archive(tmp_path / "scans.zip"))
     page.click("#cw-start")
     page.locator('.cw-batch[data-finished="true"]').wait_for()
-    link = page.locator("#cw-table a").first
-    link.wait_for()
-    with page.expect_download() as download:
-        link.click()
-    text = Path(download.value.path()).read_text("utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(text)))
+    rows = list(csv.DictReader(io.StringIO(_downloaded(page))))
     assert {row["path"]: row["text"] for row in rows} == {
         **{f"scans.zip/{path.name}": path.stem for path in LINES.glob("*.png")},
         "scans.zip/broken.png": "",
     }
     assert [row["path"] for row in rows if row["error"]] == ["scans.zip/broken.png"]
+
+
+def test_stop_leaves_a_table_of_what_was_read(page: "sync_api.Page", tmp_path: Path) -> None:
+    many = 20_000
+    archive = tmp_path / "many.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for number in range(many):
+            file.writestr(f"{number}.png", (LINES / "92.png").read_bytes())
+    page.get_by_role("tab", name="Many pictures").click()
+    _give_many(page, archive)
+    page.click("#cw-start")
+    page.locator('.cw-batch[data-finished="false"] tr >> nth=1').wait_for()
+    page.click("#cw-stop")
+    page.locator('.cw-batch[data-finished="true"]').wait_for()
+    said = re.search(r"Stopped after ([\d,]+) of 20,000", page.locator("#cw-report").inner_text())
+    assert said
+    rows = list(csv.DictReader(io.StringIO(_downloaded(page))))
+    assert len(rows) == int(said[1].replace(",", "")) < many
+    assert {row["text"] for row in rows} == {"92"}
 
 
 def test_nothing_overflows_on_a_phone(page: "sync_api.Page", tmp_path: Path) -> None:
@@ -248,10 +272,10 @@ def test_an_upload_for_which_there_is_no_room_is_a_sentence(server: Served, tmp_
 
 
 def test_a_folder_of_the_server_and_nothing_beside_it(server: Served) -> None:
-    answer = server.call("read_many", None, ".", "digits", None)
+    answer = server.call("read_many", None, ".", "digits", None, None)
     assert answer
     assert f"Read {len(list(LINES.glob('*.png')))} of" in answer[0]
     for below in ("..", "/", "../../tests", "3698.png", "\0"):
-        refused = server.call("read_many", None, below, "digits", None)
+        refused = server.call("read_many", None, below, "digits", None, None)
         assert refused
         assert "is not a folder below lines" in refused[0]
