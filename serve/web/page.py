@@ -16,6 +16,7 @@ import gradio as gr
 from crnn_runtime import CrnnError, ModelError
 from crnn_runtime.image import load_image, read_bytes
 from crnn_serve.web import batch, view
+from crnn_serve.web.blocks import Blocks
 from crnn_serve.web.readers import Readers
 from crnn_serve.web.scratch import period
 
@@ -104,7 +105,7 @@ class Page:
     def build(self) -> gr.Blocks:
         """The page, its events connected."""
         keep = self._settings.keep
-        with gr.Blocks(
+        with Blocks(
             title="CRNN", analytics_enabled=False, delete_cache=(period(keep), keep)
         ) as made:
             blocks: gr.Blocks = made
@@ -237,7 +238,10 @@ class Page:
 
     def example(self, number: int) -> tuple[str, str]:
         """The picture and the reader of an example."""
-        path = self._examples[int(number)]
+        try:
+            path = self._examples[int(number)]
+        except (TypeError, ValueError, IndexError) as error:
+            raise gr.Error("There is no such example.", print_exception=False) from error
         return str(path), path.stem.rpartition("-")[0]
 
     def read(self, image: Sent, reader: str, other: str, own: Mapping[str, Path]) -> str:
@@ -290,10 +294,10 @@ class Page:
         given = [self._settings.uploaded(each) for each in sent if each]
         if given:
             return given
-        root = self._settings.folder
-        if root is None or not name or not name.strip():
+        root, name = self._settings.folder, str(name or "").strip()
+        if root is None or not name:
             raise CrnnError("There is nothing to read: give pictures or a zip file of them.")
-        path = below(root, name.strip())
+        path = below(root, name)
         if path is None or not path.is_dir():
             raise CrnnError(f"{name} is not a folder below {root.name}.")
         return [batch.Given(path.name, path)]
@@ -309,9 +313,10 @@ class Page:
 
     def name_path(self, path: str | None, own: dict[str, Path]) -> tuple[Any, ...]:
         """Open a model file of this machine; connected only if visitors may."""
-        if not (path or "").strip():
+        name = str(path or "").strip()
+        if not name:
             return self._offered(own, view.message("Give the path of a model file."))
-        file = Path(str(path).strip())
+        file = Path(name)
         try:
             return self._add(batch.Given(str(file), file), own)
         except CrnnError as error:

@@ -48,6 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         errors = server.process.communicate(timeout=30)[1]
         assert server.process.returncode == 130
         assert errors.endswith("Interrupted\n")
+        assert "Traceback" not in errors
         assert (folder / "asked").read_text() == "", "the server looked for other machines"
 
 
@@ -241,6 +242,21 @@ def test_a_hundred_clients_at_once_all_get_an_answer(server: Served) -> None:
 
     with ThreadPoolExecutor(100) as pool:
         assert list(pool.map(ask, range(100))) == [["3698"]] * 100
+
+
+def test_a_malformed_call_is_refused(server: Served) -> None:
+    answers = (  # that none prints a traceback is seen when the server ends
+        server.call("read", "x", "digits", "nothing", None),
+        server.call("read"),
+        server.call("read", {"path": 5}, 5, 5, 5),
+        server.call("read_many", 5, ".", "digits", None, None),
+        server.call("bring", True, None),
+    )
+    assert answers == (None,) * 5
+    for name, data in (("read_many", [None, {}, "digits", None, None]), ("open", [["x"], None])):
+        answer = server.call(name, *data)
+        assert answer
+        assert "cw-error" in str(answer)
 
 
 def test_no_file_but_an_uploaded_one_is_read(server: Served) -> None:
