@@ -62,7 +62,8 @@ def main(
     with server.listen(host, port) as listener, server.quiet_gradio() as uploads:
         import cv2  # noqa: PLC0415
 
-        from crnn_serve.web.page import EXAMPLES, STYLE, Page, Settings, theme  # noqa: PLC0415
+        from crnn_serve.web.blocks import STYLE, theme  # noqa: PLC0415
+        from crnn_serve.web.page import EXAMPLES, Page, Settings  # noqa: PLC0415
         from crnn_serve.web.readers import Readers  # noqa: PLC0415
         from crnn_serve.web.scratch import swept  # noqa: PLC0415
 

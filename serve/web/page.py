@@ -21,15 +21,12 @@ from crnn_serve.web.readers import Readers
 from crnn_serve.web.scratch import period
 
 EXAMPLES = Path(__file__).parent / "examples"
-STYLE = Path(__file__).parent / "style.css"
 JOBS = 2
 """Lines that are read at the same time; a line already uses several processors."""
 WAITING = 512
 """Requests that wait their turn; one more is told to come back later."""
 NOBODY = "nothing"
 _HINT = "Drop, paste or choose a picture of one line of text – or click an example."
-_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
-_MONO = ["ui-monospace", "SF Mono", "Menlo", "DejaVu Sans Mono", "monospace"]
 
 Sent = Mapping[str, Any] | None
 """A file as the browser sends it: where it was uploaded to, and its name."""
@@ -63,25 +60,6 @@ class Settings:
         if path is None or not path.is_file():
             raise CrnnError("the uploaded file is not there any more: give it again")
         return batch.Given(str(sent.get("orig_name") or path.name), path)
-
-
-def theme() -> gr.themes.Base:
-    """Colours and the system's own fonts: a page that loads nothing from elsewhere."""
-    return gr.themes.Base(
-        primary_hue="teal",
-        neutral_hue="slate",
-        radius_size="lg",
-        font=_FONTS,
-        font_mono=_MONO,
-    ).set(
-        body_background_fill="*neutral_50",
-        body_background_fill_dark="*neutral_950",
-        body_text_color_subdued="*neutral_500",
-        block_shadow="none",
-        button_primary_background_fill="*primary_600",
-        button_primary_background_fill_hover="*primary_700",
-        button_primary_text_color="white",
-    )
 
 
 class Page:
