@@ -4,7 +4,7 @@ import csv
 import time
 import zipfile
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from html import escape
@@ -47,7 +47,8 @@ class Report:
         failed: of these, given up.
         seconds: since the start.
         first: the first rows of the table.
-        finished: whether the table is complete.
+        finished: whether the table gets no more lines.
+        stopped: whether there would have been more.
     """
 
     total: int | None
@@ -56,6 +57,7 @@ class Report:
     seconds: float = 0.0
     first: list[tuple[str, str, str, str]] = field(default_factory=list)
     finished: bool = False
+    stopped: bool = False
 
 
 def count(given: Sequence[Given]) -> int | None:
@@ -95,11 +97,20 @@ def pictures(given: Sequence[Given]) -> Iterator[Picture]:
 
 
 def read_all(
-    recognizer: Recognizer, given: Sequence[Given], table: Path
+    recognizer: Recognizer,
+    given: Sequence[Given],
+    table: Path,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Generator[Report, None, None]:
     """Read every picture into a CSV file, reporting a few times a second.
 
     The file is UTF-8 with a byte-order mark, which spreadsheets need to see that it is.
+
+    Args:
+        recognizer: to read with.
+        given: where the pictures are.
+        table: the CSV file.
+        stop: whether to leave it at what was read; asked before each line.
 
     Raises:
         CrnnError: a zip file that cannot be read.
@@ -120,6 +131,9 @@ def read_all(
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for line in lines:
+            if stop():
+                report.stopped = True
+                break
             name, problem = ahead.popleft()
             row = _row(name, line, problem)
             writer.writerow(row)
@@ -130,6 +144,7 @@ def read_all(
             now = time.monotonic()
             if now >= next_report:
                 next_report, report.seconds = now + _EVERY, now - start
+                file.flush()  # a file in use is not an old one; a full disk is told of soon
                 yield report
     report.seconds, report.finished = time.monotonic() - start, True
     yield report
@@ -137,11 +152,12 @@ def read_all(
 
 def report_html(report: Report) -> str:
     """A bar, figures, and the first rows."""
-    share = report.done / report.total if report.total else float(report.finished)
+    all_read = report.finished and not report.stopped
+    share = report.done / report.total if report.total else float(all_read)
     of_total = f" of {report.total:,}" if report.total is not None else ""
     rate = f", {report.done / report.seconds:,.0f} a second" if report.seconds > 1 else ""
     failed = f", {report.failed:,} could not be read" if report.failed else ""
-    what = "Read" if report.finished else "Reading"
+    what = "Read" if all_read else "Stopped after" if report.stopped else "Reading"
     rows = "".join(
         f"<tr{' class=cw-bad' if error else ''}><td>{escape(path)}</td>"
         f"<td>{escape(error or text)}</td><td>{confidence}</td></tr>"

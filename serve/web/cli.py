@@ -62,8 +62,10 @@ def main(
     with server.listen(host, port) as listener, server.quiet_gradio() as uploads:
         import cv2  # noqa: PLC0415
 
-        from crnn_serve.web.page import EXAMPLES, STYLE, Page, Settings, theme  # noqa: PLC0415
+        from crnn_serve.web.blocks import STYLE, theme  # noqa: PLC0415
+        from crnn_serve.web.page import EXAMPLES, Page, Settings  # noqa: PLC0415
         from crnn_serve.web.readers import Readers  # noqa: PLC0415
+        from crnn_serve.web.scratch import swept  # noqa: PLC0415
 
         cv2.utils.logging.setLogLevel(0)
         local = server.is_loopback(listener)
@@ -78,10 +80,11 @@ def main(
         click.echo(f"Listening on {server.address(host, listener)} (Ctrl-C ends it)")
         if not local:
             click.echo("Anybody who can reach this address can use the page.", err=True)
-        server.serve(
-            page, theme(), listener, host=host, max_upload=max_upload * 10**6,
-            public=[EXAMPLES], style=STYLE,
-        )  # fmt: skip
+        with swept(uploads, keep):
+            server.serve(
+                page, theme(), listener, host=host, max_upload=max_upload * 10**6,
+                public=[EXAMPLES], style=STYLE,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -16,18 +16,17 @@ import gradio as gr
 from crnn_runtime import CrnnError, ModelError
 from crnn_runtime.image import load_image, read_bytes
 from crnn_serve.web import batch, view
+from crnn_serve.web.blocks import Blocks
 from crnn_serve.web.readers import Readers
+from crnn_serve.web.scratch import period
 
 EXAMPLES = Path(__file__).parent / "examples"
-STYLE = Path(__file__).parent / "style.css"
 JOBS = 2
 """Lines that are read at the same time; a line already uses several processors."""
 WAITING = 512
 """Requests that wait their turn; one more is told to come back later."""
 NOBODY = "nothing"
 _HINT = "Drop, paste or choose a picture of one line of text – or click an example."
-_FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
-_MONO = ["ui-monospace", "SF Mono", "Menlo", "DejaVu Sans Mono", "monospace"]
 
 Sent = Mapping[str, Any] | None
 """A file as the browser sends it: where it was uploaded to, and its name."""
@@ -63,25 +62,6 @@ class Settings:
         return batch.Given(str(sent.get("orig_name") or path.name), path)
 
 
-def theme() -> gr.themes.Base:
-    """Colours and the system's own fonts: a page that loads nothing from elsewhere."""
-    return gr.themes.Base(
-        primary_hue="teal",
-        neutral_hue="slate",
-        radius_size="lg",
-        font=_FONTS,
-        font_mono=_MONO,
-    ).set(
-        body_background_fill="*neutral_50",
-        body_background_fill_dark="*neutral_950",
-        body_text_color_subdued="*neutral_500",
-        block_shadow="none",
-        button_primary_background_fill="*primary_600",
-        button_primary_background_fill_hover="*primary_700",
-        button_primary_text_color="white",
-    )
-
-
 class Page:
     """Events of the page.
 
@@ -103,8 +83,8 @@ class Page:
     def build(self) -> gr.Blocks:
         """The page, its events connected."""
         keep = self._settings.keep
-        with gr.Blocks(
-            title="CRNN", analytics_enabled=False, delete_cache=(max(1, keep // 10), keep)
+        with Blocks(
+            title="CRNN", analytics_enabled=False, delete_cache=(period(keep), keep)
         ) as made:
             blocks: gr.Blocks = made
             gr.HTML(
@@ -122,7 +102,7 @@ class Page:
                 self._model_files(own, choices)
             gr.HTML(
                 '<p class="cw-foot">Everything is computed on the machine that serves this page; '
-                f"what is uploaded is deleted after {keep // 60} minutes.</p>"
+                f"what is uploaded is deleted after {_duration(keep)}.</p>"
             )
         blocks.queue(max_size=WAITING, default_concurrency_limit=JOBS, api_open=False)
         return blocks
@@ -191,12 +171,20 @@ class Page:
             elem_id="cw-report", apply_default_css=False, padding=False,
         )  # fmt: skip
         table = gr.File(label="Table", interactive=False, visible="hidden", elem_id="cw-table")
-        run = start.click(
-            self.read_many, [files, name, reader, own], [report, table], preprocess=False,
+        # Not Gradio's own way to cancel: that loses what was read.
+        run = gr.State({"stop": False})
+        start.click(
+            lambda run: run.update(stop=False), run, concurrency_limit=None,
+            api_visibility="private",
+        ).then(
+            self.read_many, [files, name, reader, own, run], [report, table], preprocess=False,
             api_name="read_many", concurrency_id="many", concurrency_limit=1,
             show_progress="hidden",
         )  # fmt: skip
-        stop.click(None, cancels=run, api_visibility="private")
+        stop.click(
+            lambda run: run.update(stop=True), run, concurrency_limit=None,
+            api_visibility="private",
+        )  # fmt: skip
         return reader
 
     def _model_files(self, own: gr.State, choices: list[gr.Dropdown]) -> None:
@@ -228,7 +216,10 @@ class Page:
 
     def example(self, number: int) -> tuple[str, str]:
         """The picture and the reader of an example."""
-        path = self._examples[int(number)]
+        try:
+            path = self._examples[int(number)]
+        except (TypeError, ValueError, IndexError) as error:
+            raise gr.Error("There is no such example.", print_exception=False) from error
         return str(path), path.stem.rpartition("-")[0]
 
     def read(self, image: Sent, reader: str, other: str, own: Mapping[str, Path]) -> str:
@@ -250,9 +241,14 @@ class Page:
         return view.side_by_side(cards, view.agreement(*lines) if len(lines) > 1 else "")
 
     def read_many(
-        self, files: list[Sent] | Sent, folder: str | None, reader: str, own: Mapping[str, Path]
+        self,
+        files: list[Sent] | Sent,
+        folder: str | None,
+        reader: str,
+        own: Mapping[str, Path],
+        run: Mapping[str, bool],
     ) -> Iterator[tuple[str, Any]]:
-        """Many pictures into a table, reporting on the way."""
+        """Many pictures into a table, reporting on the way, until ``run`` says ``stop``."""
         hidden = gr.update(value=None, visible="hidden")
         try:
             given = self._given(files, folder)
@@ -261,14 +257,14 @@ class Page:
             finished = False
             try:
                 table = place / "lines.csv"
-                for report in batch.read_all(recognizer, given, table):
+                for report in batch.read_all(recognizer, given, table, lambda: run["stop"]):
                     finished = report.finished
                     done = gr.update(value=str(table), visible=True) if finished else hidden
                     yield batch.report_html(report), done
             finally:  # a visitor who goes away closes the generator
                 if not finished:
                     rmtree(place, ignore_errors=True)
-        except (CrnnError, MemoryError) as error:
+        except (CrnnError, MemoryError, OSError) as error:
             yield view.message(_sentence(error)), hidden
 
     def _given(self, files: list[Sent] | Sent, name: str | None) -> list[batch.Given]:
@@ -276,10 +272,10 @@ class Page:
         given = [self._settings.uploaded(each) for each in sent if each]
         if given:
             return given
-        root = self._settings.folder
-        if root is None or not name or not name.strip():
+        root, name = self._settings.folder, str(name or "").strip()
+        if root is None or not name:
             raise CrnnError("There is nothing to read: give pictures or a zip file of them.")
-        path = below(root, name.strip())
+        path = below(root, name)
         if path is None or not path.is_dir():
             raise CrnnError(f"{name} is not a folder below {root.name}.")
         return [batch.Given(path.name, path)]
@@ -295,9 +291,10 @@ class Page:
 
     def name_path(self, path: str | None, own: dict[str, Path]) -> tuple[Any, ...]:
         """Open a model file of this machine; connected only if visitors may."""
-        if not (path or "").strip():
+        name = str(path or "").strip()
+        if not name:
             return self._offered(own, view.message("Give the path of a model file."))
-        file = Path(str(path).strip())
+        file = Path(name)
         try:
             return self._add(batch.Given(str(file), file), own)
         except CrnnError as error:
@@ -335,9 +332,17 @@ def below(root: Path, name: str) -> Path | None:
     return path if path.is_relative_to(root.resolve()) else None
 
 
+def _duration(seconds: int) -> str:
+    return f"{seconds // 60} minutes" if seconds >= 120 else f"{seconds} seconds"
+
+
 def _sentence(error: Exception) -> str:
-    """An error as a sentence of the page."""
-    text = str(error) if isinstance(error, CrnnError) else "there is not enough memory for it"
+    """An error as a sentence of the page; what only the system says is of a table."""
+    if isinstance(error, OSError):
+        reason = error.strerror or error
+        text = f"the table cannot be written: {reason}: give fewer pictures, or come back later"
+    else:
+        text = str(error) if isinstance(error, CrnnError) else "there is not enough memory for it"
     if text.partition(" ")[0].isalpha():  # and no name of a file
         text = text[:1].upper() + text[1:]
     return text if text.endswith(".") else f"{text}."

@@ -21,7 +21,7 @@ class Readers:
         threads: see `Recognizer`.
 
     Raises:
-        CrnnError: one of ``given`` cannot be used.
+        CrnnError: one of ``given``, or the device, cannot be used.
     """
 
     def __init__(
@@ -35,10 +35,10 @@ class Readers:
         for model in (*given, *(name for name in reader_names() if name not in given)):
             path = find_model(model)
             self._paths[path.stem if path.stem not in self._paths else str(path)] = path
-        for name in list(self._paths)[: len(given)]:
-            self.open(name)
         if not self._paths:
             raise CrnnError("no reader ships with this installation: give one with --reader")
+        for name in self.names[: max(1, len(given))]:  # one at least: it may lack the device
+            self.open(name)
 
     @property
     def names(self) -> list[str]:

@@ -187,13 +187,18 @@ def serve(
     """
     import gradio as gr  # noqa: PLC0415
     import uvicorn  # noqa: PLC0415
-    from fastapi import FastAPI  # noqa: PLC0415
+    from fastapi import FastAPI, Request  # noqa: PLC0415
+    from fastapi.responses import PlainTextResponse  # noqa: PLC0415
+
+    async def no_room(_: Request, error: OSError) -> PlainTextResponse:
+        return PlainTextResponse(f"the server cannot store it: {error.strerror}", 507)
 
     app = gr.mount_gradio_app(
         FastAPI(openapi_url=None), blocks, path="/", server_name=host,
         server_port=listener.getsockname()[1], footer_links=[], run_history=False,
         allowed_paths=[str(path) for path in public], show_error=False, max_file_size=max_upload,
         ssr_mode=False, mcp_server=False, pwa=False, theme=theme, css_paths=[style],
+        app_kwargs={"exception_handlers": {OSError: no_room}},
     )  # fmt: skip
     # Until it is "launched" Gradio takes any path in a request for a file of the visitor's.
     blocks.has_launched = True

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import re
+import resource
 import signal
 import zipfile
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import pytest
 from barcode import barcode_card, write_barcode_reader
 
 pytest.importorskip("gradio", reason="the extra web is not installed")
+httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = Path("/usr/bin/chromium")
 if not CHROMIUM.exists():
@@ -25,6 +28,10 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
 LINES = Path(__file__).parents[2] / "examples" / "lines"
+TABLE_OVERFLOW = """(() => {
+    const box = document.querySelector(".cw-batch .cw-scroll");
+    return box.scrollWidth - box.clientWidth;
+})()"""
 LOOPBACK = ("127.0.0.1", "localhost", "")
 pytestmark = pytest.mark.xdist_group("web")  # one server for all
 
@@ -41,6 +48,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         errors = server.process.communicate(timeout=30)[1]
         assert server.process.returncode == 130
         assert errors.endswith("Interrupted\n")
+        assert "Traceback" not in errors
         assert (folder / "asked").read_text() == "", "the server looked for other machines"
 
 
@@ -72,6 +80,29 @@ def page(browser: "sync_api.Browser", server: Served) -> Iterator["sync_api.Page
 
 def _give(page: "sync_api.Page", picture: Path) -> None:
     page.set_input_files("#cw-image input[type=file]", picture)
+
+
+def _archive(path: Path) -> Path:
+    """A zip file of the sample lines, and of what is none."""
+    with zipfile.ZipFile(path, "w") as file:
+        for line in sorted(LINES.glob("*.png")):
+            file.write(line, line.name)
+        file.writestr("broken.png", b"nothing")
+    return path
+
+
+def _give_many(page: "sync_api.Page", archive: Path) -> None:
+    page.set_input_files("#cw-files input[type=file]", archive)
+    page.locator("#cw-files").get_by_text(archive.stem[:5]).first.wait_for()
+
+
+def _downloaded(page: "sync_api.Page") -> str:
+    """The table."""
+    link = page.locator("#cw-table a").first
+    link.wait_for()
+    with page.expect_download() as download:
+        link.click()
+    return Path(download.value.path()).read_text("utf-8-sig")
 
 
 def _overflow(page: "sync_api.Page") -> int:
@@ -116,6 +147,12 @@ def test_an_example_is_read_when_clicked(page: "sync_api.Page") -> None:
     assert page.locator(".cw-text").inner_text() == "9580510029"
 
 
+def test_examples_are_shown_whole(page: "sync_api.Page") -> None:
+    fits = "images => images.map(image => getComputedStyle(image).objectFit)"
+    page.locator("#cw-examples img").first.wait_for()
+    assert set(page.locator("#cw-examples img").evaluate_all(fits)) == {"contain"}
+
+
 def test_garbage_is_a_sentence(page: "sync_api.Page", tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.png"
     garbage.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
@@ -149,22 +186,11 @@ def test_a_model_file_is_taken_or_refused_in_a_sentence(
 
 
 def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> None:
-    archive = tmp_path / "scans.zip"
-    with zipfile.ZipFile(archive, "w") as file:
-        for path in sorted(LINES.glob("*.png")):
-            file.write(path, path.name)
-        file.writestr("broken.png", b"nothing")
     page.get_by_role("tab", name="Many pictures").click()
-    page.set_input_files("#cw-files input[type=file]", archive)
-    page.get_by_text("scans").first.wait_for()
+    _give_many(page, _archive(tmp_path / "scans.zip"))
     page.click("#cw-start")
     page.locator('.cw-batch[data-finished="true"]').wait_for()
-    link = page.locator("#cw-table a").first
-    link.wait_for()
-    with page.expect_download() as download:
-        link.click()
-    text = Path(download.value.path()).read_text("utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(text)))
+    rows = list(csv.DictReader(io.StringIO(_downloaded(page))))
     assert {row["path"]: row["text"] for row in rows} == {
         **{f"scans.zip/{path.name}": path.stem for path in LINES.glob("*.png")},
         "scans.zip/broken.png": "",
@@ -172,7 +198,26 @@ def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> No
     assert [row["path"] for row in rows if row["error"]] == ["scans.zip/broken.png"]
 
 
-def test_nothing_overflows_on_a_phone(page: "sync_api.Page") -> None:
+def test_stop_leaves_a_table_of_what_was_read(page: "sync_api.Page", tmp_path: Path) -> None:
+    many = 20_000
+    archive = tmp_path / "many.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for number in range(many):
+            file.writestr(f"{number}.png", (LINES / "92.png").read_bytes())
+    page.get_by_role("tab", name="Many pictures").click()
+    _give_many(page, archive)
+    page.click("#cw-start")
+    page.locator('.cw-batch[data-finished="false"] tr >> nth=1').wait_for()
+    page.click("#cw-stop")
+    page.locator('.cw-batch[data-finished="true"]').wait_for()
+    said = re.search(r"Stopped after ([\d,]+) of 20,000", page.locator("#cw-report").inner_text())
+    assert said
+    rows = list(csv.DictReader(io.StringIO(_downloaded(page))))
+    assert len(rows) == int(said[1].replace(",", "")) < many
+    assert {row["text"] for row in rows} == {"92"}
+
+
+def test_nothing_overflows_on_a_phone(page: "sync_api.Page", tmp_path: Path) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     assert _overflow(page) <= 0
     _give(page, LINES / "80777783444241.png")
@@ -180,6 +225,12 @@ def test_nothing_overflows_on_a_phone(page: "sync_api.Page") -> None:
     assert _overflow(page) <= 0
     page.get_by_role("tab", name="Many pictures").click()
     assert _overflow(page) <= 0
+    _give_many(page, _archive(tmp_path / "a-name-that-is-long-and-has-no-spaces.zip"))
+    page.click("#cw-start")
+    page.locator('.cw-batch[data-finished="true"]').wait_for()
+    page.locator("#cw-table a").first.wait_for()
+    assert _overflow(page) <= 0
+    assert page.evaluate(TABLE_OVERFLOW) <= 0
 
 
 def test_a_hundred_clients_at_once_all_get_an_answer(server: Served) -> None:
@@ -191,6 +242,21 @@ def test_a_hundred_clients_at_once_all_get_an_answer(server: Served) -> None:
 
     with ThreadPoolExecutor(100) as pool:
         assert list(pool.map(ask, range(100))) == [["3698"]] * 100
+
+
+def test_a_malformed_call_is_refused(server: Served) -> None:
+    answers = (  # that none prints a traceback is seen when the server ends
+        server.call("read", "x", "digits", "nothing", None),
+        server.call("read"),
+        server.call("read", {"path": 5}, 5, 5, 5),
+        server.call("read_many", 5, ".", "digits", None, None),
+        server.call("bring", True, None),
+    )
+    assert answers == (None,) * 5
+    for name, data in (("read_many", [None, {}, "digits", None, None]), ("open", [["x"], None])):
+        answer = server.call(name, *data)
+        assert answer
+        assert "cw-error" in str(answer)
 
 
 def test_no_file_but_an_uploaded_one_is_read(server: Served) -> None:
@@ -207,11 +273,25 @@ def test_no_file_but_an_uploaded_one_is_read(server: Served) -> None:
     assert "There is no reader" in answer[0]
 
 
+def test_an_upload_for_which_there_is_no_room_is_a_sentence(server: Served, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(100_000))
+    files = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1000, files[1]))
+    try:
+        with pytest.raises(httpx.HTTPStatusError) as caught:
+            server.upload(large)
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, files)
+    assert caught.value.response.status_code == 507
+    assert caught.value.response.text == "the server cannot store it: File too large"
+
+
 def test_a_folder_of_the_server_and_nothing_beside_it(server: Served) -> None:
-    answer = server.call("read_many", None, ".", "digits", None)
+    answer = server.call("read_many", None, ".", "digits", None, None)
     assert answer
     assert f"Read {len(list(LINES.glob('*.png')))} of" in answer[0]
     for below in ("..", "/", "../../tests", "3698.png", "\0"):
-        refused = server.call("read_many", None, below, "digits", None)
+        refused = server.call("read_many", None, below, "digits", None, None)
         assert refused
         assert "is not a folder below lines" in refused[0]

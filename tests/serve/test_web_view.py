@@ -109,6 +109,18 @@ def test_a_folder_is_read_like_its_files(tmp_path: Path) -> None:
     assert not wrong
 
 
+def test_a_run_that_is_stopped_keeps_what_was_read(tmp_path: Path) -> None:
+    recognizer = Readers(threads=1).open("digits")
+    asked = iter((False, False, True))
+    run = batch.read_all(
+        recognizer, [batch.Given("lines", LINES)], tmp_path / "out.csv", lambda: next(asked)
+    )
+    *_, last = run
+    assert (last.done, last.finished, last.stopped) == (2, True, True)
+    assert len(_table(tmp_path / "out.csv")) == 2
+    assert f"Stopped after 2 of {len(list(LINES.iterdir()))} pictures" in batch.report_html(last)
+
+
 def test_a_zip_file_that_is_none_is_an_error(tmp_path: Path) -> None:
     bad = tmp_path / "x.zip"
     bad.write_bytes(b"no zip file")
@@ -140,6 +152,12 @@ def test_readers_are_offered_and_found_by_name(tmp_path: Path) -> None:
         readers.open_file(tmp_path / "gone.onnx")
     with pytest.raises(CrnnError, match="not a model file"):
         Readers(["no-such-reader"])
+
+
+@pytest.mark.parametrize("device", ["banana", "cuda:99"])
+def test_a_device_that_is_missing_is_told_before_anybody_comes(device: str) -> None:
+    with pytest.raises(CrnnError, match=device):
+        Readers(device=device)
 
 
 def test_few_readers_stay_open(tmp_path: Path) -> None:
