@@ -11,6 +11,7 @@ How the reader was trained, its curve and the machine go into its card;
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -24,7 +25,8 @@ from crnn_benchmarks.accuracy import measure_accuracy
 from crnn_benchmarks.datasets import SYNTH, load_lines
 from crnn_benchmarks.machine import this_machine
 from crnn_benchmarks.models import Subject
-from crnn_runtime.card import Head
+from crnn_runtime.backends import open_backend
+from crnn_runtime.card import Head, ModelCard
 from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.readers import reader_names, reader_path
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 LIMIT = 12_000_000
 """Bytes that a shipped reader may have."""
 
-_CHECKPOINTS = Path(__file__).parent.parent / "examples"
+_CHECKPOINTS = Path(__file__).resolve().parent.parent / "examples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,30 +88,45 @@ def main(
     from crnn.checkpoint import load_model, save_checkpoint  # noqa: PLC0415 (torch)
     from crnn_export.to_onnx import export_onnx, write_card  # noqa: PLC0415
 
+    sets = (*SHIPPED[name].data, *data)
     model, card = load_model(checkpoint)
+    target = reader_path(name)
+    if name in reader_names():
+        _check_same(name, card, sets, open_backend(name).card)
+    if not _CHECKPOINTS.is_dir():
+        raise CrnnError(f"no folder {_CHECKPOINTS}: run it in a checkout of the project")
     round_weights(model)
     told = {"how": how, "hardware": hardware or _this_hardware(), "curve": curve(checkpoint.parent)}
     card = card.replace(training={**card.training, **told})
-    target = reader_path(name)
     with TemporaryDirectory(prefix="crnn-ship-", dir=target.parent) as folder:
-        candidate = Path(folder) / target.name
-        card, _ = export_onnx(
-            model, card, candidate, head=SHIPPED[name].head, checkpoint=checkpoint
-        )
+        weights, candidate = Path(folder) / f"{name}.pth", Path(folder) / target.name
+        save_checkpoint(weights, model, card)
+        card, _ = export_onnx(model, card, candidate, head=SHIPPED[name].head, checkpoint=weights)
         if (size := candidate.stat().st_size) > LIMIT:
             raise CrnnError(f"{size / 1e6:.1f} MB is more than the {LIMIT / 1e6:.0f} of a reader")
-        sets = (*SHIPPED[name].data, *data)
         found = measure(candidate, sets)
         known = measure(target, sets) if name in reader_names() else {}
         for text in compare(found, known):
             click.echo(text)
         if not force and not is_better(found, known):
             raise CrnnError(f"{name} is left as it is: the new one does not read better")
-        card = card.replace(evaluation=found)
-        write_card(candidate, card)
+        write_card(candidate, card.replace(evaluation=found))
+        shutil.move(weights, _CHECKPOINTS / weights.name)
         candidate.replace(target)
-    save_checkpoint(_CHECKPOINTS / f"{name}.pth", model, card)
     click.echo(f"Wrote {target} ({size / 1e6:.1f} MB)")
+
+
+def _check_same(name: str, card: ModelCard, sets: Sequence[str], shipped: ModelCard) -> None:
+    """A reader goes on reading what it read, and its card telling what it told."""
+    if card.alphabet != shipped.alphabet:
+        raise CrnnError(
+            f"{name} reads {len(shipped.alphabet)} characters, the checkpoint "
+            f"{len(card.alphabet)} others"
+        )
+    told = {Path(data).name for data in sets}
+    for data in shipped.evaluation:
+        if not data.startswith(SYNTH) and data not in told:
+            raise CrnnError(f"the card of {name} tells of {data}: name its folder, too")
 
 
 def round_weights(model: "CRNN") -> None:

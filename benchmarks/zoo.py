@@ -3,9 +3,9 @@
     python -m crnn_benchmarks.zoo            # writes docs/zoo.md
     python -m crnn_benchmarks.zoo --check    # exit status 1 if it is not what the cards say
 
-Nothing on the page is typed: a figure stands in a card because
-`crnn_benchmarks.ship` measured it, those of other people's readers in
-benchmarks/results/peers.json. What surrounds the tables is benchmarks/zoo.in.md.
+No figure in a table is typed: it stands in a card because `crnn_benchmarks.ship` measured
+it, those of other people's readers in benchmarks/results/peers.json. What surrounds the
+tables is benchmarks/zoo.in.md.
 """
 
 import sys
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from crnn_benchmarks.datasets import SYNTH
 from crnn_benchmarks.schema import Accuracy, Report
 from crnn_runtime.backends import open_backend
 from crnn_runtime.card import ModelCard
@@ -64,7 +65,7 @@ def _reader(name: str, card: ModelCard) -> str:
             "",
             "<!-- not run: minutes of measuring, and data that is not part of this project -->",
             "```console",
-            f"$ crnn-bench accuracy {name} {' '.join(card.evaluation)}",
+            f"$ crnn-bench accuracy {name} {' '.join(map(_argument, card.evaluation))}",
             "```",
             "",
             "| data | lines | exact | normalised | CER | normalised |",
@@ -77,6 +78,11 @@ def _reader(name: str, card: ModelCard) -> str:
             "",
         ]
     )
+
+
+def _argument(data: str) -> str:
+    """A set as `crnn-bench accuracy` takes it; the page says what DATA is."""
+    return data if data.startswith(SYNTH) else f"DATA/{data}"
 
 
 def _training(training: Mapping[str, Any]) -> str:

@@ -132,15 +132,17 @@ def main(
 
 
 def list_readers(ctx: click.Context) -> None:
-    """Print the shipped readers: name, characters, size, and how well each reads what."""
+    """Print the shipped readers: name, alphabet, size, and how well each reads what."""
     from crnn_runtime.backends import open_backend  # noqa: PLC0415 (numpy: not for --help)
 
     for name in reader_names():
         path = reader_path(name)
         card = open_backend(path).card
+        shown = "".join(card.alphabet.characters[:_SHOWN])
+        shown += "…" * (len(card.alphabet) > _SHOWN)
         click.echo(
-            f"{name}\t{card.arch}, {len(card.alphabet)} characters, "
-            f"{path.stat().st_size / 1e6:.1f} MB"
+            f"{name}\t{card.arch}, {path.stat().st_size / 1e6:.1f} MB, "
+            f"{len(card.alphabet)} characters: {shown}"
         )
         for data, scores in card.evaluation.items():
             click.echo(
@@ -252,6 +254,9 @@ def _listed() -> Iterator[str | None]:
                 yield path
         if not data:
             return
+
+
+_SHOWN = 20  # characters of an alphabet
 
 
 def walk_files(folder: Path, suffixes: Container[str] = IMAGE_SUFFIXES) -> Iterator[str]:

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from crnn_runtime import Recognizer
+from crnn_runtime.backends import open_backend
 from crnn_runtime.cli import main
 from crnn_runtime.errors import ModelError
 from crnn_runtime.readers import find_model, reader_names, reader_path
@@ -48,8 +49,11 @@ def test_the_list_shows_name_alphabet_size_and_measured_accuracy() -> None:
     assert result.exit_code == 0
     for name in READERS:
         assert f"{name}\tlite, " in result.output
-    assert "characters, " in result.output
-    assert "exactly right" in result.output
+    assert "10 characters: 0123456789\n" in result.output
+    assert "5989 characters: " in result.output
+    assert result.output.count("exactly right") == sum(
+        len(open_backend(name).card.evaluation) for name in READERS
+    )
 
 
 def samples() -> dict[str, str]:
