@@ -19,9 +19,8 @@ def reader_path(name: str) -> Path:
 def find_model(model: str | Path) -> Path:
     """A model given by path or by the name of a shipped reader → its path.
 
-    A file of that name comes first, so that a path always means itself.
+    Names have no suffix and files of models have one, so a folder of pictures called
+    ``digits`` hides nothing; ``./digits`` is always a path.
     """
-    path = Path(model)
-    if not path.exists() and path.name == str(model) and str(model) in reader_names():
-        return reader_path(str(model))
-    return path
+    name = str(model)
+    return reader_path(name) if name in reader_names() else Path(model)

@@ -17,7 +17,7 @@ LINES = ROOT / "examples" / "lines"
 READERS = reader_names()
 
 
-def test_a_shipped_reader_is_found_by_its_name_and_a_file_comes_first(
+def test_a_shipped_reader_is_found_by_its_name_and_no_folder_hides_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert READERS
@@ -25,8 +25,9 @@ def test_a_shipped_reader_is_found_by_its_name_and_a_file_comes_first(
     name = READERS[0]
     assert find_model(name) == reader_path(name)
     assert find_model(Path("a") / name) == Path("a", name)
-    (tmp_path / name).touch()
-    assert find_model(name) == Path(name)
+    (tmp_path / name).mkdir()
+    assert find_model(name) == reader_path(name)
+    assert find_model(f"{name}.onnx") == Path(f"{name}.onnx")
 
 
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
