@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 _CHUNK = 1_000_000
 """Scores at a time: 4 MB in float32, which a processor's cache holds for the most part."""
@@ -70,6 +71,7 @@ class _FewLogProbs(torch.autograd.Function):
         return log_probs
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401
         columns, weight, bias, classes, norms, log_probs = ctx.saved_tensors
         (gradient,) = gradients
