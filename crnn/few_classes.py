@@ -1,10 +1,11 @@
 """Log-probabilities of a few of many classes, without those of all the others.
 
 A loss asks for the classes that a line's text names: some twenty of thousands. What the
-others have goes into one sum. Scores of all classes are made twice, for a few time
-steps at a time, and never stored: at 5,990 classes, writing and reading them took
-half of a training step of `lite`. The idea is that of losses fused with their linear layer
-(Hsu et al. 2024, Liger Kernel, section 3.2), here for CTC.
+others have goes into one sum. Scores of all classes are made twice, for a few time steps at
+a time, and never stored: at 5,990 classes, writing and reading them took an eighth of a
+training step of `lite` (benchmarks/NOTES.md), more where memory is not kept, and CTC's
+gradient over them one thread. Losses fused with their linear layer do the same for
+cross-entropy (Hsu et al. 2024, Liger Kernel: FusedLinearCrossEntropy).
 """
 
 from typing import Any

@@ -138,6 +138,8 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot read the file: {error.strerror}") from error
+    except ImageError:
+        raise
     except ValueError as error:  # a NUL in the name
         raise ImageError(f"cannot read the file: {error}") from error
 

@@ -117,7 +117,7 @@ def _start(wanted: Workers, most: int, store_bytes: int, folder: str) -> Any:  #
 
 
 def _check_reachable(host: str, port: int) -> None:
-    """Ray itself would wait for minutes, silent and deaf to Ctrl-C."""
+    """Ray itself would wait for minutes without a word."""
     try:
         socket.create_connection((host, port), _REACH_SECONDS).close()
     except (OSError, OverflowError) as error:
