@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from crnn.data.plan import Mix, Task, plan_epoch, plan_reading
 from crnn.data.sources import Line, Source
+from crnn.workers import interrupts_held
 from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import ImageError
 from crnn_runtime.preprocess import to_input, valid_steps
@@ -201,7 +202,8 @@ def _load(
         # Workers must see the sources as they are, fonts and all, without a copy.
         multiprocessing_context="fork" if workers and sys.platform != "win32" else None,
     )
-    return iter(loader)
+    with interrupts_held():
+        return iter(loader)
 
 
 class _Once(Sampler[Any]):
@@ -264,7 +266,7 @@ class _Tasks(Dataset[list[Batch]]):
 
 
 def _start_worker(_: int) -> None:
-    # Ctrl-C reaches the whole process group: only the main process should answer.
+    # For Windows: elsewhere `interrupts_held` has blocked it already.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What OpenCV writes about a picture does not name it; the failure that we report does.
     cv2.utils.logging.setLogLevel(0)

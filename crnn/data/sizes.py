@@ -11,6 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from crnn.workers import interrupts_held
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.files import write_atomically
@@ -92,7 +93,9 @@ def _run(tasks: list[_Task], workers: int | None) -> list[_Result]:
         return [_measure_chunk(task) for task in tasks]
     context = multiprocessing.get_context("spawn" if os.name == "nt" else "fork")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
-        return list(pool.map(_measure_chunk, tasks))
+        with interrupts_held():
+            results = pool.map(_measure_chunk, tasks)
+        return list(results)
 
 
 def _measure_chunk(task: _Task) -> _Result:

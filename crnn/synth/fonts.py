@@ -26,11 +26,11 @@ _KINDS = {
     "pixel": r"dotgothic|unifont|pixel|proggy|terminus",
     "mono": r"mono|courier|consol|code|hack|ocr|typewriter|nimbus sans l mono",
     "hand": r"hand|script|breip|humor|ecolier|rufscript|juice|delphine|steve|comic|lobster|femke",
-    "kai": r"kai|楷",
+    "kai": r"kai|楷|ma shan",
     "fangsong": r"cwtexfs|fang|仿",
     "display": r"bebas|smiley|cwtexyen|cwtex.*圓|black ops|得意",
     "serif": r"(?<!sans.)serif|song|sung|ming|roman|times|tinos|libertine|garamond|didot|"
-    r"vollkorn|caladea|slab|lora|babelstone|宋|明",
+    r"vollkorn|caladea|slab|lora|babelstone|xiaowei|宋|明",
 }
 KINDS = (*_KINDS, "sans")
 

@@ -269,7 +269,7 @@ PRESETS: dict[str, Preset] = {
         summary="ten characters of running text, 280 x 32, grey: the original's lines",
         alphabet="zh",
         text={"zh-window": 1},
-        fonts={"kai": 2.5, "fangsong": 1.5, "pixel": 0.2, "mono": 0.3},
+        fonts={"kai": 2.5, "fangsong": 3, "pixel": 0.2, "mono": 0.3},
         looks=((1, _CHINESE_STRINGS),),
     ),
     "document": Preset(

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 import cv2
 
 from crnn.synth.engine import Synthesizer
+from crnn.workers import interrupts_held
 from crnn_runtime.errors import CrnnError
 
 CHUNK = 64
@@ -42,7 +43,7 @@ def encode(synthesizer: Synthesizer, indices: range) -> list[Encoded]:
 
 def _start(synthesizer: Synthesizer) -> None:
     global _synthesizer  # noqa: PLW0603 - the one state of a worker process
-    # Ctrl-C reaches every process of the terminal: the parent alone answers it.
+    # For Windows: elsewhere `interrupts_held` has blocked it already.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     _synthesizer = synthesizer
@@ -77,7 +78,8 @@ def encoded_chunks(
     waiting: deque[Future[list[Encoded]]] = deque()
     try:
         for indices in ranges:
-            waiting.append(pool.submit(_work, indices))
+            with interrupts_held():  # submitting starts the workers
+                waiting.append(pool.submit(_work, indices))
             # Enough ahead that no worker idles, few enough that memory stays bounded.
             if len(waiting) > 4 * workers:
                 yield waiting.popleft().result()
