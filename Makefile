@@ -57,9 +57,8 @@ system:  ## install what tests use of the system: a browser, and Triton's Python
 	apt-get update
 	apt-get install -y --no-install-recommends chromium python3 python3-venv libpython3.11
 
-fonts:  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
-	apt-get update
-	xargs -a crnn/synth/debian-fonts.txt apt-get install -y --no-install-recommends
+fonts: $(INSTALLED)  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
+	FONTTOOLS=$(CURDIR)/$(BIN)/fonttools sh crnn/synth/install-fonts.sh
 
 style: $(INSTALLED)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
