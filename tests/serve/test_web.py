@@ -5,6 +5,8 @@ import io
 import re
 import resource
 import signal
+import socket
+import time
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -198,12 +200,16 @@ def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> No
     assert [row["path"] for row in rows if row["error"]] == ["scans.zip/broken.png"]
 
 
-def test_stop_leaves_a_table_of_what_was_read(page: "sync_api.Page", tmp_path: Path) -> None:
-    many = 20_000
-    archive = tmp_path / "many.zip"
-    with zipfile.ZipFile(archive, "w") as file:
+def _many(path: Path, many: int = 20_000) -> Path:
+    """A zip file of one line, often."""
+    with zipfile.ZipFile(path, "w") as file:
         for number in range(many):
             file.writestr(f"{number}.png", (LINES / "92.png").read_bytes())
+    return path
+
+
+def test_stop_leaves_a_table_of_what_was_read(page: "sync_api.Page", tmp_path: Path) -> None:
+    archive = _many(tmp_path / "many.zip")
     page.get_by_role("tab", name="Many pictures").click()
     _give_many(page, archive)
     page.click("#cw-start")
@@ -213,7 +219,7 @@ def test_stop_leaves_a_table_of_what_was_read(page: "sync_api.Page", tmp_path: P
     said = re.search(r"Stopped after ([\d,]+) of 20,000", page.locator("#cw-report").inner_text())
     assert said
     rows = list(csv.DictReader(io.StringIO(_downloaded(page))))
-    assert len(rows) == int(said[1].replace(",", "")) < many
+    assert len(rows) == int(said[1].replace(",", "")) < 20_000
     assert {row["text"] for row in rows} == {"92"}
 
 
@@ -242,6 +248,37 @@ def test_a_hundred_clients_at_once_all_get_an_answer(server: Served) -> None:
 
     with ThreadPoolExecutor(100) as pool:
         assert list(pool.map(ask, range(100))) == [["3698"]] * 100
+
+
+def test_clients_that_go_away_leave_nothing_behind(server: Served, tmp_path: Path) -> None:
+    archive = server.upload(_many(tmp_path / "many.zip"))
+    uploads = Path(archive["path"]).parents[1]
+    others = set(uploads.glob("*/lines.csv"))
+    url = f"{server.address}/gradio_api/call/read_many"
+    asked = httpx.post(url, json={"data": [[archive], None, "digits", None, None]}, timeout=60)
+    with httpx.stream("GET", f"{url}/{asked.json()['event_id']}", timeout=60) as answer:
+        assert "event: generating" in answer.iter_lines()  # and away in the middle
+    begun = set(uploads.glob("*/lines.csv")) - others
+    half = (  # of a call, of an upload, of a line
+        b"POST /gradio_api/call/read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{",
+        b"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n",
+        b"GET /gradio",
+    )
+    address = urlsplit(server.address)
+    for sent in half:
+        with socket.create_connection((str(address.hostname), int(address.port or 0))) as client:
+            client.sendall(sent)
+    # One visitor's pictures are read at a time: this one has to wait for the one who left.
+    answer = server.call("read_many", None, ".", "digits", None, None)
+    assert answer
+    assert f"Read {len(list(LINES.glob('*.png')))} of" in answer[0]
+    deadline = time.monotonic() + 30
+    while any(table.exists() for table in begun):
+        assert time.monotonic() < deadline, "what nobody will fetch is kept"
+        time.sleep(0.05)
+    picture = server.upload(LINES / "3698.png")
+    assert text_of((server.call("read", picture, "digits", "nothing", None) or [""])[0]) == ["3698"]
 
 
 def test_a_malformed_call_is_refused(server: Served) -> None:
