@@ -41,6 +41,12 @@ def load() -> float:
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
+def resident(pid: int) -> int:
+    """Bytes of memory that a process holds, shared ones counted once (Linux's PSS)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
 def versions() -> dict[str, str]:
     """Of Python and of the libraries that are installed."""
     found = {"python": platform.python_version()}

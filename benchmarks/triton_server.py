@@ -29,6 +29,7 @@ from typing import Never, Self
 import click
 
 import crnn_runtime
+from crnn_benchmarks.machine import resident
 from crnn_benchmarks.models import cache_folder
 from crnn_benchmarks.peers import requirements_of
 from crnn_runtime.console import Command
@@ -218,11 +219,7 @@ class TritonServer:
 
     def memory(self) -> int:
         """Bytes that the server and its instances hold, shared ones counted once (PSS)."""
-        total = 0
-        for pid in self.pids():
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        return total * 1024
+        return sum(resident(pid) for pid in self.pids())
 
     def processor_seconds(self) -> float:
         """That the server and its instances have computed for."""

@@ -7,14 +7,11 @@ the screenshot with Playwright and an installed Chromium.
 """
 
 import io
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from crnn_benchmarks.web_server import served
 from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
@@ -24,21 +21,6 @@ _FLAGS = (
     "--disable-component-update", "--disable-sync", "--no-first-run",
 )  # fmt: skip
 _WAIT = 60_000  # milliseconds for a reading
-
-
-@contextmanager
-def served(*arguments: str) -> Iterator[str]:
-    """``crnn-web`` on a free port; gives its address."""
-    command = [sys.executable, "-m", "crnn_serve.web.cli", "--port", "0", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            said = server.stdout.readline()
-            if not said.startswith("Listening on "):
-                raise CrnnError("the page could not be served, see above")
-            yield said.split()[2]
-        finally:
-            server.terminate()
 
 
 @click.command(cls=Command)
@@ -73,13 +55,13 @@ def main(
     except ModuleNotFoundError as error:
         raise CrnnError(f"{error.name} is not installed: pip install playwright pillow") from error
     readers = ["--reader", reader] + (["--reader", compare] if compare else [])
-    with served(*readers) as address, sync_playwright() as playwright:
+    with served(*readers) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
         page = browser.new_page(
             viewport={"width": width, "height": height or 900},
             color_scheme="dark" if dark else "light",
         )
-        page.goto(address)
+        page.goto(server.address)
         page.set_input_files("#cw-image input[type=file]", picture)
         page.wait_for_selector(".cw-card", timeout=_WAIT)
         if compare:

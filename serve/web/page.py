@@ -25,6 +25,8 @@ JOBS = 2
 """Lines that are read at the same time; a line already uses several processors."""
 WAITING = 512
 """Requests that wait their turn; one more is told to come back later."""
+VISITORS = 500
+"""Visitors whose model files and progress are kept, 0.1 MB each; who was away longest goes."""
 NOBODY = "nothing"
 _HINT = "Drop, paste or choose a picture of one line of text – or click an example."
 
@@ -104,6 +106,7 @@ class Page:
                 '<p class="cw-foot">Everything is computed on the machine that serves this page; '
                 f"what is uploaded is deleted after {_duration(keep)}.</p>"
             )
+        blocks.state_session_capacity = VISITORS  # read when it is served; 10,000 otherwise
         blocks.queue(max_size=WAITING, default_concurrency_limit=JOBS, api_open=False)
         return blocks
 
