@@ -1,8 +1,8 @@
 """A training run packed into one file, for a machine that has little and is there for minutes.
 
 The bundle holds code, recipe, alphabet, fonts reduced to the alphabet, word lists
-and, where the run has begun, its last checkpoint. It needs no installation but
-that of the libraries in its ``requirements.txt``.
+and, where the run has begun, its last checkpoint, else the weights that it begins
+with. It needs no installation but that of the libraries in its ``requirements.txt``.
 """
 
 import dataclasses
@@ -33,17 +33,24 @@ LIMIT = 40_000_000
 """Bytes that a bundle may have."""
 
 _PACKAGES = {"crnn": "crnn", "crnn_runtime": "runtime", "crnn_export": "export"}
-_REQUIREMENTS = (
-    "click", "fonttools", "numpy", "opencv-python-headless", "pillow", "rapidfuzz", "torch",
-    "torchvision", "tqdm",
-)  # fmt: skip
-_START = """#!/bin/sh
+_REQUIREMENTS = {
+    "click": "click", "fonttools": "fontTools", "numpy": "numpy", "opencv-python-headless": "cv2",
+    "pillow": "PIL", "rapidfuzz": "rapidfuzz", "torch": "torch", "torchvision": "torchvision",
+    "tqdm": "tqdm",
+}  # fmt: skip
+"""Package → what is imported of it."""
+_START = f"""#!/bin/sh
 # Trains, or goes on where it stopped. Options are those of crnn-train.
 cd "$(dirname "$0")" || exit
-PYTHONPATH="code${PYTHONPATH:+:$PYTHONPATH}" exec python3 -m crnn.cli.train \\
+python3 -c 'import sys; from importlib.util import find_spec
+gone = [name for name in "{" ".join(_REQUIREMENTS.values())}".split() if find_spec(name) is None]
+sys.exit("missing: " + ", ".join(gone) + ": pip install -r requirements.txt" if gone else 0)
+' || exit 2
+PYTHONPATH="code${{PYTHONPATH:+:$PYTHONPATH}}" exec python3 -m crnn.cli.train \\
     --recipe recipe.toml --directory run "$@"
 """
 _SYNTH = "synth:"
+_INIT = "init.pth"
 _OF_THE_MACHINE = {"directory", "resume", "init", "fresh", "gpu", "threads", "workers"}
 _FITTED = "".join(map(chr, range(0x20, 0x7F)))  # FreeType fits all glyphs to heights of letters
 _ROOM = 1_500_000  # bytes left for code, words and the alphabet
@@ -57,7 +64,7 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
 
     Args:
         config: the run; its directory may hold a checkpoint, which goes along.
-        out: a ``.tar.xz`` file.
+        out: a file, named ``….tar.xz``.
         limit: bytes that it may have.
 
     Returns:
@@ -66,10 +73,12 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
     Raises:
         CrnnError: the run needs files that a bundle cannot hold, or it would be too large.
     """
+    if not out.name.endswith(".tar.xz"):
+        raise CrnnError(f"{out}: a bundle is a .tar.xz file: name it so")
     presets = _presets(config)
     faces = _faces(config, presets)
     text = set(config.alphabet) | {"·"}  # plates draw a dot that is not read
-    room = limit - _ROOM - sum(path.stat().st_size for path in _state_of_run(config))
+    room = limit - _ROOM - sum(path.stat().st_size for path in _weights(config).values())
     fonts = _fitting(faces, text, room)
 
     def write(part: Path) -> None:
@@ -171,8 +180,8 @@ def _contents(config: TrainConfig, fonts: Mapping[str, bytes]) -> Iterable[tuple
         yield f"words/{language}.txt", _words(config, language).encode()
     for name, data in fonts.items():
         yield f"fonts/{name}", data
-    for path in _state_of_run(config):
-        yield f"run/{path.name}", path.read_bytes()
+    for name, path in _weights(config).items():
+        yield name, path.read_bytes()
 
 
 def _words(config: TrainConfig, language: str) -> str:
@@ -192,11 +201,16 @@ def _recipe(config: TrainConfig) -> str:
         if value is not None and value != field.default and field.name not in _OF_THE_MACHINE:
             options[field.name] = value
     options["alphabet"] = "alphabet.txt"
+    if _INIT in _weights(config):
+        options["init"] = _INIT
     options["mix"] = [f"{name}={share}" for name, share in config.mix]
     options["synth_options"] = {**config.synth_options, "fonts": "fonts", "words": "words"}
     return tomli_w.dumps(options)
 
 
-def _state_of_run(config: TrainConfig) -> list[Path]:
-    """What a run needs to go on: its last checkpoint and its log, where there are any."""
-    return [path for path in (config.directory / LAST, config.directory / LOG) if path.is_file()]
+def _weights(config: TrainConfig) -> dict[str, Path]:
+    """What a run goes on from, by its name in the bundle: checkpoint and log, or `init`."""
+    if (config.directory / LAST).is_file():
+        files = (config.directory / LAST, config.directory / LOG)
+        return {f"run/{path.name}": path for path in files if path.is_file()}
+    return {} if config.init is None else {_INIT: config.init}

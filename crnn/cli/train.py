@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from crnn.training import TrainResult
 
 EXIT_BAD_DATA = 1
+logger = logging.getLogger(__name__)
 
 
 @click.command(cls=Command)
@@ -70,22 +71,37 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
         _print_archs()
         return
     _silence_opencv()
-    _take_recipe(ctx, options)
     is_check, is_test = options.pop("check"), options.pop("test_only")
     bundle = options.pop("bundle")
     options.pop("not_pretrained")
+    recipe = options.pop("recipe")
+    plain, options = options, options if recipe is None else _with_recipe(ctx, options, recipe)
     if is_test:
         ctx.exit(_test(options))
     if is_check:
         ctx.exit(_check(_config(options)))
+    before = _before(recipe, options)
     if bundle is not None:
+        if before:
+            raise CrnnError(
+                f"recipe {recipe} goes on from {before[-1]}: pack that first, then this with "
+                "--init and its best.pth"
+            )
         from crnn.bundle import pack  # noqa: PLC0415 (fontTools: not for --help)
 
+        logger.info("packing %s, which takes minutes for Chinese fonts", bundle)
         size = pack(_config(options), bundle)
         click.echo(f"Wrote {bundle} ({size / 1e6:.1f} MB): unpack it and run ./train.sh")
         return
     from crnn.training.loop import train  # noqa: PLC0415
 
+    if before:
+        home = options["directory"] = options["directory"] or Path("runs") / Path(recipe).stem
+        for name in before:
+            stage, folder = _with_recipe(ctx, plain, name), home / Path(name).stem
+            logger.info("recipe %s comes before %s: %s", name, recipe, folder)
+            stage |= {"directory": folder, "init": options["init"]}
+            options["init"] = train(_config(stage)).best
     ctx.exit(_report(train(_config(options))))
 
 
@@ -96,16 +112,22 @@ def _silence_opencv() -> None:
     cv2.utils.logging.setLogLevel(0)
 
 
-def _take_recipe(ctx: click.Context, options: dict[str, Any]) -> None:
-    """Fill in the recipe's values where an option was not given."""
-    name = options.pop("recipe")
-    if name is None:
-        return
+def _with_recipe(ctx: click.Context, options: dict[str, Any], name: str) -> dict[str, Any]:
+    """The options with the recipe's values where one was not given."""
     from crnn.recipes import load_recipe  # noqa: PLC0415
 
-    for option, value in load_recipe(name).items():
-        if ctx.get_parameter_source(option) is not click.core.ParameterSource.COMMANDLINE:
-            options[option] = value
+    given = click.core.ParameterSource.COMMANDLINE
+    recipe = load_recipe(name)
+    return options | {o: recipe[o] for o in recipe if ctx.get_parameter_source(o) is not given}
+
+
+def _before(recipe: str | None, options: dict[str, Any]) -> list[str]:
+    """The recipes to train first: none if there are weights to begin with."""
+    if recipe is None or options.get("init") or options.get("resume"):
+        return []
+    from crnn.recipes import recipes_before  # noqa: PLC0415
+
+    return recipes_before(recipe)
 
 
 def _config(options: dict[str, Any]) -> TrainConfig:

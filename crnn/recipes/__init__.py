@@ -11,6 +11,7 @@ from crnn_runtime.errors import CrnnError
 
 _FOLDER = Path(__file__).parent
 _PATHS = {"dataset_root", "init", "resume", "directory"}
+_AFTER = "after"
 
 
 def recipe_names() -> list[str]:
@@ -27,6 +28,28 @@ def load_recipe(name: str) -> dict[str, Any]:
     Raises:
         CrnnError: there is no such recipe, or it sets what is no option.
     """
+    options = _read(name)
+    options.pop(_AFTER, None)
+    for option in _PATHS & options.keys():
+        options[option] = Path(options[option])
+    return options
+
+
+def recipes_before(name: str) -> list[str]:
+    """The recipes whose result a recipe goes on from (its ``after``), the first one first.
+
+    Raises:
+        CrnnError: see `load_recipe`; or they go on from each other in a circle.
+    """
+    before: list[str] = []
+    while (name := _read(name).get(_AFTER, "")) and name not in before:
+        before.insert(0, name)
+    if name:
+        raise CrnnError(f"recipe {name} goes on from itself: end the circle of its {_AFTER!r}")
+    return before
+
+
+def _read(name: str) -> dict[str, Any]:
     path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
     if not path.is_file():
         raise CrnnError(f"no recipe {name!r}: choose from {', '.join(recipe_names())}, or a file")
@@ -34,12 +57,12 @@ def load_recipe(name: str) -> dict[str, Any]:
         options = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CrnnError(f"recipe {path}: {error}") from error
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
+    known = {_AFTER, *(field.name for field in dataclasses.fields(TrainConfig))}
     options = {option.replace("-", "_"): value for option, value in options.items()}
     if unknown := sorted(options.keys() - known):
         raise CrnnError(f"recipe {path}: {unknown[0]!r} is no option of crnn-train")
-    for option in _PATHS & options.keys():
-        options[option] = Path(options[option])
+    if not isinstance(options.get(_AFTER, ""), str):
+        raise CrnnError(f"recipe {path}: {_AFTER} names another recipe")
     return options
 
 

@@ -1,15 +1,19 @@
 """A run packed for another machine."""
 
+import dataclasses
 import os
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from crnn.bundle import pack, reduce_font
+from crnn.checkpoint import save_checkpoint
+from crnn.model import build_model, default_card
 from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer
 from crnn.synth.fontfiles import package_fonts
@@ -74,6 +78,31 @@ def test_a_reduced_font_draws_the_same_lines_and_keeps_its_name(tmp_path: Path) 
         np.testing.assert_array_equal(line.image, other.image)
 
 
+def test_a_bundle_carries_the_weights_that_a_run_begins_with(tmp_path: Path) -> None:
+    card = default_card("lite", Alphabet.load("digits"), height=32)
+    model = build_model("lite", card.num_classes, card.channels)
+    save_checkpoint(tmp_path / "old.pth", model, card)
+    config = dataclasses.replace(_config(tmp_path / "here"), init=tmp_path / "old.pth")
+    pack(config, tmp_path / "run.tar.xz")
+    there = tmp_path / "there"
+    with tarfile.open(tmp_path / "run.tar.xz") as tar:
+        tar.extractall(there, filter="data")
+    assert (there / "init.pth").read_bytes() == (tmp_path / "old.pth").read_bytes()
+    assert tomllib.loads((there / "recipe.toml").read_text())["init"] == "init.pth"
+    # Where libraries are missing it is one line; -S hides those of this environment.
+    (there / "bin").mkdir()
+    python = there / "bin" / "python3"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    python.chmod(0o755)
+    run = subprocess.run(
+        ["sh", "train.sh"], cwd=there, capture_output=True, text=True, check=False,
+        env={"PATH": f"{there / 'bin'}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert run.returncode == 2
+    assert run.stderr.startswith("missing: click, fontTools, numpy, cv2, PIL, rapidfuzz, torch")
+    assert run.stderr.endswith(": pip install -r requirements.txt\n")
+
+
 def test_what_a_bundle_cannot_hold_is_refused(tmp_path: Path) -> None:
     config = _config(tmp_path)
     alphabet = config.alphabet
@@ -82,4 +111,6 @@ def test_what_a_bundle_cannot_hold_is_refused(tmp_path: Path) -> None:
         pack(real, tmp_path / "x.tar.xz")
     with pytest.raises(CrnnError, match=r"do not fit into|would have"):
         pack(config, tmp_path / "x.tar.xz", limit=1000)
+    with pytest.raises(CrnnError, match=r"is a \.tar\.xz file"):
+        pack(config, tmp_path / "x.zip")
     assert not list(tmp_path.iterdir())

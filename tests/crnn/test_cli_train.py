@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from crnn.checkpoint import save_checkpoint
 from crnn.cli.train import main
 from crnn.model import build_model, default_card
-from crnn.recipes import load_recipe, recipe_names
+from crnn.recipes import load_recipe, recipe_names, recipes_before
 from crnn.synth import Synthesizer
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
@@ -186,6 +186,43 @@ def test_a_recipe_gives_defaults_that_options_override(tmp_path: Path) -> None:
     assert config["lr"] == 0.5
     entries = [json.loads(line) for line in Path("out/log.jsonl").read_text().splitlines()]
     assert {entry["step"] for entry in entries} == {2}, "one epoch of eight lines, not seven"
+
+
+def test_a_recipe_trains_first_what_it_goes_on_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = 'arch = "lite"\nsynth = "digits"\nalphabet = "digits"\n'
+    (tmp_path / "one.toml").write_text(f"{plain}lr = 0.01\n")
+    (tmp_path / "two.toml").write_text(f'{plain}lr = 0.02\nafter = "one.toml"\n')
+    command = ("--recipe", "two.toml", *TINY, "--directory", "out")
+    for _ in range(2):  # the second time nothing is left to do
+        result = run(*command)
+        assert result.exit_code == 0, result.output
+        rates = []
+        for folder in ("out/one", "out"):
+            extra = torch.load(f"{folder}/last.pth", weights_only=True)["extra"]
+            rates.append(extra["config"]["lr"])
+            assert extra["run"]["steps"] == 2
+        assert rates == [0.01, 0.02]
+    assert "weights of out/one/best.pth: 10 characters kept" in caplog.text
+    # With weights to begin with, that is all there is.
+    result = run(*command[:-1], "alone", "--init", "out/best.pth")
+    assert result.exit_code == 0, result.output
+    assert not Path("alone/one").exists()
+    result = run(*command, "--bundle", "x.tar.xz")
+    assert result.exit_code == 2
+    assert "recipe two.toml goes on from one.toml: pack that first" in result.output
+
+
+def test_recipes_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('after = "b.toml"\n')
+    (tmp_path / "b.toml").write_text('after = "a.toml"\n')
+    with pytest.raises(CrnnError, match="goes on from itself"):
+        recipes_before("a.toml")
+    (tmp_path / "a.toml").write_text("after = 5\n")
+    with pytest.raises(CrnnError, match="after names another recipe"):
+        recipes_before("a.toml")
+    assert recipes_before("digits-styles") == ["digits"]
 
 
 def test_every_recipe_is_sound() -> None:
