@@ -152,6 +152,7 @@ def quiet_gradio() -> Iterator[Path]:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["HF_HUB_OFFLINE"] = "1"
     with TemporaryDirectory(prefix="crnn-web-") as folder:
+        os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "100"  # it keeps 10,000, for nobody here
         os.environ["GRADIO_TEMP_DIR"] = folder
         from gradio import processing_utils  # noqa: PLC0415 (after its environment)
 
