@@ -93,16 +93,16 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
         size = pack(_config(options), bundle)
         click.echo(f"Wrote {bundle} ({size / 1e6:.1f} MB): unpack it and run ./train.sh")
         return
-    from crnn.training.loop import train  # noqa: PLC0415
+    from crnn.training.loop import train_in_turn  # noqa: PLC0415
 
+    stages = []
     if before:
         home = options["directory"] = options["directory"] or Path("runs") / Path(recipe).stem
         for name in before:
-            stage, folder = _with_recipe(ctx, plain, name), home / Path(name).stem
+            folder = home / Path(name).stem
             logger.info("recipe %s comes before %s: %s", name, recipe, folder)
-            stage |= {"directory": folder, "init": options["init"]}
-            options["init"] = train(_config(stage)).best
-    ctx.exit(_report(train(_config(options))))
+            stages.append(_config(_with_recipe(ctx, plain, name) | {"directory": folder}))
+    ctx.exit(_report(train_in_turn([*stages, _config(options)])))
 
 
 def _silence_opencv() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -63,12 +64,20 @@ def is_first() -> bool:
     return rank() == 0
 
 
+def wait() -> None:
+    """Until all processes have come here: what the first one writes is there then."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
 def wrapped(model: nn.Module) -> nn.Module:
     """The model, its gradients averaged over the processes."""
     if world_size() == 1:
         return model
     # The statistics of the norms are averaged when they are used: see `average_buffers`.
-    return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+    with warnings.catch_warnings():  # of a name that older releases do not have
+        warnings.filterwarnings("ignore", ".*broadcast_buffers", FutureWarning)
+        return nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
 
 
 def unsynchronised(model: nn.Module) -> contextlib.AbstractContextManager[None]:

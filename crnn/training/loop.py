@@ -90,6 +90,21 @@ def train(config: TrainConfig) -> TrainResult:
         return Run(config, inputs, device).go()
 
 
+def train_in_turn(configs: Sequence[TrainConfig]) -> TrainResult:
+    """Train several times, each time from the reader of the time before.
+
+    Raises:
+        CrnnError: see `train`.
+    """
+    first, *others = configs
+    # One group for all: processes that join a second one may find addresses of the first.
+    with distributed.process_group(distributed.pick_device(first.gpu)):
+        result = train(first)
+        for config in others:
+            result = train(dataclasses.replace(config, init=result.best))
+    return result
+
+
 class Run:
     """One run in one process.
 
@@ -308,6 +323,7 @@ class Run:
             file = config.directory / "unreadable.txt"
             write_lines(file, list(self.failures))
             logger.warning("%d lines could not be read, see %s", len(self.failures), file)
+        distributed.wait()
         best = config.directory / BEST
         last = config.directory / LAST
         return TrainResult(

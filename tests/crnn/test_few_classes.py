@@ -64,6 +64,15 @@ def test_loss_and_gradients_are_those_over_all_classes(
         assert (one - other).abs().max() <= 2e-4 * one.abs().max()
 
 
+def test_in_half_precision_gradients_are_close(model: CRNN, batch: Batch) -> None:
+    classes, among = own_classes(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        whole = gradients(model, batch, None, 0.4)
+        few = gradients(model, among, classes, 0.4)
+    for one, other in zip(whole, few, strict=True):
+        assert (one - other).norm() <= 0.1 * one.norm()
+
+
 def test_targets_are_places_among_the_classes_of_their_line(batch: Batch) -> None:
     classes, among = own_classes(batch)
     lines = torch.arange(5).repeat_interleave(batch.lengths)

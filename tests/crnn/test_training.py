@@ -306,6 +306,24 @@ def test_two_processes_do_what_one_that_accumulates_does(
     np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), atol=1e-5)
 
 
+@pytest.mark.slow
+def test_two_processes_train_one_recipe_after_another(tmp_path: Path) -> None:
+    plain = 'arch = "lite"\nsynth = "digits"\nalphabet = "digits"\n'
+    (tmp_path / "one.toml").write_text(plain)
+    (tmp_path / "two.toml").write_text(f'{plain}after = "one.toml"\n')
+    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    small = ["--synth-lines", "16", "--dev-lines", "4", "--batch-size", "4", "--max-epoch", "1"]
+    command = [
+        sys.executable, *launch, "-m", "crnn.cli.train", "--recipe", "two.toml", *small,
+        "--directory", "out", "--gpu-id", "-1", "--workers", "0", "--threads", "1",
+    ]  # fmt: skip
+    for _ in range(2):  # the second time there is nothing left to do
+        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr
+        assert run.stdout.count("best: out/best.pth after 2 steps") == 1
+    assert (tmp_path / "out" / "one" / "best.pth").exists()
+
+
 def test_the_digits_recipe_runs(tmp_path: Path) -> None:
     run = recipe_config("digits", tmp_path, max_steps=2, batch_size=2, dev_lines=4, workers=0)
     assert train(run).scores["dev"].lines == 4
