@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from crnn_runtime.errors import CrnnError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_LOOPBACK = "--http-address=127.0.0.1 --grpc-address=127.0.0.1"
 
 _OPTIONS = (
     click.option("--name", help="Model's name in REPO (default: the file's)."),
@@ -85,4 +86,5 @@ def write_repository(context: click.Context, options: Mapping[str, Any]) -> None
     for written in write_model(context.params["model"], repository, serving, replace_config=told):
         config = f"{written.folder.parent / 'config.pbtxt'} was {written.config}"
         click.echo(f"Wrote {written.folder}; {config}")
-    click.echo(f"Serve it: tritonserver --model-repository={repository.resolve()}")
+    click.echo(f"Serve it: tritonserver --model-repository={repository.resolve()} {_LOOPBACK}")
+    click.echo("for this machine alone; without the addresses the server answers to any other")

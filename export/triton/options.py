@@ -13,6 +13,8 @@ MOST_INSTANCES = 8
 """Processes that the default makes at most on a CPU: each holds the network once."""
 GPU_INSTANCES = 2
 """On a GPU: one decodes pictures while the other is in the network."""
+_MOST = {"instances": 256, "threads": 1024, "max_batch": 4096, "max_queue": 1_000_000}
+"""The largest numbers that make sense, all within those of the server's configuration."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -48,10 +50,10 @@ class Serving:
     buckets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for field in ("instances", "threads", "max_batch", "max_queue"):
-            if (value := getattr(self, field)) is not None and value < 1:
+        for field, most in _MOST.items():
+            if (value := getattr(self, field)) is not None and not 1 <= value <= most:
                 option = "--" + field.replace("_", "-")
-                raise CrnnError(f"{option} {value}: it must be at least 1")
+                raise CrnnError(f"{option} {value}: it must be 1 to {most}")
         if not 0 <= self.queue_delay <= 10_000:
             raise CrnnError(f"--queue-delay {self.queue_delay}: it must be 0 to 10000 milliseconds")
         if self.device is not None and not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):

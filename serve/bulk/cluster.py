@@ -120,7 +120,7 @@ def _check_reachable(host: str, port: int) -> None:
     """Ray itself would wait for minutes without a word."""
     try:
         socket.create_connection((host, port), _REACH_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # of a name that cannot be one
         raise CrnnError(
             f"cannot reach Ray at {host}:{port}: {one_line(error)}; is it the address of the head, "
             "and has Ray been started there (ray start --head --port PORT)?"

@@ -56,13 +56,9 @@ def _remote(items: Iterable[Item]) -> Iterator[Picture]:
 def _together(sources: Sequence[str]) -> list[Picture]:
     files, _ = open_address(sources[0])
     paths = [files._strip_protocol(source) for source in sources]
-    found = files.cat(paths, on_error="return")
-    if isinstance(found, bytes):  # of one picture
-        found = {paths[0]: found}
-    return [
-        (source, _checked(found.get(path, FileNotFoundError("no such file"))))
-        for source, path in zip(sources, paths, strict=True)
-    ]
+    # Not `cat`, which takes names with brackets, stars and question marks for patterns.
+    found = files.cat_ranges(paths, None, None, on_error="return")
+    return [(source, _checked(content)) for source, content in zip(sources, found, strict=True)]
 
 
 def _checked(content: object) -> bytes | ImageError:
@@ -127,6 +123,8 @@ def _members(source: str) -> Iterator[Picture]:
                 name = f"{source}/{member.name}"
                 if member.size > MAX_FILE_BYTES:  # which is not to be read at all
                     yield name, _too_large(member.size)
+                elif member.islnk() or member.issym():  # read once, there is no way back
+                    yield name, _link(member.linkname)
                 elif (content := archive.extractfile(member)) is not None:
                     yield name, content.read()
                 else:
@@ -138,6 +136,13 @@ def _members(source: str) -> Iterator[Picture]:
     else:
         if not count:
             yield source, ImageError("no picture in this archive")
+
+
+def _link(target: str) -> ImageError:
+    return ImageError(
+        f"it is a link to {' '.join(target.split())}: pack the files themselves "
+        "(tar --dereference --hard-dereference)"
+    )
 
 
 def _too_large(size: int) -> ImageError:

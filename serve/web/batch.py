@@ -1,6 +1,7 @@
 """Many pictures in, a table out: in constant memory, and a picture that fails is a row."""
 
 import csv
+import os
 import time
 import zipfile
 from collections import deque
@@ -58,6 +59,32 @@ class Report:
     first: list[tuple[str, str, str, str]] = field(default_factory=list)
     finished: bool = False
     stopped: bool = False
+
+
+def hold(given: Sequence[Given], place: Path) -> list[Given]:
+    """The files under names in ``place``, where nobody deletes them when their time is over.
+
+    Raises:
+        CrnnError: one is gone already.
+    """
+    held = []
+    for number, each in enumerate(given):
+        if each.path.is_dir():
+            held.append(each)
+            continue
+        path = place / f"{number}{each.path.suffix.lower()}"
+        try:
+            path.hardlink_to(each.path)  # its content is not copied
+        except OSError as error:
+            raise CrnnError(f"{each.name} is not there any more: give it again") from error
+        held.append(Given(each.name, path))
+    return held
+
+
+def refresh(place: Path) -> None:
+    """Make what is held look new."""
+    for path in (place, *place.iterdir()):
+        os.utime(path)
 
 
 def count(given: Sequence[Given]) -> int | None:
@@ -183,7 +210,8 @@ def _opened(each: Given) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(each.path)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise CrnnError(f"{each.name} is not a zip file that can be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise CrnnError(f"{each.name} is not a zip file that can be read: {reason}") from error
 
 
 def _members(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:

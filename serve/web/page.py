@@ -5,6 +5,7 @@ every picture itself, with limits and messages of its own.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -14,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 from crnn_runtime import CrnnError, ModelError
+from crnn_runtime.cli import IMAGE_SUFFIXES
 from crnn_runtime.image import load_image, read_bytes
 from crnn_serve.web import batch, view
 from crnn_serve.web.blocks import Blocks
@@ -160,6 +162,9 @@ class Page:
                     file_count="multiple", file_types=["image", ".zip"], height=216,
                     label="Pictures, or zip files of them", elem_id="cw-files",
                 )  # fmt: skip
+                whole = gr.UploadButton(
+                    "Choose a whole folder", file_count="directory", size="sm", elem_id="cw-whole"
+                )
             with gr.Column(scale=5, min_width=300):
                 reader = self._choice("Reader")
                 name = gr.Textbox(
@@ -169,6 +174,10 @@ class Page:
                 with gr.Row():
                     start = gr.Button("Read all", variant="primary", elem_id="cw-start")
                     stop = gr.Button("Stop", elem_id="cw-stop", min_width=80)
+        whole.upload(
+            self.take_folder, whole, files, preprocess=False, api_visibility="private",
+            show_progress_on=files,
+        )  # fmt: skip
         report = gr.HTML(
             view.message("One picture is one line; the table comes as a CSV file.", "hint"),
             elem_id="cw-report", apply_default_css=False, padding=False,
@@ -243,6 +252,21 @@ class Page:
             return view.message(_sentence(error))
         return view.side_by_side(cards, view.agreement(*lines) if len(lines) > 1 else "")
 
+    def take_folder(self, sent: list[Sent]) -> list[str]:
+        """Of a visitor's own folder, uploaded as a whole, what can be read.
+
+        Raises:
+            gr.Error: it is not what a browser sends, or nothing of it can be read.
+        """
+        try:
+            given = [self._settings.uploaded(each).path for each in sent if each]
+        except (CrnnError, TypeError, AttributeError) as error:
+            raise gr.Error("This is not what the page sends.", print_exception=False) from error
+        suffixes = {*IMAGE_SUFFIXES, ".zip"}
+        if found := [str(path) for path in given if path.suffix.lower() in suffixes]:
+            return sorted(found, key=lambda path: Path(path).name)
+        raise gr.Error("There is no picture in this folder.", print_exception=False)
+
     def read_many(
         self,
         files: list[Sent] | Sent,
@@ -256,19 +280,30 @@ class Page:
         try:
             given = self._given(files, folder)
             recognizer = self._readers.open(str(reader), own)
-            place = Path(mkdtemp(dir=self._settings.uploads))
-            finished = False
-            try:
-                table = place / "lines.csv"
+            with self._place() as held, self._place() as place:
+                given = batch.hold(given, held)
+                table, fresh = place / "lines.csv", 0.0
                 for report in batch.read_all(recognizer, given, table, lambda: run["stop"]):
-                    finished = report.finished
-                    done = gr.update(value=str(table), visible=True) if finished else hidden
-                    yield batch.report_html(report), done
-            finally:  # a visitor who goes away closes the generator
-                if not finished:
-                    rmtree(place, ignore_errors=True)
+                    if report.seconds - fresh > self._settings.keep / 4:
+                        fresh = report.seconds
+                        batch.refresh(held)
+                    if report.finished:
+                        kept = place.rename(place.with_name(f"table-{place.name}"))
+                        shown = gr.update(value=str(kept / table.name), visible=True)
+                    else:
+                        shown = hidden
+                    yield batch.report_html(report), shown
         except (CrnnError, MemoryError, OSError) as error:
             yield view.message(_sentence(error)), hidden
+
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        """A folder for a run, which goes with it: also with a visitor who goes away."""
+        place = Path(mkdtemp(dir=self._settings.uploads))
+        try:
+            yield place
+        finally:
+            rmtree(place, ignore_errors=True)
 
     def _given(self, files: list[Sent] | Sent, name: str | None) -> list[batch.Given]:
         sent = [files] if isinstance(files, Mapping) else files or []

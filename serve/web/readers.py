@@ -58,7 +58,14 @@ class Readers:
         path = (own or {}).get(name) or self._paths.get(name)
         if path is None:
             raise ModelError(f"there is no reader {name!r}: choose one of {', '.join(self.names)}")
-        return self.open_file(path)
+        if path.is_file() or path in self._paths.values():
+            return self.open_file(path)
+        with self._lock:  # a visitor's file, whose time is over: as long as it is open
+            for key in reversed(self._open):
+                if key[0] == str(path):
+                    self._open.move_to_end(key)
+                    return self._open[key]
+        raise ModelError(f"{name} is not kept any more: give the file again")
 
     def open_file(self, path: Path) -> Recognizer:
         """The reader in a model file.

@@ -124,9 +124,10 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(1024)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the second of a name that cannot be one
+        reason = error.strerror if isinstance(error, OSError) else "not the name of a machine"
         raise CrnnError(
-            f"cannot listen on {host} port {port}: {error.strerror}: "
+            f"cannot listen on {host} port {port}: {reason}: "
             "give another --host or --port (0 is any that is free)"
         ) from error
     return listener

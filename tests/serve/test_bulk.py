@@ -124,6 +124,27 @@ def test_a_tar_archive_that_breaks_off_is_an_error_after_what_it_has(
     assert empty["error"].startswith("cannot read the archive after 0 pictures")
 
 
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
+def test_a_link_in_a_tar_archive_costs_its_own_row_only(
+    reader: Reader, tmp_path: Path, kind: bytes
+) -> None:
+    link, folder = tarfile.TarInfo("0b.png"), tarfile.TarInfo("folder.png")
+    link.type, link.linkname, folder.type = kind, "0.png", tarfile.DIRTYPE
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for number, image in enumerate(pictures()[:3]):
+            member = tarfile.TarInfo(f"{number}.png")
+            member.size = len(image)
+            archive.addfile(member, io.BytesIO(image))
+            if not number:
+                archive.addfile(link)
+                archive.addfile(folder)
+    read_all(reader, [str(tmp_path / "a.tar")], str(tmp_path / "out"))
+    first, linked, *others = rows(tmp_path / "out")
+    assert [row["text"] for row in (first, *others)] == texts(3)
+    assert linked["path"].endswith("/0b.png")
+    assert linked["error"].startswith("it is a link to 0.png: pack the files themselves")
+
+
 @pytest.mark.parametrize("group", [7, 1000])
 def test_parquet_is_cut_by_row_groups_and_small_ones_within(
     reader: Reader, tmp_path: Path, group: int
@@ -188,6 +209,20 @@ def test_fsspec_addresses_are_read_and_written(
     assert not [name for name in Store("memory://out").names() if name.endswith(".part")]
     read_all(reader, ["memory://in/*.png"], f"file://{tmp_path}/out")
     assert [row["path"] for row in rows(tmp_path / "out")] == names
+
+
+def test_remote_names_are_no_patterns(
+    reader: Reader, memory: fsspec.AbstractFileSystem, tmp_path: Path
+) -> None:
+    names = ["a[1].png", "b*.png", "c?.png"]
+    for name, image in zip(names, pictures(), strict=False):
+        memory.pipe_file(f"/in/{name}", image)
+    read_all(reader, ["memory://in"], str(tmp_path / "all"))
+    assert [row["text"] for row in rows(tmp_path / "all")] == texts(3)
+    memory.rm("/in/[bc]*")
+    read_all(reader, ["memory://in"], str(tmp_path / "one"))
+    (found,) = rows(tmp_path / "one")
+    assert (found["path"], found["text"]) == ("memory:///in/a[1].png", texts(1)[0])
 
 
 def test_remote_pictures_that_vanish_are_rows(

@@ -1,9 +1,11 @@
 """The page in a real browser, and its server under load."""
 
+import base64
 import csv
 import io
 import re
 import resource
+import shutil
 import signal
 import socket
 import time
@@ -34,6 +36,20 @@ TABLE_OVERFLOW = """(() => {
     const box = document.querySelector(".cw-batch .cw-scroll");
     return box.scrollWidth - box.clientWidth;
 })()"""
+DROP = """data => {
+    const given = new DataTransfer();
+    const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
+    given.items.add(new File([bytes], "dropped.png", {type: "image/png"}));
+    const place = document.querySelector("#cw-image [aria-dropeffect]");
+    for (const kind of ["dragenter", "dragover", "drop"])
+        place.dispatchEvent(new DragEvent(kind, {bubbles: true, dataTransfer: given}));
+}"""
+COPY = """async data => {
+    const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
+    const picture = new Blob([bytes], {type: "image/png"});
+    await navigator.clipboard.write([new ClipboardItem({"image/png": picture})]);
+}"""
+LARGEST = 100  # MB that may be uploaded
 LOOPBACK = ("127.0.0.1", "localhost", "")
 pytestmark = pytest.mark.xdist_group("web")  # one server for all
 
@@ -43,6 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("web")
     bars = write_barcode_reader(folder / "bars.onnx", barcode_card(head="greedy"))
     given = ["--reader", "digits", "--reader", str(bars), "--folder", str(LINES)]
+    given += ["--max-upload", str(LARGEST)]
     with served(folder / "asked", *given) as server:
         yield server
         assert server.process.poll() is None, "the server ended on the way"
@@ -128,6 +145,33 @@ def test_a_line_is_read_and_shown(page: "sync_api.Page") -> None:
     assert picture["x"] < box["x"] < picture["x"] + picture["width"] / 10
 
 
+def _coded(name: str) -> str:
+    return base64.b64encode((LINES / name).read_bytes()).decode()
+
+
+def test_a_picture_is_dropped_or_pasted(page: "sync_api.Page") -> None:
+    page.evaluate(DROP, _coded("3698.png"))
+    page.locator(".cw-text", has_text="3698").wait_for()
+    page.reload()
+    page.wait_for_selector("#cw-result .cw-hint")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(COPY, _coded("92.png"))
+    page.get_by_label("Paste from clipboard").click()
+    page.locator(".cw-text", has_text="92").wait_for()
+
+
+def test_a_file_that_is_too_large_is_refused(
+    page: "sync_api.Page", server: Served, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes(LARGEST * 10**6 + 1))
+    _give(page, large)
+    page.get_by_text("exceed the maximum allowed size").wait_for()
+    with pytest.raises(httpx.HTTPStatusError) as caught:  # nor when the page did not ask
+        server.upload(large)
+    assert caught.value.response.status_code == 413
+
+
 def test_two_readers_side_by_side(page: "sync_api.Page") -> None:
     _give(page, LINES / "3698.png")
     page.locator(".cw-card").wait_for()
@@ -198,6 +242,35 @@ def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> No
         "scans.zip/broken.png": "",
     }
     assert [row["path"] for row in rows if row["error"]] == ["scans.zip/broken.png"]
+
+
+def test_a_folder_of_the_visitors_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    (folder / "below").mkdir(parents=True)
+    shutil.copy(LINES / "3698.png", folder)
+    shutil.copy(LINES / "92.png", folder / "below")
+    (folder / "notes.txt").write_text("no picture")
+    page.get_by_role("tab", name="Many pictures").click()
+    with page.expect_file_chooser() as chooser:
+        page.click("#cw-whole")
+    chooser.value.set_files(folder)
+    page.locator("#cw-files").get_by_text("3698").first.wait_for()
+    page.click("#cw-start")
+    page.locator('.cw-batch[data-finished="true"]').wait_for()
+    assert page.locator(".cw-progress i").get_attribute("style") == "width:100.0%"
+    rows = csv.DictReader(io.StringIO(_downloaded(page)))
+    assert [(row["path"], row["text"]) for row in rows] == [("3698.png", "3698"), ("92.png", "92")]
+
+
+def test_a_folder_of_the_server_is_typed(page: "sync_api.Page") -> None:
+    page.get_by_role("tab", name="Many pictures").click()
+    page.fill("#cw-folder textarea, #cw-folder input", ".")
+    page.click("#cw-start")
+    page.locator('.cw-batch[data-finished="true"]').wait_for()
+    rows = list(csv.DictReader(io.StringIO(_downloaded(page))))
+    assert {row["path"]: row["text"] for row in rows} == {
+        path.name: path.stem for path in LINES.glob("*.png")
+    }
 
 
 def _many(path: Path, many: int = 20_000) -> Path:

@@ -107,5 +107,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 def test_an_address_of_another_machine_is_an_error() -> None:
     with pytest.raises(CrnnError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
         listen("192.0.2.1", 0)
+    with pytest.raises(CrnnError, match=r"127\.0\.0\.\.1 port 0: not the name of a machine"):
+        listen("127.0.0..1", 0)
     with listen("0.0.0.0", 0) as listener:
         assert not is_loopback(listener)

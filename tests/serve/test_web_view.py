@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from barcode import barcode_card, draw_barcode, write_barcode_reader
 
 from crnn_runtime import Alphabet, CrnnError, Recognizer
 from crnn_runtime.card import ModelCard
+from crnn_runtime.readers import reader_path
 from crnn_serve.web import batch, view
 from crnn_serve.web.heat import class_rows, heat_svg
 from crnn_serve.web.readers import Readers
@@ -158,6 +160,17 @@ def test_readers_are_offered_and_found_by_name(tmp_path: Path) -> None:
 def test_a_device_that_is_missing_is_told_before_anybody_comes(device: str) -> None:
     with pytest.raises(CrnnError, match=device):
         Readers(device=device)
+
+
+def test_a_model_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
+    model = tmp_path / "mine.onnx"
+    shutil.copy(reader_path("digits"), model)
+    readers = Readers([str(model)], threads=1)
+    first = readers.open("mine")
+    assert readers.open("mine") is first
+    shutil.copy(reader_path("latin"), tmp_path / "new.onnx")
+    (tmp_path / "new.onnx").replace(model)
+    assert readers.open("mine").card.alphabet != first.card.alphabet
 
 
 def test_few_readers_stay_open(tmp_path: Path) -> None:
