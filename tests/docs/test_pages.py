@@ -32,8 +32,10 @@ from doc_sandbox import (
     run_command,
     run_program,
 )
+from triton_here import why_no_triton
 
 from crnn.recipes import load_recipe
+from crnn_benchmarks.models import cache_folder
 
 PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -44,8 +46,17 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def sandbox(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def sandbox(
+    page: Path, prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    cache = tmp_path / "cache" / "crnn"
+    cache.mkdir(parents=True)
+    if "crnn_benchmarks.triton_server" in page.read_text("utf-8"):
+        if reason := why_no_triton():
+            pytest.skip(reason)
+        for made in cache_folder().parent.glob("triton-server-*"):  # 200 MB, once for all tests
+            (cache / made.name).symlink_to(made)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
     yield copytree(prepared, tmp_path / "sandbox")
     logging.getLogger("crnn").setLevel(logging.NOTSET)
 

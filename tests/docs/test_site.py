@@ -60,6 +60,20 @@ def test_what_is_copied_can_be_pasted_into_a_shell(site: Path) -> None:
         server.shutdown()
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["export_onnx", "convert_precision", "build_engine", "write_model", "Serving"],
+        ["pack", "begin", "read_missing", "result", "Workers", "Columns"],
+    ],
+    ids=["crnn_export", "crnn_serve"],
+)
+def test_what_commands_do_is_in_the_reference(names: list[str]) -> None:
+    text = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs" / "api").glob("*.md"))
+    for name in names:
+        assert re.search(rf"^::: crnn_(export|serve)\.[\w.]+\.{name}$", text, re.M), name
+
+
 @pytest.mark.parametrize("package", ["crnn_runtime", "crnn", "crnn.training", "crnn.synth"])
 def test_every_public_name_is_in_the_reference(package: str) -> None:
     text = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs" / "api").glob("*.md"))

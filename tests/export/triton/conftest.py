@@ -1,29 +1,17 @@
 """Pictures, and a real server where one can be had."""
 
-import functools
 from pathlib import Path
 
 import pytest
-
-from crnn_benchmarks.triton_server import install
-from crnn_runtime.errors import CrnnError
+from triton_here import why_no_triton
 
 LINES = Path(__file__).parents[3] / "examples" / "lines"
-
-
-@functools.cache
-def why_not() -> str:
-    try:
-        install()
-    except CrnnError as error:
-        return str(error)
-    return ""
 
 
 @pytest.fixture(scope="session")
 def triton() -> None:
     """Skips where there is no Triton Inference Server."""
-    if reason := why_not():
+    if reason := why_no_triton():
         pytest.skip(reason)
 
 

@@ -1,5 +1,6 @@
 """What is written to disk; no server is needed."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from crnn_export.cli import main
 from crnn_export.triton import Serving, write_model
 from crnn_export.triton.options import place
 from crnn_runtime import CrnnError
+from crnn_runtime.backends import open_backend
 from crnn_runtime.cpu import available_cpus
+from crnn_runtime.preprocess import padded_width
 from crnn_runtime.readers import reader_names, reader_path
 
 
@@ -113,6 +116,20 @@ def test_instances_and_threads_share_the_processors() -> None:
     assert "kind: KIND_GPU" in on_gpu.group
     assert "gpus: [ 1 ]" in on_gpu.group
     assert place(Serving(), Path("x.trt")).gpu == 0
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_on_a_gpu_every_width_that_the_runtime_pads_to_is_read_first(
+    device: str, tmp_path: Path
+) -> None:
+    write_model("digits", tmp_path, Serving(name="digits", device=device))
+    config = (tmp_path / "digits" / "config.pbtxt").read_text()
+    (found,) = re.findall(r'"warmup_widths" value \{ string_value: "([\d,]+)" \}', config)
+    widths = {int(width) for width in found.split(",")}
+    card = open_backend("digits").card
+    padded = {padded_width(card, width) for width in range(1, 1025)}
+    assert widths <= padded
+    assert len(widths) == (1 if device == "cpu" else len(padded))
 
 
 @pytest.mark.parametrize(

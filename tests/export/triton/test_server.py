@@ -10,9 +10,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from crnn_benchmarks.http_load import Connection, closed_loop, infer_request
@@ -77,6 +80,28 @@ def test_it_reads_what_the_runtime_reads(
     for characters, line in zip(answer["characters"], lines, strict=True):
         printed = json.loads(format_line("x", line, raw=False, as_json=True))
         assert json.loads(characters) == printed["chars"]
+
+
+def test_requests_of_many_widths_at_once_are_read_as_alone(
+    server: TritonServer, pictures: list[bytes]
+) -> None:
+    stretched = []
+    for number in range(48):
+        picture = cv2.imdecode(np.frombuffer(pictures[number % 8], np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        width = round(picture.shape[1] * (0.7 + number / 60))
+        resized = cv2.resize(picture, (width, picture.shape[0]), interpolation=cv2.INTER_AREA)
+        stretched.append(cv2.imencode(".png", resized)[1].tobytes())
+    assert len({len(picture) for picture in stretched}) > 40
+    with Recognizer("digits", threads=1) as recognizer:
+        alone = [recognizer.read([picture])[0] for picture in stretched]
+    answers = closed_loop(server.port, [infer_request("digits", [p]) for p in stretched], 480, 16)
+    assert not answers.failures
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda picture: ask(server, [picture]), stretched * 3))
+    assert [answer["text"] for answer in found] == [[line.text] for line in alone * 3]
+    confidences = [answer["confidence"][0] for answer in found]
+    assert confidences == pytest.approx([line.confidence for line in alone * 3], abs=1e-4)
 
 
 def test_a_bad_image_costs_its_own_line_only(
