@@ -18,12 +18,13 @@ import tomli_w
 from fontTools import subset
 from fontTools.ttLib import TTCollection, TTFont
 
+from crnn.checkpoint import load_checkpoint
 from crnn.synth import Synthesizer
 from crnn.synth.fonts import HAN, Face
 from crnn.synth.words import LANGUAGES, read_languages, shipped_counts
-from crnn.training.config import TrainConfig
+from crnn.training.config import BUNDLED, TrainConfig
 from crnn.training.report import LOG
-from crnn.training.state import LAST
+from crnn.training.state import BEST, LAST, demand_same
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 
@@ -75,6 +76,8 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
     """
     if not out.name.endswith(".tar.xz"):
         raise CrnnError(f"{out}: a bundle is a .tar.xz file: name it so")
+    if config.resume is not None:
+        raise CrnnError("a bundle goes on from the last.pth of --directory: leave out --resume")
     presets = _presets(config)
     faces = _faces(config, presets)
     text = set(config.alphabet) | {"·"}  # plates draw a dot that is not read
@@ -99,7 +102,7 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
 
 
 def _presets(config: TrainConfig) -> list[str]:
-    named = [name for name, _ in config.mix]
+    named = [*(name for name, _ in config.mix), *config.validate_on]
     if config.synth_options.keys() & {"corpus", "pictures"}:
         raise CrnnError("a bundle holds no corpus and no pictures: leave them out of synth_options")
     if config.dataset_root is not None or not all(n.startswith(_SYNTH) for n in named):
@@ -204,13 +207,15 @@ def _recipe(config: TrainConfig) -> str:
     if _INIT in _weights(config):
         options["init"] = _INIT
     options["mix"] = [f"{name}={share}" for name, share in config.mix]
-    options["synth_options"] = {**config.synth_options, "fonts": "fonts", "words": "words"}
+    options["synth_options"] = {**config.synth_options, **BUNDLED}
     return tomli_w.dumps(options)
 
 
 def _weights(config: TrainConfig) -> dict[str, Path]:
-    """What a run goes on from, by its name in the bundle: checkpoint and log, or `init`."""
-    if (config.directory / LAST).is_file():
-        files = (config.directory / LAST, config.directory / LOG)
+    """What a run goes on from, by its name in the bundle: checkpoints and log, or `init`."""
+    last = config.directory / LAST
+    if last.is_file() and not config.fresh:
+        demand_same(load_checkpoint(last), config, str(last))
+        files = (last, config.directory / BEST, config.directory / LOG)
         return {f"run/{path.name}": path for path in files if path.is_file()}
     return {} if config.init is None else {_INIT: config.init}

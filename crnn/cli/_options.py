@@ -1,14 +1,13 @@
 """The options of ``crnn-train``, made from the fields of `TrainConfig`."""
 
 import dataclasses
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from crnn.training.config import Option, TrainConfig, declared_options
+from crnn.training.config import Option, TrainConfig, declared_options, plain_type
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,14 +41,13 @@ def training_options(command: F) -> F:
 def _option(name: str, option: Option, default: Any) -> Callable[[F], F]:  # noqa: ANN401
     flags = _NAMES.get(name, "--" + name.replace("_", "-"))
     settings: dict[str, Any] = {"help": option.text, "metavar": _METAVARS.get(name)}
-    kind = _without_none(option.type)
+    kind = plain_type(option.type)
     if get_origin(kind) is tuple:
         return click.option(flags, name, multiple=True, **settings)
     if kind is bool:
-        shown = True if "/" in flags else None  # a plain flag is off
-        return click.option(
-            flags, name, is_flag=True, default=default, show_default=shown, **settings
-        )
+        shown = True if "/" in flags else None  # a plain flag is off, but a recipe may set it
+        both = flags if "/" in flags else f"{flags}/--no-{flags.removeprefix('--')}"
+        return click.option(both, name, default=default, show_default=shown, **settings)
     if get_origin(kind) is Literal:
         settings["type"] = click.Choice(get_args(kind))
     else:
@@ -57,10 +55,3 @@ def _option(name: str, option: Option, default: Any) -> Callable[[F], F]:  # noq
     return click.option(
         flags, name, default=default, show_default=default is not None or None, **settings
     )
-
-
-def _without_none(hint: Any) -> Any:  # noqa: ANN401
-    """``X`` of ``X | None``, and any other type as it is."""
-    if isinstance(hint, types.UnionType):
-        (hint,) = (part for part in get_args(hint) if part is not types.NoneType)
-    return hint

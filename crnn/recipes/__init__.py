@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from crnn.training.config import TrainConfig, parse_share
+from crnn.training.config import TrainConfig, declared_options, parse_share, wanted_of
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
 
@@ -61,9 +61,20 @@ def _read(name: str) -> dict[str, Any]:
     options = {option.replace("-", "_"): value for option, value in options.items()}
     if unknown := sorted(options.keys() - known):
         raise CrnnError(f"recipe {path}: {unknown[0]!r} is no option of crnn-train")
-    if not isinstance(options.get(_AFTER, ""), str):
-        raise CrnnError(f"recipe {path}: {_AFTER} names another recipe")
+    for option, value in options.items():
+        if wanted := _wanted(option, value):
+            raise CrnnError(f"recipe {path}: {option} is {value!r}: it must be {wanted}")
+    after = options.get(_AFTER, "")
+    if after.endswith(".toml"):  # beside this one
+        options[_AFTER] = str(path.parent / after)
     return options
+
+
+def _wanted(option: str, value: Any) -> str:  # noqa: ANN401 (of any type)
+    if option == "synth_options":
+        return "" if isinstance(value, dict) else "a table"
+    declared = declared_options().get(option)
+    return wanted_of(value, str if declared is None else declared.type)
 
 
 def recipe_config(name: str, directory: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401

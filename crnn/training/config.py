@@ -4,7 +4,8 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.card import ModelCard
@@ -17,6 +18,10 @@ Precision = Literal["fp32", "bf16", "fp16"]
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+BUNDLED = {"fonts": "fonts", "words": "words"}
+"""`TrainConfig.synth_options` of a run in a bundle: its own folders."""
 
 
 def parse_share(text: str) -> tuple[str, float]:
@@ -177,6 +182,9 @@ class TrainConfig:
             raise CrnnError("--width fixes the width and --keep-ratio keeps the ratio: give one")
         for name, option in declared_options().items():
             value = getattr(self, name)
+            if (wanted := wanted_of(value, option.type)) and not isinstance(value, Path | tuple):
+                flag = "--" + name.replace("_", "-")
+                raise CrnnError(f"{flag} is {value!r}: it must be {wanted}")
             if value is not None and option.accepts and not option.accepts.holds(value):
                 flag = "--" + name.replace("_", "-")
                 raise CrnnError(f"{flag} is {value}: it must be {option.accepts.text}")
@@ -243,6 +251,37 @@ class Option(NamedTuple):
     text: str
     accepts: Range | None
     is_free: bool
+
+
+def plain_type(hint: Any) -> Any:  # noqa: ANN401 (types)
+    """``X`` of ``X | None``, and any other type as it is."""
+    if isinstance(hint, UnionType):
+        (hint,) = (part for part in get_args(hint) if part is not NoneType)
+    return hint
+
+
+def wanted_of(value: Any, hint: Any) -> str:  # noqa: ANN401 (of any type)
+    """What an option's value must be, in words; empty if it is.
+
+    Args:
+        value: as a recipe or a program gives it; None is any option's.
+        hint: the option's type. Paths are texts, and so are the members of tuples.
+    """
+    kind = plain_type(hint)
+    if value is None:
+        return ""
+    if get_origin(kind) is Literal:
+        return "" if value in get_args(kind) else f"one of {', '.join(get_args(kind))}"
+    if get_origin(kind) is tuple:
+        is_list = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+        return "" if is_list else "a list of texts"
+    accepted, words = {
+        bool: (bool, "true or false"),
+        int: (int, "a whole number"),
+        float: (int | float, "a number"),
+    }.get(kind, (str, "a text"))
+    is_it = isinstance(value, accepted) and (kind is bool or not isinstance(value, bool))
+    return "" if is_it else words
 
 
 @functools.cache

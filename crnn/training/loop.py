@@ -76,33 +76,45 @@ def train(config: TrainConfig) -> TrainResult:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     device = distributed.pick_device(config.gpu)
-    distributed.autocast(device, config.precision)  # refuses what the device cannot do
     if device.type == "cpu":
         keep_freed_memory()
+    with distributed.process_group(device):
+        return Run(config, _inputs(config, device), device).go()
+
+
+def _inputs(config: TrainConfig, device: torch.device) -> Inputs:
+    """What a run reads; refuses what would fail in its middle."""
+    distributed.autocast(device, config.precision)  # refuses what the device cannot do
     if config.tensorboard:
         demand_tensorboard()
     try:
         config.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CrnnError(f"--directory {config.directory}: {error.strerror}") from error
-    with distributed.process_group(device):
-        inputs = load_inputs(config, config.card())
-        return Run(config, inputs, device).go()
+    return load_inputs(config, config.card())
 
 
 def train_in_turn(configs: Sequence[TrainConfig]) -> TrainResult:
     """Train several times, each time from the reader of the time before.
 
+    Returns:
+        How the last run ended, with the failures of all.
+
     Raises:
-        CrnnError: see `train`.
+        CrnnError: see `train`; what will not do is found before the first run.
     """
     first, *others = configs
+    device = distributed.pick_device(first.gpu)
     # One group for all: processes that join a second one may find addresses of the first.
-    with distributed.process_group(distributed.pick_device(first.gpu)):
+    with distributed.process_group(device):
+        for config in others:
+            _inputs(dataclasses.replace(config, init=Path(BEST)), device)
         result = train(first)
+        failures = dict.fromkeys(result.failures)
         for config in others:
             result = train(dataclasses.replace(config, init=result.best))
-    return result
+            failures |= dict.fromkeys(result.failures)
+    return dataclasses.replace(result, failures=list(failures))
 
 
 class Run:

@@ -10,7 +10,7 @@ from torch import nn, optim
 from crnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from crnn.data.loader import START, Position
 from crnn.model import CRNN, build_model
-from crnn.training.config import TrainConfig
+from crnn.training.config import BUNDLED, TrainConfig
 from crnn.training.optim import Ema, make_optimizer
 from crnn.training.shapes import start_from_shapes
 from crnn.training.transfer import init_weights
@@ -83,7 +83,7 @@ def start(config: TrainConfig, device: torch.device) -> State:
         raise CrnnError(
             f"{source} holds weights but no state of training: give it to --init instead"
         )
-    _demand_same(checkpoint, config, f"{source}")
+    demand_same(checkpoint, config, f"{source}")
     state = _restored(checkpoint, config, device)
     logger.info(
         "continuing %s at step %d (epoch %d)", source, state.steps, state.position.epoch + 1
@@ -115,8 +115,21 @@ def _assemble(config: TrainConfig, card: ModelCard, model: CRNN, device: torch.d
     )
 
 
-def _demand_same(checkpoint: Checkpoint, config: TrainConfig, source: str) -> None:
-    saved, now = checkpoint.extra["config"], config.fingerprint()
+def demand_same(checkpoint: Checkpoint, config: TrainConfig, source: str) -> None:
+    """Refuse to continue a run with other options.
+
+    A run goes into a bundle and comes back: where one side's fonts and words are a bundle's,
+    the other's may be anywhere.
+
+    Raises:
+        CrnnError: an option that shapes the run has another value.
+    """
+    saved, now = dict(checkpoint.extra["config"]), config.fingerprint()
+    sources = [options["synth_options"] for options in (saved, now)]
+    if any(BUNDLED.items() <= each.items() for each in sources):
+        saved["synth_options"], now["synth_options"] = (
+            {name: value for name, value in each.items() if name not in BUNDLED} for each in sources
+        )
     changed = [name for name in now if saved.get(name) != now[name]]
     if changed:
         name = changed[0]

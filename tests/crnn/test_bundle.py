@@ -18,6 +18,7 @@ from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer
 from crnn.synth.fontfiles import package_fonts
 from crnn.synth.fonts import read_faces
+from crnn.training import train
 from crnn.training.config import TrainConfig
 from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
@@ -27,7 +28,7 @@ FONT = next(path for path in package_fonts() if "mono" in path.stem.lower())
 
 def _config(directory: Path) -> TrainConfig:
     options = {"fonts": str(FONT), "height": [32, 40], "sides": [0.0, 0.2]}
-    return recipe_config("digits", directory, synth_options=options)
+    return recipe_config("digits", directory, synth_options=options, batch_size=4)
 
 
 def _train(folder: Path, steps: int) -> str:
@@ -52,9 +53,13 @@ def test_a_bundle_trains_elsewhere_and_goes_on_after_it_came_back(tmp_path: Path
         tar.extractall(there, filter="data")
     assert list((there / "fonts").iterdir())
     _train(there, 2)
-    # Back here, with what was trained: the next bundle carries it on.
+    # Back here, with what was trained: the run goes on, and the next bundle carries it on.
     here.mkdir()
     (there / "run" / "last.pth").rename(here / "last.pth")
+    small = {"max_steps": 2, "dev_lines": 4, "threads": 1, "workers": 0}
+    assert train(dataclasses.replace(_config(here), **small)).steps == 2
+    with pytest.raises(CrnnError, match="belongs to a run with --lr"):
+        pack(dataclasses.replace(_config(here), lr=0.5), tmp_path / "other.tar.xz")
     pack(_config(here), tmp_path / "again.tar.xz")
     with tarfile.open(tmp_path / "again.tar.xz") as tar:
         tar.extractall(tmp_path / "again", filter="data")
@@ -111,6 +116,10 @@ def test_what_a_bundle_cannot_hold_is_refused(tmp_path: Path) -> None:
         pack(real, tmp_path / "x.tar.xz")
     with pytest.raises(CrnnError, match=r"do not fit into|would have"):
         pack(config, tmp_path / "x.tar.xz", limit=1000)
+    with pytest.raises(CrnnError, match="holds no pictures"):
+        pack(dataclasses.replace(config, validate_on=("D",)), tmp_path / "x.tar.xz")
+    with pytest.raises(CrnnError, match="leave out --resume"):
+        pack(dataclasses.replace(config, resume=tmp_path / "x.pth"), tmp_path / "x.tar.xz")
     with pytest.raises(CrnnError, match=r"is a \.tar\.xz file"):
         pack(config, tmp_path / "x.zip")
     assert not list(tmp_path.iterdir())

@@ -214,15 +214,71 @@ def test_a_recipe_trains_first_what_it_goes_on_from(
     assert "recipe two.toml goes on from one.toml: pack that first" in result.output
 
 
+def test_a_later_recipe_that_will_not_do_is_refused_before_the_first_trains(
+    tmp_path: Path,
+) -> None:
+    plain = 'arch = "lite"\nsynth = "digits"\nalphabet = "digits"\n'
+    (tmp_path / "one.toml").write_text(plain)
+    for wrong, message in (
+        ("glyph_start = true", "--glyph-start is for synthetic lines from nothing"),
+        ('mix = ["synth:gone=0.1"]', "no preset 'gone'"),
+        ('arch = "gone"', "gone"),
+    ):
+        others = plain.replace('arch = "lite"\n', "") if wrong.startswith("arch") else plain
+        (tmp_path / "two.toml").write_text(f'{others}after = "one.toml"\n{wrong}\n')
+        result = run("--recipe", "two.toml", *TINY, "--directory", "out")
+        assert result.exit_code == 2, result.output
+        assert message in result.output
+        assert not Path("out/one/last.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ('precision = "bf17"', "precision is 'bf17': it must be one of fp32, bf16, fp16"),
+        ('schedule = "foo"', "one of one-cycle, cosine, exponential, constant"),
+        ('lr = "fast"', "lr is 'fast': it must be a number"),
+        ("batch_size = 4.5", "it must be a whole number"),
+        ("max_steps = true", "it must be a whole number"),
+        ("compile = 1", "it must be true or false"),
+        ("alphabet = 5", "it must be a text"),
+        ("synth_options = 5", "it must be a table"),
+        ('mix = "synth:latin=0.1"', "it must be a list of texts"),
+        ("mix = [0.3]", "it must be a list of texts"),
+        ("init = 5", "it must be a text"),
+    ],
+)
+def test_a_value_that_no_option_takes_is_one_line(tmp_path: Path, line: str, wanted: str) -> None:
+    (tmp_path / "my.toml").write_text(f"{line}\n")
+    result = run("--recipe", "my.toml", "--synth", "digits")
+    assert result.exit_code == 2
+    assert f"recipe my.toml: {line.split(maxsplit=1)[0]} is " in result.output
+    assert wanted in result.output
+
+
+def test_what_a_recipe_switches_on_an_option_switches_off(tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text('synth = "digits"\nglyph_start = true\n')
+    first = run("--recipe", "my.toml", *TINY, "--no-glyph-start", "--directory", "out")
+    assert first.exit_code == 0, first.output
+    given = ("--recipe", "my.toml", *TINY, "--init", "out/best.pth", "--directory", "again")
+    assert "--glyph-start is for" in run(*given).output
+    assert run(*given, "--no-glyph-start").exit_code == 0
+
+
 def test_recipes_in_a_circle_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('after = "b.toml"\n')
     (tmp_path / "b.toml").write_text('after = "a.toml"\n')
     with pytest.raises(CrnnError, match="goes on from itself"):
         recipes_before("a.toml")
     (tmp_path / "a.toml").write_text("after = 5\n")
-    with pytest.raises(CrnnError, match="after names another recipe"):
+    with pytest.raises(CrnnError, match="after is 5: it must be a text"):
         recipes_before("a.toml")
     assert recipes_before("digits-styles") == ["digits"]
+    (tmp_path / "below").mkdir()
+    (tmp_path / "a.toml").rename(tmp_path / "below" / "a.toml")
+    (tmp_path / "below" / "a.toml").write_text('after = "b.toml"\n')
+    (tmp_path / "below" / "b.toml").write_text("")
+    assert recipes_before("below/a.toml") == ["below/b.toml"]
 
 
 def test_every_recipe_is_sound() -> None:
