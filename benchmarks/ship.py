@@ -15,6 +15,7 @@ stay, and its card tells the new figures of the fresh lines.
 """
 
 import dataclasses
+import hashlib
 import json
 import shutil
 import sys
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 LIMIT = 12_000_000
 """Bytes that a shipped reader may have."""
 
+_NEXT = "python -m crnn_benchmarks.zoo makes the page"
 _CHECKPOINTS = Path(__file__).resolve().parent.parent / "examples"
 
 
@@ -94,6 +96,8 @@ def main(
     Without CHECKPOINT the shipped reader is measured again on fresh lines.
     """
     if checkpoint is None:
+        if how is not None or hardware is not None or force:
+            raise click.UsageError("--how, --hardware and --force are for a CHECKPOINT")
         measure_again(name)
         return
     if how is None:
@@ -126,7 +130,7 @@ def main(
         write_card(candidate, card.replace(evaluation=found))
         shutil.move(weights, _CHECKPOINTS / weights.name)
         candidate.replace(target)
-    click.echo(f"Wrote {target} ({size / 1e6:.1f} MB)")
+    click.echo(f"Wrote {target} ({size / 1e6:.1f} MB); {_NEXT}")
 
 
 def measure_again(name: str) -> None:
@@ -139,11 +143,13 @@ def measure_again(name: str) -> None:
     for text in compare(found, card.evaluation):
         click.echo(text)
     real = {data: of for data, of in card.evaluation.items() if not data.startswith(SYNTH)}
+    checkpoint = _CHECKPOINTS / f"{name}.pth"
+    hashes = {**card.hashes, "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest()}
     with TemporaryDirectory(prefix="crnn-ship-", dir=target.parent) as folder:
         again = Path(shutil.copy(target, folder))
-        write_card(again, card.replace(evaluation=found | real))
+        write_card(again, card.replace(evaluation=found | real, hashes=hashes))
         again.replace(target)
-    click.echo(f"Wrote {target}")
+    click.echo(f"Wrote {target}; {_NEXT}")
 
 
 def _check_same(name: str, card: ModelCard, sets: Sequence[str], shipped: ModelCard) -> None:
@@ -160,13 +166,15 @@ def _check_same(name: str, card: ModelCard, sets: Sequence[str], shipped: ModelC
 
 
 def round_weights(model: "CRNN") -> None:
-    """Weights that float16 can hold, still as float32: such files compress to half the size.
+    """Matrices that bfloat16 can hold, vectors that float16 can, still as float32.
 
-    It comes before everything is measured. The history of the project keeps each reader.
+    Such files compress to little more than a third, those of the graph less, where norms are
+    folded into kernels; the history of the project keeps each reader. Training has computed
+    with matrices of that precision. It comes before everything is measured.
     """
     for value in model.state_dict().values():
         if value.is_floating_point():
-            value.copy_(value.half())
+            value.copy_(value.bfloat16() if value.dim() > 1 else value.half())
 
 
 def curve(run: Path) -> list[list[float]]:
@@ -175,6 +183,8 @@ def curve(run: Path) -> list[list[float]]:
         entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     except OSError as error:
         raise CrnnError(f"{run}: no log.jsonl of the run beside the checkpoint") from error
+    except json.JSONDecodeError as error:
+        raise CrnnError(f"{run / 'log.jsonl'}: {error}: end the run, or mend that line") from error
     return [[e["step"], round(e["exact"], 4)] for e in entries if e.get("validation") == "dev"]
 
 
@@ -194,7 +204,7 @@ def measure(file: Path, sets: Sequence[str]) -> dict[str, dict[str, Any]]:
     return {
         row.data.name: {
             "lines": row.data.lines,
-            **{score: round(interval.value, 5) for score, interval in row.scores.items()},
+            **{score: round(interval.value, 8) for score, interval in row.scores.items()},
         }
         for row in rows
     }

@@ -38,7 +38,9 @@ def main(ctx: click.Context, check: bool) -> None:
     """Write docs/zoo.md from the cards of the shipped readers."""
     text = page()
     if check:
-        ctx.exit(PAGE.read_text("utf-8") != text)
+        old = PAGE.read_text("utf-8") != text
+        click.echo(f"{PAGE} is {'not what the cards say' if old else 'up to date'}", err=old)
+        ctx.exit(old)
     write_atomically(PAGE, lambda part: part.write_text(text, "utf-8"))
     click.echo(f"Wrote {PAGE}")
 
@@ -72,7 +74,7 @@ def _reader(name: str, card: ModelCard) -> str:
             "|---|---|---|---|---|---|",
             *(_row(data, scores) for data, scores in card.evaluation.items()),
             "",
-            "Lines of the first validation set exactly right, by steps: "
+            "Lines of the first validation set exactly right, by steps of the last run: "
             + ", ".join(f"{step:,.0f}: {exact:.1%}" for step, exact in card.training["curve"])
             + ".",
             "",
@@ -88,9 +90,9 @@ def _argument(data: str) -> str:
 def _training(training: Mapping[str, Any]) -> str:
     lines = training["steps"] * training["batch_size"]
     return (
-        f"Trained by `{training['how']}` (seed {training['seed']}): its last run "
-        f"{training['minutes']:.0f} minutes, {training['steps']:,} steps, {lines:,} lines, on "
-        f"{training['hardware']}."
+        f"Trained by `{training['how']}` (seed {training['seed']}), on {training['hardware']}. "
+        f"The best of the last run, which is what ships, came after {training['minutes']:.0f} "
+        f"minutes of it, {training['steps']:,} steps, {lines:,} lines."
     )
 
 

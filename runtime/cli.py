@@ -318,3 +318,7 @@ def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:
         return text.encode("utf-8", "backslashreplace").decode()
     text = f"{line.raw} => {line.text}" if raw else line.text
     return f"{_shown(path)}\t{text}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,9 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Installs the free fonts that the recipes draw in (Debian, as root): the packages of
 # debian-fonts.txt, Fandol out of a package of TeX's, whose hundreds of megabytes of
 # dependencies a font does not need, and two that only npm has. `FONTTOOLS` unpacks those.
-set -eu
+set -euo pipefail
+[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "on Debian, as root" >&2; exit 1; }
 here=$(cd "$(dirname "$0")" && pwd)
 folder=/usr/local/share/fonts/crnn
 fonttools=$(command -v "${FONTTOOLS:-fonttools}") || { echo "no fonttools: make install" >&2; exit 1; }

@@ -1,5 +1,6 @@
 """A reader ships only if it reads better than the one that ships."""
 
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,17 @@ from crnn_runtime import Recognizer
 CHECKPOINT = Path(__file__).parents[2] / "examples" / "digits.pth"
 LESS = ("synth:digits:train:20",)
 SMALL = ship.Shipped("log-probs", ("synth:digits:train:40",))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", sorted(ship.SHIPPED))
+def test_a_shipped_reader_is_of_the_checkpoint_beside_it(name: str) -> None:
+    with Recognizer(name) as reader:
+        named = reader.card.hashes["checkpoint"]
+    assert named == _sha256(CHECKPOINT.with_name(f"{name}.pth"))
 
 
 @pytest.fixture
@@ -51,7 +63,8 @@ def test_a_reader_ships_with_its_figures_once(shelf: Path, monkeypatch: pytest.M
     weights = [value for value in model.state_dict().values() if value.is_floating_point()]
     assert weights
     for value in weights:
-        assert torch.equal(value, value.half().float())
+        kept = value.bfloat16() if value.dim() > 1 else value.half()
+        assert torch.equal(value, kept.float())
     before = (shelf / "digits.onnx").read_bytes()
     again = CliRunner().invoke(ship.main, arguments)
     assert again.exit_code == 2
@@ -68,6 +81,10 @@ def test_a_reader_ships_with_its_figures_once(shelf: Path, monkeypatch: pytest.M
         assert fresh[0].startswith(LESS[0])
         assert photos == ("photos", {"exact": 0.5})
         assert reader.card.training == card.training
+    assert reader.card.hashes["checkpoint"] == _sha256(shelf / "examples" / "digits.pth")
+    idle = CliRunner().invoke(ship.main, ["digits", "--force"])
+    assert idle.exit_code == 2
+    assert "are for a CHECKPOINT" in idle.output
     unsaid = CliRunner().invoke(ship.main, arguments[:2])
     assert unsaid.exit_code == 2
     assert "--how is missing" in unsaid.output
