@@ -168,8 +168,8 @@ def _check_same(name: str, card: ModelCard, sets: Sequence[str], shipped: ModelC
 def round_weights(model: "CRNN") -> None:
     """Matrices that bfloat16 can hold, vectors that float16 can, still as float32.
 
-    Such files compress to little more than a third, those of the graph less, where norms are
-    folded into kernels; the history of the project keeps each reader. Training has computed
+    Such a checkpoint compresses to half its size, the graph, where norms are folded into
+    kernels, to three fifths; the history of the project keeps each reader. Training has computed
     with matrices of that precision. It comes before everything is measured.
     """
     for value in model.state_dict().values():
