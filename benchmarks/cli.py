@@ -401,3 +401,7 @@ def _write_worst(results: "Sequence[Read]", count: int, target: Path) -> None:
 
 def _log(text: str) -> None:
     click.echo(f"{time.monotonic() - _STARTED:5.0f} s  {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()

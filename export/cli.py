@@ -296,3 +296,7 @@ def _card_of(path: Path) -> "ModelCard":
 
 def _megabytes(path: Path) -> str:
     return f"{path.stat().st_size / 1e6:.1f} MB"
+
+
+if __name__ == "__main__":
+    main()

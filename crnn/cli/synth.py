@@ -174,3 +174,7 @@ def _write(
         chunks.close()
         writer.close()
     click.echo(f"{max(done, count)} lines in {out}")
+
+
+if __name__ == "__main__":
+    main()
