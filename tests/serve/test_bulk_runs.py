@@ -249,3 +249,18 @@ def test_a_full_disk_is_told_in_one_line(lines: list[Path], small_disk: Path) ->
     assert done.returncode == 0, done.stderr
     assert written.items() <= {part: part.stat().st_mtime_ns for part in parts(out)}.items()
     check_complete(lines, out)
+
+
+@pytest.mark.slow
+def test_the_page_of_the_reference_reads_from_python(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "api" / "serve.md").read_text("utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "lines").symlink_to(root / "examples" / "lines")
+    done = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=PATIENCE,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == str(len(list((root / "examples" / "lines").glob("*.png"))))

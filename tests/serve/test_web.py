@@ -150,6 +150,7 @@ def _coded(name: str) -> str:
 
 
 def test_a_picture_is_dropped_or_pasted(page: "sync_api.Page") -> None:
+    page.wait_for_selector("#cw-image [aria-dropeffect]")
     page.evaluate(DROP, _coded("3698.png"))
     page.locator(".cw-text", has_text="3698").wait_for()
     page.reload()
