@@ -10,6 +10,7 @@ import io
 import logging
 import lzma
 import tarfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,8 @@ _ROOM = 1_500_000  # bytes left for code, words and the alphabet
 def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
     """Write the bundle of a run on synthetic lines.
 
-    Weights of Chinese families are left out, the most numerous first, until the
-    fonts fit; every family keeps one.
+    Until the fonts fit, weights of Chinese families are left out, the most numerous
+    first, then whole families, the largest of the kind that has most; every kind keeps one.
 
     Args:
         config: the run; its directory may hold a checkpoint, which goes along.
@@ -123,23 +124,30 @@ def _faces(config: TrainConfig, presets: Iterable[str]) -> list[Face]:
 def _fitting(faces: Iterable[Face], text: set[str], room: int) -> dict[str, bytes]:
     """File name → font, as many as there is room for."""
     families: dict[str, list[tuple[str, bytes, int]]] = {}
-    chinese = set()
+    chinese: dict[str, str] = {}  # family → kind
     for number, face in enumerate({(face.path, face.index): face for face in faces}.values()):
         data = reduce_font(face, text)
         name = f"{number:03d}-{Path(face.path).stem}.{'otf' if data[:4] == b'OTTO' else 'ttf'}"
         packed = len(lzma.compress(data, preset=1))
         families.setdefault(face.family, []).append((name, data, packed))
         if face.covers(HAN):
-            chinese.add(face.family)
+            chinese[face.family] = face.kind
     left_out = []
     while sum(packed for family in families.values() for _, _, packed in family) > room:
         widest = max(chinese, key=lambda family: len(families[family]), default=None)
-        if widest is None or len(families[widest]) < 2:
+        if widest is not None and len(families[widest]) > 1:
+            left_out.append(families[widest].pop(len(families[widest]) // 2)[0])
+            continue
+        kinds = Counter(chinese.values())
+        largest = max(
+            chinese, key=lambda family: (kinds[chinese[family]], families[family][0][2]), default=""
+        )
+        if not largest or kinds[chinese.pop(largest)] < 2:
             raise CrnnError(
                 f"the fonts do not fit into {room / 1e6:.0f} MB: give fewer "
                 "(fonts under synth_options of the recipe)"
             )
-        left_out.append(families[widest].pop(len(families[widest]) // 2)[0])
+        left_out += [name for name, _, _ in families.pop(largest)]
     if left_out:
         logger.warning("left out for size: %s", ", ".join(left_out))
     return {name: data for family in families.values() for name, data, _ in family}

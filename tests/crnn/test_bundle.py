@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from crnn.bundle import pack, reduce_font
+from crnn.bundle import _fitting, pack, reduce_font
 from crnn.checkpoint import save_checkpoint
 from crnn.model import build_model, default_card
 from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer
 from crnn.synth.fontfiles import package_fonts
-from crnn.synth.fonts import read_faces
+from crnn.synth.fonts import HAN, Face, bitmap, read_faces
 from crnn.training import train
 from crnn.training.config import TrainConfig
 from crnn_runtime.alphabet import Alphabet
@@ -106,6 +106,28 @@ def test_a_bundle_carries_the_weights_that_a_run_begins_with(tmp_path: Path) -> 
     assert run.returncode == 2
     assert run.stderr.startswith("missing: click, fontTools, numpy, cv2, PIL, rapidfuzz, torch")
     assert run.stderr.endswith(": pip install -r requirements.txt\n")
+
+
+def test_where_fonts_do_not_fit_every_kind_keeps_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    han = bitmap(np.array([ord(HAN)]))
+    sizes = {"A-bold": 30_000, "A": 30_000, "B": 50_000, "C": 20_000, "Kai": 90_000}
+    kinds = {"A": "sans", "B": "sans", "C": "sans", "Kai": "kai"}
+    faces = [
+        Face(name, 0, name.partition("-")[0], "", (), kinds[name.partition("-")[0]], han)
+        for name in sizes
+    ]
+    noise = np.random.default_rng(0).bytes  # which does not compress
+    monkeypatch.setattr("crnn.bundle.reduce_font", lambda face, _: noise(sizes[face.path]))
+
+    def kept(room: int) -> set[str]:
+        return {name[4:].removesuffix(".ttf") for name in _fitting(faces, set(), room)}
+
+    assert kept(230_000) == {"A-bold", "A", "B", "C", "Kai"}
+    assert kept(200_000) == {"A-bold", "B", "C", "Kai"}
+    assert kept(150_000) == {"A-bold", "C", "Kai"}
+    assert kept(115_000) == {"C", "Kai"}
+    with pytest.raises(CrnnError, match="the fonts do not fit"):
+        kept(100_000)
 
 
 def test_what_a_bundle_cannot_hold_is_refused(tmp_path: Path) -> None:
