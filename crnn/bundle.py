@@ -79,10 +79,13 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
         raise CrnnError(f"{out}: a bundle is a .tar.xz file: name it so")
     if config.resume is not None:
         raise CrnnError("a bundle goes on from the last.pth of --directory: leave out --resume")
+    weights = _weights(config)
+    if (last := weights.get(f"run/{LAST}")) is not None:
+        demand_same(load_checkpoint(last), config, str(last))
     presets = _presets(config)
     faces = _faces(config, presets)
     text = set(config.alphabet) | {"·"}  # plates draw a dot that is not read
-    room = limit - _ROOM - sum(path.stat().st_size for path in _weights(config).values())
+    room = limit - _ROOM - sum(path.stat().st_size for path in weights.values())
     fonts = _fitting(faces, text, room)
 
     def write(part: Path) -> None:
@@ -223,7 +226,6 @@ def _weights(config: TrainConfig) -> dict[str, Path]:
     """What a run goes on from, by its name in the bundle: checkpoints and log, or `init`."""
     last = config.directory / LAST
     if last.is_file() and not config.fresh:
-        demand_same(load_checkpoint(last), config, str(last))
         files = (last, config.directory / BEST, config.directory / LOG)
         return {f"run/{path.name}": path for path in files if path.is_file()}
     return {} if config.init is None else {_INIT: config.init}

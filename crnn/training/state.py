@@ -79,10 +79,6 @@ def start(config: TrainConfig, device: torch.device) -> State:
         return _new(config, device)
     # The card of a checkpoint from elsewhere is not known: only its weights are of use.
     checkpoint = load_checkpoint(source, arch=config.arch, alphabet=config.alphabet)
-    if "run" not in checkpoint.extra:
-        raise CrnnError(
-            f"{source} holds weights but no state of training: give it to --init instead"
-        )
     demand_same(checkpoint, config, f"{source}")
     state = _restored(checkpoint, config, device)
     logger.info(
@@ -122,8 +118,12 @@ def demand_same(checkpoint: Checkpoint, config: TrainConfig, source: str) -> Non
     the other's may be anywhere.
 
     Raises:
-        CrnnError: an option that shapes the run has another value.
+        CrnnError: an option that shapes the run has another value, or there is no state.
     """
+    if "run" not in checkpoint.extra:
+        raise CrnnError(
+            f"{source} holds weights but no state of training: give it to --init instead"
+        )
     saved, now = dict(checkpoint.extra["config"]), config.fingerprint()
     sources = [options["synth_options"] for options in (saved, now)]
     if any(BUNDLED.items() <= each.items() for each in sources):

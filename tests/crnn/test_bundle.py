@@ -87,6 +87,11 @@ def test_a_bundle_carries_the_weights_that_a_run_begins_with(tmp_path: Path) -> 
     card = default_card("lite", Alphabet.load("digits"), height=32)
     model = build_model("lite", card.num_classes, card.channels)
     save_checkpoint(tmp_path / "old.pth", model, card)
+    weights = tmp_path / "weights" / "last.pth"
+    weights.parent.mkdir()
+    save_checkpoint(weights, model, card)
+    with pytest.raises(CrnnError, match="no state of training: give it to --init"):
+        pack(_config(weights.parent), tmp_path / "run.tar.xz")
     config = dataclasses.replace(_config(tmp_path / "here"), init=tmp_path / "old.pth")
     pack(config, tmp_path / "run.tar.xz")
     there = tmp_path / "there"
