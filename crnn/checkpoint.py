@@ -19,9 +19,9 @@ from torch import Tensor
 from crnn.backbones import BACKBONES
 from crnn.model import CRNN, backbone_class, build_model, default_card
 from crnn.plainfile import read_plain, write_plain
-from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.card import ModelCard
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from crnn.backbones import BACKBONES, Backbone
 from crnn.few_classes import few_log_probs
-from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.card import ModelCard
 
 
 class CRNN(nn.Module):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from crnn import CRNN
 from crnn_runtime.backends import OUTPUT_NAMES
-from crnn_runtime.card import Head
+from crnn_runtime.model.card import Head
 
 
 class GreedyHead(nn.Module):

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from crnn.data.annotations import SUFFIXES
 from crnn.data.check import check
 from crnn.data.database import is_database
-from crnn_runtime.card import ModelCard
-from crnn_runtime.cli import iter_paths
 from crnn_runtime.errors import CrnnError, ImageError
-from crnn_runtime.image import ImageSource, load_image
-from crnn_runtime.preprocess import resize_line, valid_steps
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.files import iter_paths
+from crnn_runtime.picture.load import ImageSource, load_image
+from crnn_runtime.picture.preprocess import resize_line, valid_steps
 
 MAX_LINES = 200
 _NAMED_DEFECTS = 5

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from crnn import CRNN
 from crnn_runtime.backends import Backend, open_backend
-from crnn_runtime.card import ModelCard
-from crnn_runtime.ctc import decode_greedy
-from crnn_runtime.decoding import best_path
+from crnn_runtime.decode.ctc import decode_greedy
+from crnn_runtime.decode.decoding import best_path
 from crnn_runtime.errors import CrnnError
-from crnn_runtime.preprocess import padded_width, to_input, valid_steps
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.preprocess import padded_width, to_input, valid_steps
 
 WIDTHS = (32, 96, 280, 511, 1024)
 """Widths in pixels that are compared: bucket edges, the original's 280, an odd one, a long line."""

@@ -20,9 +20,9 @@ from crnn import CRNN
 from crnn_export.heads import add_head
 from crnn_export.parity import Parity, check_parity, example_width
 from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
-from crnn_runtime.card import METADATA_KEY, Head, ModelCard
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
+from crnn_runtime.model.card import METADATA_KEY, Head, ModelCard
 
 logger = logging.getLogger(__name__)
 

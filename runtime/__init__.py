@@ -17,30 +17,29 @@ if __name__ != "crnn_runtime":
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from crnn_runtime.alphabet import Alphabet
-    from crnn_runtime.card import ModelCard
-    from crnn_runtime.ctc import Char
-    from crnn_runtime.decoding import Decoding
+    from crnn_runtime.decode.decoding import Decoding
     from crnn_runtime.errors import (
         CrnnError,
         ImageError,
         MissingDependencyError,
         ModelError,
     )
-    from crnn_runtime.line import Alternative, Line
+    from crnn_runtime.line import Alternative, Char, Line
+    from crnn_runtime.model.alphabet import Alphabet
+    from crnn_runtime.model.card import ModelCard
     from crnn_runtime.recognizer import Recognizer
 
 # Loaded at first use: `crnn-infer --help` must not wait for numpy and OpenCV.
 _HOMES = {
-    "Alphabet": "alphabet",
+    "Alphabet": "model.alphabet",
     "Alternative": "line",
-    "Char": "ctc",
+    "Char": "line",
     "CrnnError": "errors",
-    "Decoding": "decoding",
+    "Decoding": "decode.decoding",
     "ImageError": "errors",
     "Line": "line",
     "MissingDependencyError": "errors",
-    "ModelCard": "card",
+    "ModelCard": "model.card",
     "ModelError": "errors",
     "Recognizer": "recognizer",
 }

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.backends import Backend
-from crnn_runtime.card import ModelCard
-from crnn_runtime.ctc import char_spans
-from crnn_runtime.decoding import Decoding, best_path, open_decoder
+from crnn_runtime.decode.ctc import char_spans
+from crnn_runtime.decode.decoding import Decoding, best_path, open_decoder
+from crnn_runtime.decode.lattice import Outputs, to_lattice
 from crnn_runtime.errors import CrnnError
-from crnn_runtime.image import ImageSource
-from crnn_runtime.lattice import Outputs, to_lattice
 from crnn_runtime.line import Alternative, Line
-from crnn_runtime.long_lines import Piece
-from crnn_runtime.preprocess import load_line, valid_steps
-from crnn_runtime.stages import Stages, Strip
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.load import ImageSource
+from crnn_runtime.picture.long_lines import Piece
+from crnn_runtime.picture.preprocess import load_line, valid_steps
+from crnn_runtime.pipeline import Stages, Strip
 
 STAGES = ("load", "preprocess", "infer", "decode", "search")
 """What is timed: decoding the file; cutting, scaling, normalising; the network; from its

@@ -2,7 +2,22 @@
 
 from dataclasses import dataclass
 
-from crnn_runtime.ctc import Char
+
+@dataclass(frozen=True, slots=True)
+class Char:
+    """One character read.
+
+    Attributes:
+        char: the character.
+        confidence: its highest probability over the time steps it was the best class.
+        x0: left edge in pixels of the source image.
+        x1: right edge in pixels of the source image.
+    """
+
+    char: str
+    confidence: float
+    x0: float
+    x1: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +44,7 @@ class Line:
     Attributes:
         text: the characters.
         confidence: geometric mean of the characters' confidences; of an empty
-            line, of the blanks'. After a search, see `crnn_runtime.decoding`. 0 if the
+            line, of the blanks'. After a search, see `crnn_runtime.decode.decoding`. 0 if the
             image could not be read.
         raw: the best class of every time step, blanks shown as ``-``.
         chars: the characters one by one.

@@ -11,17 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.backends import BACKENDS, Backend, open_backend
-from crnn_runtime.card import ModelCard
 from crnn_runtime.cpu import available_cpus
-from crnn_runtime.ctc import Char, char_spans, raw_path
-from crnn_runtime.decoding import Decoder, Decoding, Reading, open_decoder
+from crnn_runtime.decode.ctc import char_spans, raw_path
+from crnn_runtime.decode.decoding import Decoder, Decoding, Reading, open_decoder
+from crnn_runtime.decode.lattice import not_numbers
 from crnn_runtime.errors import CrnnError, ImageError, ModelError
-from crnn_runtime.image import ImageSource
-from crnn_runtime.lattice import not_numbers
-from crnn_runtime.line import Line
-from crnn_runtime.long_lines import Piece, cut, join
-from crnn_runtime.preprocess import load_line, padded_width, resize_line, to_input, valid_steps
-from crnn_runtime.stages import LOOK_AHEAD, Plan, Strip
+from crnn_runtime.line import Char, Line
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.load import ImageSource
+from crnn_runtime.picture.long_lines import Piece, cut, join
+from crnn_runtime.picture.preprocess import (
+    load_line,
+    padded_width,
+    resize_line,
+    to_input,
+    valid_steps,
+)
+from crnn_runtime.pipeline import LOOK_AHEAD, Plan, Strip
 from crnn_runtime.stream import read_stream
 
 if TYPE_CHECKING:
@@ -138,7 +144,7 @@ class Recognizer:
                 the same.
             look_ahead: images taken before the line of the first is handed out, at most:
                 the more, the fuller the batches of mixed widths.
-            load: in place of `crnn_runtime.preprocess.load_line`, to fetch images in
+            load: in place of `crnn_runtime.picture.preprocess.load_line`, to fetch images in
                 threads or to watch them being decoded; it may be called by several at once.
 
         Raises:
@@ -200,7 +206,7 @@ class Recognizer:
 
 
 class _Stages:
-    """What a stream does with a model; see `crnn_runtime.stages.Stages`."""
+    """What a stream does with a model; see `crnn_runtime.pipeline.Stages`."""
 
     def __init__(self, backend: Backend, decoder: Decoder, errors: Errors, load: Load) -> None:
         self._backend = backend
@@ -243,7 +249,7 @@ class _Stages:
         ]
 
     def join(self, pieces: Sequence[Piece], readings: Sequence[Line]) -> Line:
-        """See `crnn_runtime.long_lines.join`."""
+        """See `crnn_runtime.picture.long_lines.join`."""
         if failed := next((line for line in readings if line.error), None):
             return failed
         return join(pieces, readings, self._card)

@@ -29,10 +29,10 @@ from time import monotonic
 
 import numpy as np
 
-from crnn_runtime.image import ImageSource
 from crnn_runtime.line import Line
-from crnn_runtime.long_lines import Piece
-from crnn_runtime.stages import Plan, Stages, Strip
+from crnn_runtime.picture.load import ImageSource
+from crnn_runtime.picture.long_lines import Piece
+from crnn_runtime.pipeline import Plan, Stages, Strip
 
 _READERS = 2
 _CHUNK = 8  # images that a worker takes at once: handing them over costs as much as one

@@ -23,3 +23,43 @@ def seed_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str],
 
     folder = tmp_path_factory.mktemp("seed")
     return cache(lambda arch: write_seed_checkpoint(arch, folder / f"{arch}_best.pth.tar"))
+
+
+@pytest.fixture(scope="session")
+def exported(
+    seed_checkpoint: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """Architecture → float32 ONNX file with all log-probabilities, by `crnn-export`.
+
+    Made of the original project's checkpoint where there is one.
+    """
+    import torch
+    from click.testing import CliRunner
+    from seed_parity import ARCHS, seed_alphabet
+
+    from crnn import build_model
+    from crnn.checkpoint import save_checkpoint
+    from crnn.model import default_card
+    from crnn_export.cli.export import main
+
+    folder = tmp_path_factory.mktemp("exported")
+
+    @cache
+    def export(arch: str) -> Path:
+        alphabet = seed_alphabet(arch)
+        if arch in ARCHS:
+            checkpoint = seed_checkpoint(arch)
+        else:
+            torch.manual_seed(0)
+            model = build_model(arch, alphabet.num_classes)
+            torch.nn.init.normal_(model.classifier.weight, std=0.5)
+            checkpoint = folder / f"{arch}.pth"
+            save_checkpoint(checkpoint, model, default_card(arch, alphabet))
+        out = folder / f"{arch}.onnx"
+        arguments = ["--arch", arch, "--ckpt", str(checkpoint), "--alphabet", "".join(alphabet)]
+        result = CliRunner().invoke(main, [*arguments, "--head", "log-probs", "--out", str(out)])
+        assert result.exit_code == 0, result.output
+        assert "Parity with PyTorch on 15 shapes" in result.output
+        return out
+
+    return export

@@ -1,14 +1,13 @@
 """Readers that people use today, each in its own Python; see `PEERS`."""
 
 import dataclasses
-import re
 import subprocess
 import sys
 import venv
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.installed import requirements_of
 
 RUNNER = Path(__file__).with_name("runner.py")
 
@@ -36,20 +35,6 @@ class Peer:
             CrnnError: this project is not installed.
         """
         return requirements_of(self.extra)
-
-
-def requirements_of(extra: str) -> list[str]:
-    """What an extra of this project consists of.
-
-    Raises:
-        CrnnError: this project is not installed.
-    """
-    try:
-        listed = requires("crnn") or []
-    except PackageNotFoundError as error:
-        raise CrnnError("crnn is not installed, only copied: pip install .") from error
-    marker = re.compile(rf"""extra == ['"]{re.escape(extra)}['"]""")
-    return [line.partition(";")[0].strip() for line in listed if marker.search(line)]
 
 
 PEERS: dict[str, Peer] = {

@@ -4,11 +4,11 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
+from crnn_benchmarks.harness.schema import SCORES, Model, Report, ratio
+from crnn_benchmarks.harness.stats import Interval, Z
 from crnn_benchmarks.report.html import page, tables_html
 from crnn_benchmarks.report.markdown import table_text
 from crnn_benchmarks.report.tables import NONE, Table, name, number
-from crnn_benchmarks.schema import SCORES, Model, Report, ratio
-from crnn_benchmarks.stats import Interval, Z
 from crnn_runtime.errors import CrnnError
 
 

@@ -3,10 +3,10 @@
 import html
 from collections.abc import Sequence
 
+from crnn_benchmarks.harness.schema import Report
 from crnn_benchmarks.report.markdown import facts
 from crnn_benchmarks.report.plots import Plot, plots
 from crnn_benchmarks.report.tables import RANDOM_WEIGHTS, Table, tables
-from crnn_benchmarks.schema import Report
 
 _STYLE = """
 :root { color-scheme: light; }

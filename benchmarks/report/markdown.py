@@ -1,7 +1,7 @@
 """A report as Markdown."""
 
+from crnn_benchmarks.harness.schema import Report
 from crnn_benchmarks.report.tables import RANDOM_WEIGHTS, Table, tables
-from crnn_benchmarks.schema import Report
 
 
 def to_markdown(report: Report) -> str:

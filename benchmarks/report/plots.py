@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
-from crnn_benchmarks.backends import BACKENDS
+from crnn_benchmarks.harness.backends import BACKENDS
+from crnn_benchmarks.harness.schema import STAGES, Accuracy, Latency, Report
+from crnn_benchmarks.harness.stats import Interval
 from crnn_benchmarks.report.tables import roof_of
-from crnn_benchmarks.schema import STAGES, Accuracy, Latency, Report
-from crnn_benchmarks.stats import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,9 +3,17 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from crnn_benchmarks.backends import BACKENDS
-from crnn_benchmarks.schema import STAGES, Accuracy, Latency, Model, Report, Throughput, Training
-from crnn_benchmarks.stats import Interval
+from crnn_benchmarks.harness.backends import BACKENDS
+from crnn_benchmarks.harness.schema import (
+    STAGES,
+    Accuracy,
+    Latency,
+    Model,
+    Report,
+    Throughput,
+    Training,
+)
+from crnn_benchmarks.harness.stats import Interval
 
 NONE = "–"
 RANDOM_WEIGHTS = "Random weights: these models read nothing, their rows are for latency only."

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from crnn.metrics import worst
 from crnn.training.worst import WorstLine, draw_worst
-from crnn_benchmarks.accuracy import Read
+from crnn_benchmarks.cases.accuracy import Read
 from crnn_benchmarks.report.html import page
 from crnn_runtime.errors import ImageError
-from crnn_runtime.image import load_image
+from crnn_runtime.picture.load import load_image
 
 
 def worst_page(results: Sequence[Read], count: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from crnn_runtime.card import ColorOrder, ModelCard
+from crnn_runtime.model.card import ColorOrder, ModelCard
 
 
 @dataclass(frozen=True)

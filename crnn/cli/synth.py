@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.console import Command, explain_missing
+from crnn_runtime.cli.console import Command, explain_missing
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 try:  # the presets are part of --help
     from crnn.synth.coverage import Coverage

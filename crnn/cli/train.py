@@ -12,10 +12,10 @@ import click
 
 from crnn.cli._options import training_options
 from crnn.training.config import TrainConfig, parse_share
-from crnn_runtime.alphabet import NAMED_ALPHABETS, Alphabet
-from crnn_runtime.console import Command
+from crnn_runtime.cli.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet
 
 if TYPE_CHECKING:
     from crnn.training import TrainResult

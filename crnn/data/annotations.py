@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn.data.database import Database, is_database
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 SUFFIXES = (".txt", ".tsv")
 

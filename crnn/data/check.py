@@ -19,10 +19,10 @@ from crnn.data.annotations import (
 )
 from crnn.data.database import Database, is_database
 from crnn.data.sizes import cache_file, measure
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError, ImageError
-from crnn_runtime.image import MAX_PIXELS
-from crnn_runtime.preprocess import scaled_width
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.load import MAX_PIXELS
+from crnn_runtime.picture.preprocess import scaled_width
 
 Steps = Callable[[int], int]
 """Width in pixels of a scaled line → time steps that belong to it."""

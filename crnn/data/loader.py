@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from crnn.data.plan import Mix, Task, plan_epoch, plan_reading
 from crnn.data.sources import Line, Source
 from crnn.workers import interrupts_held
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import ImageError
-from crnn_runtime.preprocess import to_input, valid_steps
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.preprocess import to_input, valid_steps
 
 
 class Batch(NamedTuple):

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn.data.sources import Source
-from crnn_runtime.card import ModelCard
-from crnn_runtime.preprocess import padded_width
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.preprocess import padded_width
 
 POOL = 8
 """Batches in a task whose widths are known only once drawn."""

@@ -15,7 +15,7 @@ from crnn.workers import interrupts_held
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.files import write_atomically
-from crnn_runtime.image_header import (
+from crnn_runtime.picture.header import (
     image_size,
     is_jpeg,
     is_png,

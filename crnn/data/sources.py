@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from crnn.data.check import DataSet
 from crnn.synth import Synthesizer
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError, ImageError
-from crnn_runtime.image import load_image
-from crnn_runtime.preprocess import resize_line
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.load import load_image
+from crnn_runtime.picture.preprocess import resize_line
 
 Augment = Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]]
 """A picture (H, W) or (H, W, 3) and randomness → another picture of the same text."""

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from crnn.training.config import TrainConfig, declared_options, parse_share, wanted_of
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 _FOLDER = Path(__file__).parent
 _PATHS = {"dataset_root", "init", "resume", "directory"}

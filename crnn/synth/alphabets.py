@@ -1,6 +1,6 @@
 """The rule that the shipped alphabets are built by.
 
-``python -m crnn.synth.alphabets`` writes ``runtime/alphabets/*.txt`` anew. The
+``python -m crnn.synth.alphabets`` writes ``runtime/model/alphabets/*.txt`` anew. The
 rule of ``zh``, 5,989 characters, which is as many as readers of the 5,990-class
 family have, so that speed and size compare:
 
@@ -23,8 +23,8 @@ from functools import partial
 from pathlib import Path
 
 import crnn_runtime
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.files import write_atomically
+from crnn_runtime.model.alphabet import Alphabet
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def build_zh() -> Alphabet:
 
 def main() -> None:
     """Write every shipped alphabet."""
-    folder = Path(crnn_runtime.__file__).parent / "alphabets"
+    folder = Path(crnn_runtime.__file__).parent / "model" / "alphabets"
     built = {"zh": build_zh(), "latin": Alphabet(ASCII), "digits": Alphabet(string.digits)}
     for name, alphabet in built.items():
         content = alphabet.to_text().encode()

@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.files import write_atomically
+from crnn_runtime.model.alphabet import Alphabet
 
 _STEPS = (1, 10, 100, 1000)
 

@@ -23,8 +23,8 @@ from crnn.synth.presets import PRESETS, Preset
 from crnn.synth.split import SPLITS, Split
 from crnn.synth.texts import Texts
 from crnn.synth.texture import Backgrounds
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 Image = npt.NDArray[np.uint8]
 Paths = str | Path | Sequence[str | Path]

@@ -11,8 +11,8 @@ from crnn.synth.look import pick
 from crnn.synth.split import Split, in_split
 from crnn.synth.text import SOURCES
 from crnn.synth.words import Corpus, EmptyListError, Lexicon, read_languages
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 _ATTEMPTS, _PATIENCE = 200, 30
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from crnn.synth.split import Split, in_split
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.model.alphabet import Alphabet
 
 LANGUAGES = ("zh", "en")
 _LONGEST = 12

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from crnn.synth.stream import Encoded
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.files import write_atomically
+from crnn_runtime.model.alphabet import Alphabet
 
 INFO = "synth.json"
 _MAP_SIZE = 1 << 40  # an address range, not a size on disk

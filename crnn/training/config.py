@@ -7,9 +7,9 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.card import ModelCard
 
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["one-cycle", "cosine", "exponential", "constant"]

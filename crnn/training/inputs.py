@@ -15,10 +15,10 @@ from crnn.data.sources import AnnotatedLines, Source, SyntheticLines
 from crnn.synth import Synthesizer
 from crnn.training import distributed
 from crnn.training.config import TrainConfig
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
-from crnn_runtime.preprocess import padded_width, valid_steps
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.preprocess import padded_width, valid_steps
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from crnn.training.config import BUNDLED, TrainConfig
 from crnn.training.optim import Ema, make_optimizer
 from crnn.training.shapes import start_from_shapes
 from crnn.training.transfer import init_weights
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.card import ModelCard
 
 logger = logging.getLogger(__name__)
 

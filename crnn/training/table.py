@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crnn.backbones import BACKBONES
 from crnn.model import build_model, default_card
-from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet
 
 _ALPHABET = Alphabet("0123456789")
 _WIDE = 640

@@ -8,9 +8,9 @@ import torch
 
 from crnn.checkpoint import load_checkpoint
 from crnn.model import CRNN
-from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.card import ModelCard
 
 logger = logging.getLogger(__name__)
 

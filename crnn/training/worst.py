@@ -18,9 +18,9 @@ from crnn.synth.fontfiles import find_fonts
 from crnn.synth.fonts import Face, load_faces
 from crnn.training.inputs import write_lines
 from crnn.training.reading import Reading
-from crnn_runtime.card import ColorOrder
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.files import write_atomically
+from crnn_runtime.model.card import ColorOrder
 
 SHOWN = 20
 """Lines of a picture at most."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 
+from crnn_export.onnx_file import OnnxSource, read_source
 from crnn_export.trt.builder import BuildOptions, build_plan
 from crnn_export.trt.options import (
     check_profiles,
@@ -18,11 +19,12 @@ from crnn_export.trt.options import (
 )
 from crnn_export.trt.progress import Progress, ProgressCallback
 from crnn_export.trt.readback import EngineFacts, check_facts
-from crnn_export.trt.source import OnnxSource, read_source
 from crnn_runtime.backends.cuda_device import capability, device_count, device_name
 from crnn_runtime.backends.tensorrt_library import load_library
-from crnn_runtime.card import ModelCard
-from crnn_runtime.engine_file import (
+from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.files import write_atomically
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.engine_file import (
     FLAVOUR_NAMES,
     EngineRecord,
     Profile,
@@ -32,8 +34,6 @@ from crnn_runtime.engine_file import (
     sidecar_path,
     sidecar_text,
 )
-from crnn_runtime.errors import CrnnError, ModelError
-from crnn_runtime.files import write_atomically
 
 _ONNX_TYPES = {
     onnx.TensorProto.FLOAT: "Float",

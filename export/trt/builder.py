@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from crnn_export.onnx_file import OnnxSource
 from crnn_export.trt.progress import Progress, make_monitor
 from crnn_export.trt.readback import EngineFacts, from_build_log, from_engine
-from crnn_export.trt.source import OnnxSource
 from crnn_runtime.backends import INPUT_NAME
 from crnn_runtime.backends.cuda_device import device_count
 from crnn_runtime.backends.tensorrt_library import (
@@ -21,9 +21,9 @@ from crnn_runtime.backends.tensorrt_library import (
     load_library,
     shared_logger,
 )
-from crnn_runtime.engine_file import FLAVOUR_NAMES, Flavour, Profile
 from crnn_runtime.errors import ModelError
 from crnn_runtime.files import write_atomically
+from crnn_runtime.model.engine_file import FLAVOUR_NAMES, Flavour, Profile
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ import numpy as np
 
 from crnn_runtime.backends.cuda_device import device_count
 from crnn_runtime.backends.tensorrt_library import is_installed
-from crnn_runtime.card import ModelCard
-from crnn_runtime.engine_file import FLAVOURS, RTX_TARGETS, Flavour, Profile, Range
 from crnn_runtime.errors import CrnnError, MissingDependencyError, install_command
-from crnn_runtime.preprocess import width_bucket
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.engine_file import FLAVOURS, RTX_TARGETS, Flavour, Profile, Range
+from crnn_runtime.picture.preprocess import width_bucket
 
 DEFAULT_BATCH = Range(1, 8, 64)
 DEFAULT_WIDTH = Range(32, 320, 2048)

@@ -14,8 +14,8 @@ from math import prod
 from typing import Any
 
 from crnn_runtime.backends.tensorrt_library import LogLine
-from crnn_runtime.engine_file import Profile, Range
 from crnn_runtime.errors import ModelError
+from crnn_runtime.model.engine_file import Profile, Range
 
 PRECISION_TYPES: Mapping[str, str] = {
     "fp32": "Float",

@@ -9,8 +9,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.model.card import ModelCard
 from crnn_runtime.readers import find_model, reader_names
 
 INPUT_NAME = "images"

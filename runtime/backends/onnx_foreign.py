@@ -8,11 +8,17 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from crnn_runtime.card import METADATA_KEY, ModelCard
 from crnn_runtime.errors import ModelError
-from crnn_runtime.foreign import Graph
-from crnn_runtime.foreign_card import PPOCR_KEY, Fields, complete, ppocr_fields, read_card_file
-from crnn_runtime.preprocess import padded_width
+from crnn_runtime.model.card import METADATA_KEY, ModelCard
+from crnn_runtime.model.foreign import Graph
+from crnn_runtime.model.foreign_card import (
+    PPOCR_KEY,
+    Fields,
+    complete,
+    ppocr_fields,
+    read_card_file,
+)
+from crnn_runtime.picture.preprocess import padded_width
 
 _BLANK_WIDTH = 64  # of the line that a graph is tried on, if it takes any
 Run = Callable[[str, Sequence[str], NDArray[np.float32]], list[NDArray[Any]]]

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES, Backend
 from crnn_runtime.backends.cuda_device import device_index
-from crnn_runtime.card import METADATA_KEY, ModelCard
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import (
     CrnnError,
@@ -17,6 +16,7 @@ from crnn_runtime.errors import (
     ModelError,
     install_command,
 )
+from crnn_runtime.model.card import METADATA_KEY, ModelCard
 
 try:
     import onnxruntime as ort
@@ -42,7 +42,7 @@ class OnnxRuntimeBackend(Backend):
         threads: of the CPU, default as many as the process may use.
         gpu_memory_limit: bytes that ONNX Runtime's arena may take on the GPU.
         card: of a file that has none inside: a JSON file's path or a card. PP-OCR's
-            recognition models need none, see `crnn_runtime.foreign_card`.
+            recognition models need none, see `crnn_runtime.model.foreign_card`.
 
     Raises:
         ModelError: the file is not ONNX, has no model card, or disagrees with it.

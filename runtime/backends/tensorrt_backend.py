@@ -19,8 +19,8 @@ from crnn_runtime.backends.tensorrt_library import (
     load_library,
     shared_logger,
 )
-from crnn_runtime.engine_file import Profile, check_runs_here, read_engine
 from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.model.engine_file import Profile, check_runs_here, read_engine
 
 MAX_LANES = 2
 """Calls that run at once: one computes while the other's lines are copied."""

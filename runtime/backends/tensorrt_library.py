@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from crnn_runtime.engine_file import FLAVOUR_NAMES, Flavour
 from crnn_runtime.errors import MissingDependencyError, install_command
+from crnn_runtime.model.engine_file import FLAVOUR_NAMES, Flavour
 
 logger = logging.getLogger(__name__)
 

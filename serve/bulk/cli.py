@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from crnn_runtime.cli import card_option, list_option
-from crnn_runtime.cli_decoding import decoding_options, to_decoding
-from crnn_runtime.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
+from crnn_runtime.cli.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
+from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
+from crnn_runtime.cli.model_options import card_option, list_option
 from crnn_runtime.errors import CrnnError
 
 

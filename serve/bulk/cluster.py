@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from crnn_runtime.console import DecoderMessages
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.picture.messages import DecoderMessages
 from crnn_serve.bulk.parts import Count
 from crnn_serve.bulk.store import one_line
 from crnn_serve.bulk.worker import Job, Outcome, Worker

@@ -8,9 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from crnn_runtime.cli import IMAGE_SUFFIXES
 from crnn_runtime.errors import CrnnError, ImageError
-from crnn_runtime.image import MAX_FILE_BYTES
+from crnn_runtime.picture.files import IMAGE_SUFFIXES
+from crnn_runtime.picture.load import MAX_FILE_BYTES
 from crnn_serve.bulk.sources import Columns, Item
 from crnn_serve.bulk.store import one_line, open_address
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crnn_runtime import CrnnError, Decoding, ModelError, Recognizer
 from crnn_runtime.backends import BACKENDS, open_backend
-from crnn_runtime.decoding import open_decoder
+from crnn_runtime.decode.decoding import open_decoder
 from crnn_runtime.readers import find_model
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from crnn_runtime.cli import IMAGE_SUFFIXES, walk_files
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.picture.files import IMAGE_SUFFIXES, walk_files
 from crnn_serve.bulk.store import is_local, open_address
 
 Kind = Literal["image", "parquet", "tar"]

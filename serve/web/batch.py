@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 
 from crnn_runtime import CrnnError, Line, Recognizer
-from crnn_runtime.cli import IMAGE_SUFFIXES, iter_paths
-from crnn_runtime.image import MAX_FILE_BYTES, ImageSource
+from crnn_runtime.picture.files import IMAGE_SUFFIXES, iter_paths
+from crnn_runtime.picture.load import MAX_FILE_BYTES, ImageSource
 
 COLUMNS = ("path", "text", "confidence", "error")
 _PREVIEWED = 30

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from crnn_runtime.cli import list_option
-from crnn_runtime.console import Command
+from crnn_runtime.cli.console import Command
+from crnn_runtime.cli.model_options import list_option
 
 
 @click.command(cls=Command)

@@ -15,8 +15,8 @@ from typing import Any
 import gradio as gr
 
 from crnn_runtime import CrnnError, ModelError
-from crnn_runtime.cli import IMAGE_SUFFIXES
-from crnn_runtime.image import load_image, read_bytes
+from crnn_runtime.picture.files import IMAGE_SUFFIXES
+from crnn_runtime.picture.load import load_image, read_bytes
 from crnn_serve.web import batch, view
 from crnn_serve.web.blocks import Blocks
 from crnn_serve.web.readers import Readers

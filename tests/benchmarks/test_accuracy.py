@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tiny_reader import write_tiny_reader
 
 from crnn.metrics import score
-from crnn_benchmarks.accuracy import intervals, measure_accuracy
-from crnn_benchmarks.datasets import load_lines
-from crnn_benchmarks.models import Subject
+from crnn_benchmarks.cases.accuracy import intervals, measure_accuracy
+from crnn_benchmarks.harness.datasets import load_lines
+from crnn_benchmarks.harness.models import Subject
 from crnn_benchmarks.report.worst import worst_page
 from crnn_runtime.errors import CrnnError
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from crnn_benchmarks.child import Child, ChildError
+from crnn_benchmarks.harness.child import Child, ChildError
 
 SERVER = """
 import sys

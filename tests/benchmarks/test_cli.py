@@ -8,8 +8,8 @@ from bench_reports import MACHINE, full_report
 from click.testing import CliRunner, Result
 from tiny_reader import write_tiny_reader
 
-from crnn_benchmarks.cli import main
-from crnn_benchmarks.schema import Report
+from crnn_benchmarks.cli.bench import main
+from crnn_benchmarks.harness.schema import Report
 
 
 def run(*arguments: str | Path) -> Result:

@@ -4,7 +4,7 @@ import cv2
 import pytest
 from barcode import draw_barcode
 
-from crnn_benchmarks.datasets import SYNTH_SEED, load_lines, parse_synth, pictures_of
+from crnn_benchmarks.harness.datasets import SYNTH_SEED, load_lines, parse_synth, pictures_of
 from crnn_runtime.errors import CrnnError
 
 

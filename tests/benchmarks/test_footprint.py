@@ -2,7 +2,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from crnn_benchmarks.footprint import main, package_sizes
+from crnn_benchmarks.cases.footprint import main, package_sizes
 
 
 def install(folder: Path, name: str, size: int) -> None:

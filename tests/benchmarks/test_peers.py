@@ -6,14 +6,14 @@ import pytest
 from barcode import draw_barcode
 from tiny_reader import write_tiny_reader
 
-from crnn_benchmarks.compare_peers import (
+from crnn_benchmarks.cases.peers import (
     Contender,
     measure_peers,
     own_contender,
     peer_contender,
 )
-from crnn_benchmarks.datasets import load_lines
-from crnn_benchmarks.models import Subject
+from crnn_benchmarks.harness.datasets import load_lines
+from crnn_benchmarks.harness.models import Subject
 from crnn_benchmarks.peers import PEERS, RUNNER, prepare, python_of
 
 DYING = """
@@ -50,7 +50,7 @@ def test_ours_is_read_beside_peers_that_fail_in_every_way(
     (peers / "runner.py").write_text(RUNNER.read_text())
     (peers / "peer_dying.py").write_text(DYING)
     (peers / "peer_crnn.py").write_text(RUNNER.with_name("peer_crnn.py").read_text())
-    monkeypatch.setattr("crnn_benchmarks.compare_peers.RUNNER", peers / "runner.py")
+    monkeypatch.setattr("crnn_benchmarks.cases.peers.RUNNER", peers / "runner.py")
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"none")
     dying = Contender("dying", sys.executable, "peer_dying", {})

@@ -9,13 +9,13 @@ from bench_reports import ARCHS, MACHINE, about, full_report, latency_row
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crnn_benchmarks.harness.schema import Report
+from crnn_benchmarks.harness.stats import Interval
 from crnn_benchmarks.report.compare import compare, comparison_html, comparison_markdown, joined
 from crnn_benchmarks.report.html import to_html
 from crnn_benchmarks.report.markdown import to_markdown
 from crnn_benchmarks.report.plots import pareto_front, plots
 from crnn_benchmarks.report.tables import NONE, number, tables
-from crnn_benchmarks.schema import Report
-from crnn_benchmarks.stats import Interval
 from crnn_runtime.errors import CrnnError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

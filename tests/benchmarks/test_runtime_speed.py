@@ -8,11 +8,11 @@ import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 from click.testing import CliRunner
 
-from crnn_benchmarks import runtime_network, runtime_steady
-from crnn_benchmarks.runtime_inputs import draw_line, mixed_widths, peer_model, real_lines
-from crnn_benchmarks.runtime_pairs import Figure, by_turns, ratio
-from crnn_benchmarks.runtime_speed import main
-from crnn_runtime.image import load_image
+from crnn_benchmarks.cases import runtime_network, runtime_steady
+from crnn_benchmarks.cases.runtime_speed import main
+from crnn_benchmarks.harness.runtime_inputs import draw_line, mixed_widths, peer_model, real_lines
+from crnn_benchmarks.harness.runtime_pairs import Figure, by_turns, ratio
+from crnn_runtime.picture.load import load_image
 
 
 def test_drawn_lines_have_the_width_asked_and_print_on_them() -> None:

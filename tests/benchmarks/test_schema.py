@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from bench_reports import MACHINE, about, accuracy_row, full_report
 
-from crnn_benchmarks.schema import SCHEMA, DataSet, Model, Report, ratio
+from crnn_benchmarks.harness.schema import SCHEMA, DataSet, Model, Report, ratio
 from crnn_runtime.errors import CrnnError
 
 

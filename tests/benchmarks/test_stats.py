@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crnn_benchmarks.stats import (
+from crnn_benchmarks.harness.stats import (
     BLOCKS,
     REPEATABILITY,
     Interval,

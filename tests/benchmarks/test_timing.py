@@ -1,5 +1,5 @@
-from crnn_benchmarks.child import ChildError
-from crnn_benchmarks.timing import Plan, by_turns, workers
+from crnn_benchmarks.harness.child import ChildError
+from crnn_benchmarks.harness.timing import Plan, by_turns, workers
 
 
 class Counted:

@@ -20,8 +20,8 @@ from crnn.synth.fontfiles import package_fonts
 from crnn.synth.fonts import HAN, Face, bitmap, read_faces
 from crnn.training import train
 from crnn.training.config import TrainConfig
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 FONT = next(path for path in package_fonts() if "mono" in path.stem.lower())
 

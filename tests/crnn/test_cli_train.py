@@ -15,8 +15,8 @@ from crnn.cli.train import main
 from crnn.model import build_model, default_card
 from crnn.recipes import load_recipe, recipe_names, recipes_before
 from crnn.synth import Synthesizer
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 TINY = [
     "--synth-lines", "8", "--dev-lines", "4", "--batch-size", "4", "--max-epoch", "1",

@@ -15,9 +15,9 @@ from crnn.data.plan import Mix, plan_epoch
 from crnn.data.sources import Line, SyntheticLines
 from crnn.model import default_card
 from crnn.synth import Synthesizer
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError, ImageError
-from crnn_runtime.preprocess import padded_width, valid_steps
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.picture.preprocess import padded_width, valid_steps
 
 CARD = default_card("lite", Alphabet("0123456789"))
 
@@ -229,7 +229,7 @@ from crnn.data.plan import Mix
 from crnn.data.sources import SyntheticLines
 from crnn.model import default_card
 from crnn.synth import Synthesizer
-from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet
 card = default_card("lite", Alphabet("0123456789"))
 source = SyntheticLines(Synthesizer("digits", 3, fonts="packages"), card, 100)
 stream = Stream(mix=Mix.of(source), card=card, batch_size=2)

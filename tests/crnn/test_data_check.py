@@ -10,9 +10,9 @@ from crnn.data.check import check, describe
 from crnn.data.sizes import cache_file, measure
 from crnn.model import default_card
 from crnn.training.inputs import steps_of
-from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.card import ModelCard
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.card import ModelCard
 
 
 @pytest.fixture(autouse=True)

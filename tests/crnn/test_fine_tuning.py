@@ -22,7 +22,7 @@ from crnn.synth.presets import PRESETS, Preset
 from crnn.synth.text import SOURCES
 from crnn.synth.words import Lexicon
 from crnn.training import TrainConfig, train
-from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet
 
 LATIN = Alphabet.load("latin")
 HAN = "的一是不了在人有我他这中大来上个国到说们"

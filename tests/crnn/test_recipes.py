@@ -10,8 +10,8 @@ from crnn.recipes import load_recipe, recipe_config, recipe_names
 from crnn.synth import PRESETS
 from crnn.synth.text import SOURCES
 from crnn.synth.words import Lexicon
-from crnn_benchmarks.recipe_check import CHANCE, STEPS, learn
-from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet
+from tools.recipe_check import CHANCE, STEPS, learn
 
 
 @pytest.mark.parametrize("name", recipe_names())

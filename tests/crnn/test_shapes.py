@@ -9,8 +9,8 @@ import torch
 from crnn.model import CRNN, build_model
 from crnn.training import TrainConfig
 from crnn.training.shapes import start_from_shapes
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 
 def config(**changes: Any) -> TrainConfig:  # noqa: ANN401

@@ -19,8 +19,8 @@ from crnn.checkpoint import load_checkpoint, load_model, save_checkpoint
 from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer
 from crnn.training import TrainConfig, train
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.model.alphabet import Alphabet
 
 DIGITS = Alphabet("0123456789")
 

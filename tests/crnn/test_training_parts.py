@@ -25,8 +25,8 @@ from crnn.training.loss import (
 from crnn.training.optim import Ema, learning_rate, make_optimizer
 from crnn.training.table import arch_table
 from crnn.training.transfer import init_weights, match_alphabets
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 
 def config(**changes: object) -> TrainConfig:

@@ -17,7 +17,7 @@ from crnn.metrics import score
 from crnn.training import TrainConfig, train
 from crnn.training.report import kept
 from crnn.training.worst import WorstLine, draw_worst
-from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet
 
 DIGITS = Alphabet("0123456789")
 WRONG = (255, 179, 179)

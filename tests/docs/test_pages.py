@@ -35,7 +35,7 @@ from doc_sandbox import (
 from triton_here import why_no_triton
 
 from crnn.recipes import load_recipe
-from crnn_benchmarks.models import cache_folder
+from crnn_runtime.installed import cache_folder
 
 PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -51,7 +51,7 @@ def sandbox(
 ) -> Iterator[Path]:
     cache = tmp_path / "cache" / "crnn"
     cache.mkdir(parents=True)
-    if "crnn_benchmarks.triton_server" in page.read_text("utf-8"):
+    if "crnn_serve.triton.local_server" in page.read_text("utf-8"):
         if reason := why_no_triton():
             pytest.skip(reason)
         for made in cache_folder().parent.glob("triton-server-*"):  # 200 MB, once for all tests

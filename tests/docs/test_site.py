@@ -54,7 +54,7 @@ def test_what_is_copied_can_be_pasted_into_a_shell(site: Path) -> None:
         button.nth(2).click()
         page.wait_for_function("navigator.clipboard.readText()")
         assert page.evaluate("navigator.clipboard.readText()") == (
-            "python -m crnn_benchmarks.triton_server models"
+            "python -m crnn_serve.triton.local_server models"
         )
         browser.close()
         server.shutdown()

@@ -15,10 +15,10 @@ from tiny_reader import write_tiny_reader
 from crnn import build_model
 from crnn.checkpoint import save_checkpoint
 from crnn.model import default_card
-from crnn_export.cli import final_path, main
+from crnn_export.cli.export import final_path, main
 from crnn_runtime import Alphabet
 from crnn_runtime.backends import open_backend
-from crnn_runtime.engine_file import read_engine
+from crnn_runtime.model.engine_file import read_engine
 
 DIGITS = "0123456789"
 RTX = ("--to", "trt", "--flavour", "rtx")

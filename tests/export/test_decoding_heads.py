@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from crnn import load_model
 from crnn_export.to_onnx import export_onnx
 from crnn_runtime import Decoding, Line, Recognizer
-from crnn_runtime.card import HEADS, Head
-from crnn_runtime.image import load_image
+from crnn_runtime.model.card import HEADS, Head
+from crnn_runtime.picture.load import load_image
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from crnn.recipes import load_recipe
 from crnn.synth import Synthesizer
-from crnn_export.cli import main
+from crnn_export.cli.export import main
 from crnn_export.lines import MAX_LINES, load_lines
 from crnn_runtime import CrnnError
-from crnn_runtime.card import METADATA_KEY
+from crnn_runtime.model.card import METADATA_KEY
 
 DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits.pth"
 TEXTS = ["0123456789", "42", "7", "31415926535"]

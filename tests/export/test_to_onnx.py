@@ -13,7 +13,7 @@ from crnn_export.parity import Parity, check_parity, widths_to_compare
 from crnn_export.to_onnx import ParityError, export_onnx, flush_denormals
 from crnn_runtime import Alphabet
 from crnn_runtime.backends import OUTPUT_NAMES, open_backend
-from crnn_runtime.card import HEADS
+from crnn_runtime.model.card import HEADS
 
 DIGITS = Alphabet("0123456789")
 FAST = "lite"

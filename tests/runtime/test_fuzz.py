@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from crnn_runtime import Line, Recognizer
-from crnn_runtime.console import EXIT_SOME_UNREAD
+from crnn_runtime.cli.console import EXIT_SOME_UNREAD
 
 SUPPORT = Path(__file__).parents[1] / "support"
 FEW, MANY = 2_000, 20_000

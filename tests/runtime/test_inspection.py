@@ -7,8 +7,8 @@ import pytest
 from barcode import ALPHABET, STRIDE, barcode_card, draw_barcode, write_barcode_reader
 
 from crnn_runtime import CrnnError, Decoding, ImageError, Recognizer
-from crnn_runtime.card import HEADS
 from crnn_runtime.inspection import STAGES, TOP_K
+from crnn_runtime.model.card import HEADS
 
 CLASSES = {"greedy": 1, "topk": 2, "log-probs": TOP_K}
 

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from crnn_runtime import Recognizer
 from crnn_runtime.backends import open_backend
-from crnn_runtime.cli import main
+from crnn_runtime.cli.infer import main
 from crnn_runtime.errors import ModelError
 from crnn_runtime.readers import find_model, reader_names, reader_path
 

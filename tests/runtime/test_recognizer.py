@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnn_runtime import CrnnError, ImageError, ModelCard, ModelError, Recognizer
-from crnn_runtime.card import HEADS
-from crnn_runtime.preprocess import load_line
+from crnn_runtime.model.card import HEADS
+from crnn_runtime.picture.preprocess import load_line
 
 TEXTS = st.text("0123456789", max_size=60)
 
@@ -88,7 +88,7 @@ def test_an_alphabet_too_short_for_the_model_is_an_error(tmp_path: Path) -> None
     # The card is consistent with itself, the graph has more classes than it says.
     path = write_barcode_reader(tmp_path / "reader.onnx", barcode_card(head="greedy"))
     from crnn_runtime import Alphabet
-    from crnn_runtime.card import METADATA_KEY
+    from crnn_runtime.model.card import METADATA_KEY
 
     model = onnx.load(path)
     short = barcode_card(head="greedy", alphabet=Alphabet("012"))

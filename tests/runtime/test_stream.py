@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from crnn_runtime import CrnnError, ImageError, ModelCard, ModelError, Recognizer, stream
 from crnn_runtime.line import Line
-from crnn_runtime.preprocess import load_line
+from crnn_runtime.picture.preprocess import load_line
+from crnn_runtime.pipeline import Plan, Strip
 from crnn_runtime.recognizer import AUTO_COLUMNS, AUTO_LINES, _batch_sizes, _Stages
-from crnn_runtime.stages import Plan, Strip
 
 # Of 0 to 40 characters: one to several pieces at the widest of 160 pixels.
 TEXTS = st.lists(st.text("0123456789", max_size=40), max_size=20)

@@ -15,7 +15,7 @@ READ = "import numpy as np; from crnn_runtime import Recognizer\n" + (
 
 @pytest.mark.parametrize(
     "code",
-    [READ, "import crnn_export.precision_measure\n" + READ],
+    [READ, "import crnn_export.precision.measure\n" + READ],
     ids=["runtime", "export"],
 )
 def test_reading_a_line_leaves_no_files_at_home(tmp_path: Path, code: str) -> None:

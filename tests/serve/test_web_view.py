@@ -12,7 +12,7 @@ import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 
 from crnn_runtime import Alphabet, CrnnError, Recognizer
-from crnn_runtime.card import ModelCard
+from crnn_runtime.model.card import ModelCard
 from crnn_runtime.readers import reader_path
 from crnn_serve.web import batch, view
 from crnn_serve.web.heat import class_rows, heat_svg

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from crnn_runtime import Alphabet, ModelCard
-from crnn_runtime.card import METADATA_KEY
+from crnn_runtime.model.card import METADATA_KEY
 
 STRIDE = 8
 STEP = 20

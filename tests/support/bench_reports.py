@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from crnn_benchmarks.schema import (
+from crnn_benchmarks.harness.schema import (
     STAGES,
     Accuracy,
     DataSet,
@@ -14,7 +14,7 @@ from crnn_benchmarks.schema import (
     Throughput,
     Training,
 )
-from crnn_benchmarks.stats import Interval, Quantiles
+from crnn_benchmarks.harness.stats import Interval, Quantiles
 
 MACHINE = Machine(
     id="0123456789ab", cpu="Testing CPU", cpus=2, memory=8 << 30, system="Linux x", load=0.1

@@ -23,8 +23,8 @@ import onnxruntime as ort
 import pytest
 
 from crnn_runtime.backends import cuda_device, tensorrt_library
-from crnn_runtime.engine_file import EngineRecord, Flavour, Profile, sha256_of, sidecar_path
-from crnn_runtime.engine_file import sidecar_text as make_sidecar
+from crnn_runtime.model.engine_file import EngineRecord, Flavour, Profile, sha256_of, sidecar_path
+from crnn_runtime.model.engine_file import sidecar_text as make_sidecar
 
 VERSION = "11.4.0.106"
 HEADER = {"tensorrt": b"ftrt", "rtx": b"vtrt"}

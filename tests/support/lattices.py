@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from crnn_runtime.alphabet import Alphabet
-from crnn_runtime.lattice import Lattice, to_lattice
+from crnn_runtime.decode.lattice import Lattice, to_lattice
+from crnn_runtime.model.alphabet import Alphabet
 
 Text = tuple[int, ...]
 

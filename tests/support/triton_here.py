@@ -2,8 +2,8 @@
 
 import functools
 
-from crnn_benchmarks.triton_server import install
 from crnn_runtime.errors import CrnnError
+from crnn_serve.triton.local_server import install
 
 
 @functools.cache

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from han_font import write_han_font
 
-from crnn_runtime.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet
 
 
 @pytest.fixture(scope="session")

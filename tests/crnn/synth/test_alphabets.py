@@ -1,7 +1,7 @@
 import pytest
 
 from crnn.synth.alphabets import ASCII, NAMES, PUNCTUATION, SIZE, build_zh, gb2312
-from crnn_runtime.alphabet import NAMED_ALPHABETS, Alphabet
+from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet
 
 
 @pytest.mark.parametrize("name", NAMED_ALPHABETS)

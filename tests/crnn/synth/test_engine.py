@@ -9,8 +9,8 @@ from han_font import write_han_font
 
 from crnn.synth import PRESETS, Sample, Synthesizer
 from crnn.synth.look import NEVER
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 CHINESE = [name for name, preset in PRESETS.items() if preset.alphabet == "zh"]
 

@@ -8,8 +8,8 @@ from crnn.synth.presets import PRESETS
 from crnn.synth.split import SPLITS, in_split
 from crnn.synth.text import SOURCES
 from crnn.synth.words import Corpus, Lexicon, WordList, read_counts
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from crnn.data.annotations import read_annotations
 from crnn.synth import Synthesizer
 from crnn.synth.stream import CHUNK, encoded_chunks
 from crnn.synth.writers import FolderWriter, LmdbWriter, is_dev, prepare, whole_prefix
-from crnn_runtime.alphabet import Alphabet
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 
 COUNT = 2 * CHUNK + 10
 DIGITS = Alphabet.load("digits")

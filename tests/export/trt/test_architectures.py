@@ -8,13 +8,13 @@ import pytest
 from gpu_here import needs_engine
 
 from crnn import BACKBONES, build_model
-from crnn_export.precision import convert_precision
+from crnn_export.precision.reduce import convert_precision
 from crnn_export.trt import build_engine
 from crnn_export.trt.options import DEFAULT_BATCH, DEFAULT_WIDTH
 from crnn_runtime.backends import open_backend
 from crnn_runtime.backends.tensorrt_backend import TensorRTBackend
-from crnn_runtime.decoding import best_path
-from crnn_runtime.engine_file import Profile, read_engine
+from crnn_runtime.decode.decoding import best_path
+from crnn_runtime.model.engine_file import Profile, read_engine
 
 pytest.importorskip("tensorrt_rtx")
 

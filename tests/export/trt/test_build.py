@@ -11,7 +11,7 @@ from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
 from crnn_export.trt import build_engine
 from crnn_runtime import CrnnError, ModelError
-from crnn_runtime.engine_file import Profile, Range, parse_header, read_engine, targets_of
+from crnn_runtime.model.engine_file import Profile, Range, parse_header, read_engine, targets_of
 
 pytest.importorskip("tensorrt_rtx")
 

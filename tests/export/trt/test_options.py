@@ -20,9 +20,9 @@ from crnn_export.trt.options import (
 )
 from crnn_runtime import CrnnError, MissingDependencyError
 from crnn_runtime.backends.tensorrt_library import is_installed, load_library
-from crnn_runtime.engine_file import Profile, Range
 from crnn_runtime.errors import install_command
-from crnn_runtime.preprocess import padded_width, width_bucket
+from crnn_runtime.model.engine_file import Profile, Range
+from crnn_runtime.picture.preprocess import padded_width, width_bucket
 
 BATCH = Range(1, 8, 64)
 

@@ -2,7 +2,7 @@ import pytest
 
 from crnn_export.trt.readback import EngineFacts, check_facts, from_build_log, from_engine
 from crnn_runtime import ModelError
-from crnn_runtime.engine_file import Profile, Range
+from crnn_runtime.model.engine_file import Profile, Range
 
 PROFILES = (Profile(Range(1, 2, 4), Range(32, 64, 128)),)
 

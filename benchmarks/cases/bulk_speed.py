@@ -1,0 +1,129 @@
+"""``crnn-bulk`` on this machine against bare processes, by turns.
+
+    python -m crnn_benchmarks.cases.bulk_speed --lines 6000 --turns 5
+
+Two workers of Ray with one thread each, against two processes with one thread each
+that read half of the files with `Recognizer.stream` and write nothing. *Start-up
+excluded* is the sum of the workers' rates: lines over the time from a worker's first
+line to its last. *Included* is the time from the command to its end: Ray is started,
+files are listed, and Parquet is written.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from crnn_benchmarks.cases.bulk_child import Share
+from crnn_benchmarks.harness.machine import commit, load, this_machine, versions
+from crnn_benchmarks.harness.pictures import write_pictures
+from crnn_runtime.cli.console import Command
+from crnn_runtime.readers import reader_names
+
+WIDTHS = (96, 160, 256, 416)
+"""Of the pictures at height 32: as many of each."""
+TARGET = 0.85
+_DISTINCT = 50  # of a width
+
+
+def write_lines(folder: Path, count: int) -> list[str]:
+    """Write ``count`` files, widths mixed, a thousand to a folder."""
+    drawn = folder / "drawn"
+    drawn.mkdir()
+    made = [Path(p) for width in WIDTHS for p in write_pictures(drawn, width, _DISTINCT)]
+    order = np.random.default_rng(0).permutation(count) % len(made)
+    paths = []
+    for number, index in enumerate(order):
+        path = folder / "lines" / f"{number // 1000:03d}" / f"{number:06d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(made[index].read_bytes())
+        paths.append(str(path))
+    return paths
+
+
+def run(children: Sequence[Sequence[str]]) -> tuple[float, list[Share]]:
+    """Start processes together → seconds until the last ended, and what each worker did."""
+    started = time.perf_counter()
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "crnn_benchmarks.cases.bulk_child", *arguments],
+            stdout=subprocess.PIPE, text=True,
+        )
+        for arguments in children
+    ]  # fmt: skip
+    said = [process.communicate()[0] for process in running]
+    seconds = time.perf_counter() - started
+    if any(process.returncode for process in running):
+        raise click.ClickException("a process failed, see above")
+    return seconds, [Share.parse(line) for text in said for line in text.splitlines()]
+
+
+def rate(shares: Iterable[Share]) -> float:
+    """Lines a second of all workers together, while they read."""
+    spans: dict[str, list[Share]] = defaultdict(list)
+    for share in shares:
+        spans[share.worker].append(share)
+    return sum(
+        sum(each.lines for each in own)
+        / (max(each.ended for each in own) - min(each.began for each in own))
+        for own in spans.values()
+    )
+
+
+@click.command(cls=Command)
+@click.option("--lines", default=6000, show_default=True, help="Pictures.")
+@click.option("--turns", default=5, show_default=True, help="Of both; one more warms up.")
+@click.option("--model", help="Reader.  [default: the first that ships]")
+@click.option("--lines-per-part", default=1024, show_default=True)
+@click.option("--naive", is_flag=True, help="Also pictures through Ray's object store.")
+def main(lines: int, turns: int, model: str | None, lines_per_part: int, naive: bool) -> None:
+    """Measure, and print the ratios. Exit status 1 if a target is missed."""
+    model = model or reader_names()[0]
+    machine = this_machine()
+    click.echo(f"{machine.cpu}, {machine.cpus} CPUs, {machine.system}, load {machine.load:.1f}")
+    click.echo(", ".join(f"{name} {version}" for name, version in versions().items()))
+    click.echo(f"commit {commit()}; {model}, {lines:,} lines {WIDTHS} × 32, {turns} turns")
+    ways = ["bare", "ray", *(["naive"] if naive else [])]
+    rates, totals = (np.zeros((turns, len(ways))) for _ in range(2))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        paths = write_lines(folder, lines)
+        halves = []
+        for number in range(2):
+            half = folder / f"half-{number}.txt"
+            half.write_text("\n".join(paths[number::2]))
+            halves.append(["bare", model, str(half)])
+        for turn in range(-1, turns):
+            for number, way in enumerate(ways):
+                out = str(folder / f"{way}-{turn}")
+                ray = [[way, model, str(folder / "lines"), out, str(lines_per_part)]]
+                seconds, shares = run(halves if way == "bare" else ray)
+                if sum(share.lines for share in shares) != lines:
+                    raise click.ClickException(f"{way} did not read {lines} lines")
+                if turn >= 0:
+                    rates[turn, number], totals[turn, number] = rate(shares), lines / seconds
+    missed = False
+    for number, way in enumerate(ways[1:], 1):
+        for name, table in (("excluded", rates), ("included", totals)):
+            low, middle, high = np.quantile(table[:, number] / table[:, 0], (0, 0.5, 1)).tolist()
+            bare, own = np.median(table[:, 0]), np.median(table[:, number])
+            verdict = ""
+            if (way, name) == ("ray", "excluded"):
+                missed = middle < TARGET
+                verdict = f", target {TARGET}: {'FAIL' if missed else 'pass'}"
+            click.echo(
+                f"{way} over bare, start-up {name}: {middle:.3f} ({low:.3f} to {high:.3f}), "
+                f"{own:,.0f} over {bare:,.0f} lines/s{verdict}"
+            )
+    click.echo(f"load at the end {load():.1f}")
+    sys.exit(missed)
+
+
+if __name__ == "__main__":
+    main()

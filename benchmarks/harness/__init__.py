@@ -1,0 +1,1 @@
+"""What every measurement shares: timing, statistics, machines, models, lines, the format."""

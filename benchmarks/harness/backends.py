@@ -1,0 +1,169 @@
+"""The libraries that run a network, each behind one function: a batch in, outputs out.
+
+This runs in a worker (`crnn_benchmarks.harness.worker`), one process for each backend.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_benchmarks.harness.models import Subject, describe, model_file, torch_model
+from crnn_benchmarks.harness.schema import Model
+from crnn_runtime.backends import OUTPUT_NAMES, open_backend
+from crnn_runtime.backends.cuda_device import require_device
+from crnn_runtime.errors import CrnnError, MissingDependencyError
+from crnn_runtime.installed import cache_folder
+from crnn_runtime.model.card import ModelCard
+
+Infer = Callable[[NDArray[np.float32]], dict[str, NDArray[Any]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """A subject that is ready to run.
+
+    Attributes:
+        infer: (N, C, H, W) → outputs by name.
+        card: how lines are prepared for it.
+        model: for the report.
+        file: that is read at run time, None for PyTorch.
+    """
+
+    infer: Infer
+    card: ModelCard
+    model: Model
+    file: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A way to run a network.
+
+    Attributes:
+        title: for tables.
+        precisions: that it runs.
+        library: whose arithmetic is its roof, see `crnn_benchmarks.harness.peaks`; None on a GPU.
+        open: a subject in a precision with so many threads.
+        slow: seconds of a processor to prepare one model, worth leaving out of a quick run.
+    """
+
+    title: str
+    precisions: tuple[str, ...]
+    library: str | None
+    open: Callable[[Subject, str, int], Opened]
+    slow: bool = False
+
+
+def _torch(subject: Subject, precision: str, threads: int) -> Opened:
+    """PyTorch as one types it: no compiler, contiguous layout."""
+    return _torch_opened(subject, precision, threads, lambda module: module)
+
+
+def _torch_compiled(subject: Subject, precision: str, threads: int) -> Opened:
+    """``torch.compile``, which writes and compiles C++ for each shape."""
+    import torch  # noqa: PLC0415
+
+    return _torch_opened(subject, precision, threads, lambda m: torch.compile(m, dynamic=False))
+
+
+def _torch_opened(
+    subject: Subject, precision: str, threads: int, wrap: Callable[[Any], Any]
+) -> Opened:
+    import torch  # noqa: PLC0415
+
+    from crnn_export.heads import add_head  # noqa: PLC0415
+
+    model, card = torch_model(subject)
+    card = card.replace(head="greedy", precision=precision)
+    module = wrap(add_head(model, card.head, 1))
+
+    @torch.inference_mode()
+    def infer(images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        torch.set_num_threads(threads)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            outputs = module(torch.from_numpy(images))
+        names = OUTPUT_NAMES[card.head]
+        arrays = (output.float() if output.is_floating_point() else output for output in outputs)
+        return dict(zip(names, (array.numpy() for array in arrays), strict=True))
+
+    return Opened(infer, card, describe(subject, None, card))
+
+
+def _runtime(file: Path, subject: Subject, device: str, threads: int) -> Opened:
+    backend = open_backend(file, device, threads)
+    backend.activate()
+    return Opened(backend.infer, backend.card, describe(subject, file, backend.card), file)
+
+
+def _onnxruntime(subject: Subject, precision: str, threads: int) -> Opened:
+    return _runtime(model_file(subject, precision), subject, "cpu", threads)
+
+
+def _onnxruntime_cuda(subject: Subject, precision: str, threads: int) -> Opened:
+    import onnxruntime as ort  # noqa: PLC0415
+
+    if "CUDAExecutionProvider" not in ort.get_available_providers():  # before an export is made
+        raise MissingDependencyError(
+            'this build of ONNX Runtime has no CUDA: pip install "crnn[gpu]" in its place'
+        )
+    return _runtime(model_file(subject, precision), subject, "cuda", threads)
+
+
+def _tensorrt(subject: Subject, precision: str, threads: int) -> Opened:
+    require_device("cuda")  # before minutes go into a build
+    from crnn_export.trt.build import build_engine  # noqa: PLC0415
+
+    file = model_file(subject, precision)
+    if file.suffix == ".onnx":
+        engine = cache_folder() / f"{file.stem}.trt"
+        if not engine.is_file():
+            build_engine(file, engine)
+        file = engine
+    return _runtime(file, subject, "cuda", threads)
+
+
+BACKENDS: dict[str, Backend] = {
+    "onnxruntime": Backend(
+        title="ONNX Runtime",
+        precisions=("fp32", "fp16", "int8"),
+        library="onnxruntime",
+        open=_onnxruntime,
+    ),
+    "torch": Backend(
+        title="PyTorch eager", precisions=("fp32", "bf16"), library="torch", open=_torch
+    ),
+    "torch-compile": Backend(
+        title="PyTorch compiled",
+        precisions=("fp32", "bf16"),
+        library="torch",
+        open=_torch_compiled,
+        slow=True,
+    ),
+    "onnxruntime-cuda": Backend(
+        title="ONNX Runtime CUDA",
+        precisions=("fp32", "fp16"),
+        library=None,
+        open=_onnxruntime_cuda,
+    ),
+    "tensorrt": Backend(
+        title="TensorRT", precisions=("fp32", "fp16", "int8"), library=None, open=_tensorrt
+    ),
+}
+"""Name → backend. A new one is a function and an entry."""
+
+
+def open_subject(subject: Subject, backend: str, precision: str, threads: int) -> Opened:
+    """A subject on a backend.
+
+    Raises:
+        CrnnError: the backend lacks the precision, or the subject cannot run there.
+        MissingDependencyError: a library or device is missing.
+    """
+    known = BACKENDS[backend]
+    if precision not in known.precisions:
+        raise CrnnError(f"{known.title} runs {', '.join(known.precisions)} here, not {precision}")
+    return known.open(subject, precision, threads)

@@ -1,0 +1,179 @@
+"""What is measured: architectures with random weights, checkpoints and exported files.
+
+Exporting an architecture costs up to half a minute, so what was exported is kept in
+the user's cache, under a name that changes with everything that goes into it.
+"""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crnn_benchmarks.harness.schema import Model
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.installed import cache_folder
+from crnn_runtime.model.alphabet import Alphabet
+
+if TYPE_CHECKING:
+    from crnn.model import CRNN
+    from crnn_runtime.model.card import ModelCard
+
+CHECKPOINTS = (".pth", ".tar", ".pt")
+_CALIBRATION = 8
+_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Something to measure, in words that another process understands.
+
+    Attributes:
+        name: for tables.
+        arch: of random weights; None if there is a file.
+        alphabet: name, file or characters, of random weights.
+        file: a checkpoint, ONNX file or engine, or a shipped reader's name.
+    """
+
+    name: str
+    arch: str | None = None
+    alphabet: str = "zh"
+    file: str | None = None
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether PyTorch can run it and it is to be exported for the others."""
+        return self.file is None or self.file.endswith(CHECKPOINTS)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return dataclasses.asdict(self)
+
+
+def subject_of(model: str) -> Subject:
+    """A file or a shipped reader's name.
+
+    Raises:
+        CrnnError: there is neither.
+    """
+    from crnn_runtime.readers import find_model  # noqa: PLC0415
+
+    path = Path(model) if model.endswith(CHECKPOINTS) else find_model(model)
+    if not path.is_file():
+        raise CrnnError(f"{model}: no such file, nor a reader that ships with the package")
+    return Subject(name=path.name, file=str(path))
+
+
+def model_file(subject: Subject, precision: str = "fp32") -> Path:
+    """The ONNX file of a subject in a precision, exported or converted if need be.
+
+    Precision of random weights is not judged: nothing they read means anything.
+
+    Raises:
+        CrnnError: it cannot be exported, or an exported file is of another precision.
+    """
+    if not subject.is_checkpoint:
+        return _given_file(subject, precision)
+    path = cache_folder() / f"{subject.name}-{_key(subject, precision)}.{precision}.onnx"
+    if path.is_file():
+        return path
+    if precision == "fp32":
+        from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
+
+        model, card = torch_model(subject)
+        checkpoint = Path(subject.file) if subject.file else None
+        export_onnx(model, card, path, checkpoint=checkpoint)
+        return path
+    import numpy as np  # noqa: PLC0415
+
+    from crnn_export.precision.reduce import convert_precision  # noqa: PLC0415
+
+    source = model_file(subject)
+    card = card_of(source)
+    generator = np.random.default_rng(_SEED)
+    lines = [
+        generator.integers(0, 256, (card.height, 280, card.channels), np.uint8)
+        for _ in range(_CALIBRATION)
+    ]
+    convert_precision(source, path, precision, lines=lines, max_cer_loss=float("inf"))
+    return path
+
+
+def _given_file(subject: Subject, precision: str) -> Path:
+    from crnn_runtime.backends import open_backend  # noqa: PLC0415
+
+    assert subject.file is not None
+    path = Path(subject.file)
+    if path.suffix.lower() != ".onnx":  # an engine: nothing but its own library opens it
+        return path
+    found = open_backend(path).card.precision
+    if found != precision:
+        raise CrnnError(f"{path} is {found}, not {precision}: convert it with crnn-export")
+    return path
+
+
+def card_of(path: Path) -> "ModelCard":
+    """The card of a model file."""
+    from crnn_runtime.backends import open_backend  # noqa: PLC0415
+
+    return open_backend(path).card
+
+
+def torch_model(subject: Subject) -> "tuple[CRNN, ModelCard]":
+    """The reader as PyTorch has it, in evaluation mode.
+
+    Raises:
+        CrnnError: there is no such architecture, or the file is no checkpoint.
+    """
+    import torch  # noqa: PLC0415
+
+    from crnn.checkpoint import load_model  # noqa: PLC0415
+    from crnn.model import build_model, default_card  # noqa: PLC0415
+
+    if not subject.is_checkpoint:
+        raise CrnnError(f"{subject.name} is no checkpoint, which PyTorch needs")
+    if subject.file is not None:
+        return load_model(Path(subject.file))
+    assert subject.arch is not None
+    card = default_card(subject.arch, Alphabet.load(subject.alphabet))
+    torch.manual_seed(_SEED)
+    return build_model(subject.arch, card.num_classes).eval(), card
+
+
+def describe(subject: Subject, file: Path | None, card: "ModelCard") -> Model:
+    """What a report says of a subject."""
+    return Model(
+        name=subject.name,
+        arch=card.arch,
+        trained=subject.file is not None,
+        classes=card.num_classes,
+        size=file.stat().st_size if file else 0,
+        sha256="" if subject.file is None else _sha256(Path(subject.file)),
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _key(subject: Subject, precision: str = "fp32") -> str:
+    """Changes when the network, its export or a library that makes the file changes."""
+    from importlib.metadata import version  # noqa: PLC0415
+
+    import crnn  # noqa: PLC0415
+    import crnn_export  # noqa: PLC0415
+
+    digest = hashlib.sha256()
+    if subject.file is not None:
+        digest.update(Path(subject.file).read_bytes())
+    else:
+        digest.update(f"{subject.arch}/{Alphabet.load(subject.alphabet).sha256}".encode())
+    for name in ("torch", "onnx", "onnxscript", "numpy"):
+        digest.update(f"{name}={version(name)}".encode())
+    ours, export = Path(crnn.__path__[0]), Path(crnn_export.__path__[0])
+    sources = [ours / "model.py", *sorted(ours.glob("backbones/*.py"))]
+    sources += [export / "to_onnx.py", export / "heads.py"]
+    if precision != "fp32":
+        sources += sorted(export.glob("precision*.py"))
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]

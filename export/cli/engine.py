@@ -1,0 +1,108 @@
+"""The engine part of ``crnn-export``: what is asked of TensorRT, and what it made."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_export.trt import EngineInfo, build_engine
+from crnn_export.trt.options import (
+    DEFAULT_BATCH,
+    check_profiles,
+    check_request,
+    default_profiles,
+    parse_profiles,
+    profile_from_widths,
+)
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.engine_file import Profile, Range
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """The command line's words on the engine, checked as far as no model is needed.
+
+    Raises:
+        CrnnError: an option is wrong, or contradicts another.
+        MissingDependencyError: the TensorRT that is asked for cannot build here.
+    """
+
+    flavour: str
+    batch: tuple[str, ...]
+    profile: tuple[str, ...]
+    profile_from: str | None
+    target: str
+    opt_level: int | None
+    timing_cache: Path | None
+
+    def __post_init__(self) -> None:
+        check_request(self.flavour, self._targets, self.opt_level, self.timing_cache)
+        parse_profiles(self.profile, self._batches)
+
+    def profiles_for(self, card: ModelCard, lines: Sequence[NDArray[np.uint8]]) -> list[Profile]:
+        """The profiles to build for a model.
+
+        Args:
+            card: of the model.
+            lines: (H, w, C) of ``--profile-from``; empty where that was not given.
+
+        Raises:
+            CrnnError: the model cannot use one of them.
+        """
+        batches = self._batches or [DEFAULT_BATCH]
+        if lines:
+            widths = [line.shape[1] for line in lines]
+            wanted = [profile_from_widths(widths, card, batch) for batch in batches]
+        else:
+            given = parse_profiles(self.profile, self._batches)
+            wanted = given or list(default_profiles(card, batches))
+        check_profiles(wanted, card)
+        return wanted
+
+    def build(self, source: Path, target: Path, profiles: list[Profile]) -> EngineInfo:
+        """Build with a progress bar, see `crnn_export.trt.build_engine`."""
+        with click.progressbar(length=1000, label="Building") as bar:
+            shown = 0
+
+            def report(_: str, share: float) -> None:
+                nonlocal shown
+                bar.update(int(share * 1000) - shown)
+                shown = int(share * 1000)
+
+            return build_engine(
+                source,
+                target,
+                flavour=self.flavour,
+                profiles=profiles,
+                targets=self._targets,
+                opt_level=self.opt_level,
+                timing_cache=self.timing_cache,
+                progress=report,
+            )
+
+    @property
+    def _targets(self) -> list[str]:
+        return [target.strip() for target in self.target.split(",") if target.strip()]
+
+    @property
+    def _batches(self) -> list[Range]:
+        return [Range.parse(text) for text in self.batch]
+
+
+def describe_engine(info: EngineInfo) -> str:
+    """What was built, in a few lines."""
+    record = info.record
+    weights = ", ".join(f"{count:,} {kind}" for kind, count in record.weights.items())
+    profiles = "; ".join(map(str, record.profiles))
+    memory = f", {record.activation_bytes / 1e6:.0f} MB for the largest activations"
+    return (
+        f"Wrote {info.path} ({record.size / 1e6:.1f} MB) and {info.sidecar.name} in "
+        f"{info.seconds:.1f} s\n"
+        f"  built with {record.built_with} for {', '.join(record.targets) or 'its default GPUs'}\n"
+        f"  precision {record.precision}, read back from the {record.evidence} ({weights} weights)"
+        f"{memory if record.activation_bytes else ''}\n"
+        f"  profiles: {profiles}"
+    )

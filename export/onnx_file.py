@@ -1,0 +1,100 @@
+"""The ONNX file that an engine is built from, checked before TensorRT sees it."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
+from crnn_runtime.errors import ModelError
+from crnn_runtime.model.card import METADATA_KEY, ModelCard
+
+
+@dataclasses.dataclass(frozen=True)
+class OnnxSource:
+    """A valid ONNX file of a line reader: input (N, C, H, W) with free N and W."""
+
+    path: Path
+    data: bytes = dataclasses.field(repr=False)
+    card: ModelCard
+    sha256: str
+
+
+def read_source(path: Path) -> OnnxSource:
+    """Read and check an ONNX file.
+
+    TensorRT's own parser takes an empty or garbage file for a network without
+    layers, so the check comes first.
+
+    Raises:
+        ModelError: the file is missing, not valid ONNX, or not a line reader that
+            this project exported.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        model = onnx.load_from_string(data)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError) as error:
+        reason = next(iter(str(error).strip().splitlines()), "no content")
+        raise ModelError(f"{path} is not a valid ONNX model: {reason}") from error
+    newest = onnx.defs.onnx_opset_version()
+    for opset in model.opset_import:  # the checker lets a future opset pass
+        if opset.domain in ("", "ai.onnx") and opset.version > newest:
+            raise ModelError(
+                f"{path} is of ONNX opset {opset.version}, known are up to {newest}: "
+                "export it with an older opset, or update onnx and TensorRT"
+            )
+    card = card_of(model, path)
+    _check_graph(model, card, path)
+    return OnnxSource(path, data, card, hashlib.sha256(data).hexdigest())
+
+
+def card_of(model: onnx.ModelProto, path: Path) -> ModelCard:
+    """The model card inside an ONNX file.
+
+    Raises:
+        ModelError: there is none, or it cannot be read.
+    """
+    for entry in model.metadata_props:
+        if entry.key == METADATA_KEY:
+            try:
+                return ModelCard.from_json(entry.value)
+            except ModelError as error:
+                raise ModelError(f"{path}: {error}") from error
+    raise ModelError(
+        f"{path} has no model card, so it is not a line reader of this project: "
+        "export it from a checkpoint with crnn-export"
+    )
+
+
+def _check_graph(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
+    inputs = {value.name: _dimensions(value) for value in model.graph.input}
+    outputs = {value.name for value in model.graph.output}
+    wanted = OUTPUT_NAMES[card.head]
+    if list(inputs) != [INPUT_NAME] or not outputs.issuperset(wanted):
+        raise ModelError(
+            f"{path}: inputs {', '.join(inputs)} and outputs {', '.join(sorted(outputs))} are not "
+            f"those of a reader with a {card.head} head ({INPUT_NAME}; {', '.join(wanted)})"
+        )
+    shape = inputs[INPUT_NAME]
+    if len(shape) != 4 or shape[1:3] != [card.channels, card.height]:
+        raise ModelError(
+            f"{path}: input {INPUT_NAME} has shape {shape}, "
+            f"expected [N, {card.channels}, {card.height}, W]"
+        )
+    for axis, name in ((0, "batch"), (3, "width")):
+        if shape[axis] != -1:
+            raise ModelError(
+                f"{path}: the {name} is fixed at {shape[axis]}: export it again, with a free {name}"
+            )
+
+
+def _dimensions(value: onnx.ValueInfoProto) -> list[int]:
+    """Sizes of a tensor, -1 where free."""
+    dimensions = value.type.tensor_type.shape.dim
+    return [dim.dim_value if dim.HasField("dim_value") else -1 for dim in dimensions]

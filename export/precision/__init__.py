@@ -1,0 +1,1 @@
+"""Reduced precision: one file a route, and the gate that measures what it costs."""

@@ -1,0 +1,1 @@
+"""The commands ``crnn-infer`` and ``crnn-lm``, and what all commands share."""

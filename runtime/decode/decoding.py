@@ -1,0 +1,332 @@
+"""What a model gives → what each line says: the one place where outputs become text.
+
+Formulas, for every decoder (docs/decoding.md explains the choices):
+
+- a character's **confidence** is the highest probability of its class over the time
+  steps the text's most probable path spends on it; on the best path, that is the
+  highest probability of its run;
+- its **x-range** is that of these time steps, see `crnn_runtime.decode.ctc.char_spans`;
+- an alternative's **log_prob** is ln p(text | image), p the sum over all paths that
+  read as it (Graves et al. 2006, equation 3);
+- a line's **confidence** is, on the best path, the geometric mean of its characters',
+  of an empty line, of the blank's over all time steps; after a search for a text of
+  L characters, p(text | image) ^ (1 / max(L, 1)). That is the same mean, but what the
+  text leaves out counts too: a lexicon may leave out a character that is plain to see.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_runtime.decode.beam import Hypothesis, prefix_beam_search
+from crnn_runtime.decode.characters import permitted_classes
+from crnn_runtime.decode.ctc import check_codes, greedy_runs, line_confidence
+from crnn_runtime.decode.language_model import ShallowFusion, open_language_model
+from crnn_runtime.decode.lattice import Lattice, Outputs, align, to_lattice
+from crnn_runtime.decode.lexicon import Lexicon, read_entries
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.line import Alternative
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.card import ModelCard
+
+SURE_BLANK = 1 - 1e-4
+"""A step whose blank is more probable is not searched, see `prefix_beam_search`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How a model's outputs become text.
+
+    All but the best path need the probabilities of more classes than the best: a
+    model exported with ``--head topk`` or ``--head log-probs``.
+
+    Attributes:
+        method: ``greedy`` is the best path, ``beam`` prefix beam search; None is
+            ``beam`` if any of ``lm``, ``lexicon`` and ``nbest`` asks for a search.
+        beam_width: prefixes kept per time step.
+        top_k: classes tried per time step; a ``topk`` head may give fewer.
+        nbest: alternatives wanted.
+        lm: file of a character language model, ARPA or KenLM binary.
+        lm_weight: of the language model's logarithms.
+        length_bonus: added to the score per character.
+        lexicon: texts of which every line is one, or a file with one a line. The
+            search is then exact and ``beam_width`` and ``top_k`` have no effect.
+        allow: characters that may be read, None for all.
+        deny: characters that may not.
+
+    Raises:
+        CrnnError: options that are out of range or exclude each other.
+    """
+
+    method: Literal["greedy", "beam"] | None = None
+    beam_width: int = 8
+    top_k: int = 8
+    nbest: int = 1
+    lm: str | Path | None = None
+    lm_weight: float = 0.5
+    length_bonus: float = 0.0
+    lexicon: str | Path | Sequence[str] | None = None
+    allow: str | None = None
+    deny: str = ""
+
+    def __post_init__(self) -> None:
+        if self.method not in (None, "greedy", "beam"):
+            raise CrnnError(f"decoder is {self.method!r}: it must be greedy or beam")
+        for name in ("beam_width", "top_k", "nbest"):
+            if getattr(self, name) < 1:
+                raise CrnnError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.lexicon is None and self.searches and self.nbest > self.beam_width:
+            raise CrnnError(
+                f"nbest is {self.nbest} but beam_width is {self.beam_width}: "
+                "as many beams as alternatives are needed"
+            )
+        if self.method == "greedy" and self._needs_search:
+            raise CrnnError(
+                "the greedy decoder takes no lm, no lexicon and no nbest: choose the decoder beam"
+            )
+        for name in ("lm_weight", "length_bonus"):
+            if not math.isfinite(getattr(self, name)):
+                raise CrnnError(f"{name} is {getattr(self, name)}: it must be a finite number")
+        if self.lm is None and self.length_bonus:
+            raise CrnnError("length_bonus balances a language model: give lm too")
+
+    @property
+    def _needs_search(self) -> bool:
+        return self.lm is not None or self.lexicon is not None or self.nbest > 1
+
+    @property
+    def searches(self) -> bool:
+        """Whether this is more than the best path."""
+        return self.method == "beam" or self._needs_search
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one line of a batch says, positions in time steps.
+
+    Attributes:
+        codes: (L,) class of each character.
+        first: (L,) first time step of each character.
+        last: (L,) last time step of each character.
+        confidences: (L,) probability of each character.
+        confidence: of the line.
+        path: (T,) the best permitted class of every valid step.
+        alternatives: what a search found, best first.
+    """
+
+    codes: NDArray[np.integer]
+    first: NDArray[np.integer]
+    last: NDArray[np.integer]
+    confidences: NDArray[np.floating]
+    confidence: float
+    path: NDArray[np.integer]
+    alternatives: tuple[Alternative, ...] = ()
+
+
+class Decoder(Protocol):
+    """Turns the outputs of a batch into readings; bound to one model, safe between threads."""
+
+    whole_lines: bool
+    """Whether it makes sense of whole lines only, not of pieces of them."""
+
+    def decode(self, outputs: Outputs, steps: NDArray[np.integer]) -> list[Reading]:
+        """Read every line of a batch.
+
+        Args:
+            outputs: what the model gave.
+            steps: (N,) time steps of each line; the later ones are padding.
+
+        Raises:
+            ModelError: a class lies beyond the alphabet.
+        """
+        ...
+
+
+def open_decoder(options: Decoding, card: ModelCard) -> Decoder:
+    """The decoder of a model.
+
+    Raises:
+        CrnnError: the model's head gives too little, a file cannot be used, or
+            nothing may be read.
+        MissingDependencyError: a KenLM binary and no ``kenlm``.
+    """
+    restricts = options.allow is not None or options.deny
+    if card.head == "greedy" and (options.searches or restricts):
+        raise CrnnError(
+            "the model gives the best class of a time step only (head greedy); beam search, "
+            "lexicons and allowed or denied characters need more: export it with "
+            "crnn-export --head topk or --head log-probs"
+        )
+    alphabet = card.alphabet
+    permitted = permitted_classes(alphabet, options.allow, options.deny) if restricts else None
+    if not options.searches:
+        return GreedyDecoder(alphabet, permitted)
+    fusion = None
+    if options.lm is not None:
+        model = open_language_model(options.lm)
+        fusion = ShallowFusion(model, alphabet.characters, options.lm_weight, options.length_bonus)
+    return SearchDecoder(options, alphabet, permitted, fusion)
+
+
+class GreedyDecoder:
+    """The best path: the best class of every step, repeats collapsed, blanks dropped.
+
+    Args:
+        alphabet: of the model.
+        permitted: (C,) which classes may be read, None for all.
+    """
+
+    whole_lines = False
+
+    def __init__(self, alphabet: Alphabet, permitted: NDArray[np.bool_] | None = None) -> None:
+        self._alphabet = alphabet
+        self._permitted = permitted
+
+    def decode(self, outputs: Outputs, steps: NDArray[np.integer]) -> list[Reading]:
+        """See `Decoder.decode`; with every class permitted, any head will do."""
+        if self._permitted is None:
+            ids, probs = best_path(outputs)
+        else:
+            lattice = to_lattice(
+                outputs, steps, top_k=1, alphabet=self._alphabet, permitted=self._permitted
+            )
+            ids, probs = lattice.ids[:, :, 0], np.exp(lattice.log_probs[:, :, 0])
+        steps = np.minimum(steps, ids.shape[1])
+        runs = greedy_runs(ids, probs, steps)
+        check_codes(runs.code, self._alphabet)
+        bounds = np.searchsorted(runs.line, np.arange(len(ids) + 1))
+        readings = []
+        for n, count in enumerate(steps):
+            own = slice(bounds[n], bounds[n + 1])
+            scores = runs.confidence[own]
+            readings.append(
+                Reading(
+                    codes=runs.code[own],
+                    first=runs.first[own],
+                    last=runs.last[own],
+                    confidences=scores,
+                    confidence=line_confidence(scores if len(scores) else probs[n, :count]),
+                    path=ids[n, :count],
+                )
+            )
+        return readings
+
+
+class SearchDecoder:
+    """The most probable texts, by prefix beam search or among the entries of a lexicon.
+
+    Args:
+        options: what to search for.
+        alphabet: of the model.
+        permitted: (C,) which classes may be read, None for all.
+        fusion: the language model.
+
+    Raises:
+        CrnnError: the lexicon cannot be used.
+    """
+
+    def __init__(
+        self,
+        options: Decoding,
+        alphabet: Alphabet,
+        permitted: NDArray[np.bool_] | None = None,
+        fusion: ShallowFusion | None = None,
+    ) -> None:
+        self._options = options
+        self._alphabet = alphabet
+        self._permitted = permitted
+        self._fusion = fusion
+        self._lexicon: Lexicon | None = None
+        if (given := options.lexicon) is not None:
+            entries = read_entries(given) if isinstance(given, str | Path) else given
+            self._lexicon = Lexicon(entries, alphabet, permitted)
+        self.whole_lines = self._lexicon is not None
+
+    def decode(self, outputs: Outputs, steps: NDArray[np.integer]) -> list[Reading]:
+        """See `Decoder.decode`; needs a ``topk`` or ``log-probs`` head.
+
+        Raises:
+            CrnnError: `Decoding.top_k` is above what the model gives and the default.
+        """
+        top_k: int | None = self._options.top_k
+        if not self._lexicon:
+            classes = outputs["topk_ids" if "topk_ids" in outputs else "log_probs"].shape[2]
+            _check_top_k(self._options.top_k, classes)
+        if self._lexicon:  # looks its classes up: needs the best only, or all that there are
+            top_k = 1 if "log_probs" in outputs else None
+        lattice = to_lattice(
+            outputs,
+            steps,
+            top_k=top_k,
+            alphabet=self._alphabet,
+            permitted=self._permitted,
+        )
+        found = self._search(lattice)
+        texts = [hypotheses[0].codes if hypotheses else _NOTHING for hypotheses in found]
+        lengths = np.array([len(codes) for codes in texts], np.int64)
+        padded = np.zeros((len(texts), int(lengths.max(initial=0))), np.int64)
+        for row, codes in zip(padded, texts, strict=True):
+            row[: len(codes)] = codes
+        spans = align(lattice, padded, lengths)
+        readings = []
+        for n, (codes, count) in enumerate(zip(texts, lattice.steps, strict=True)):
+            log_prob = found[n][0].log_prob if found[n] else -np.inf
+            readings.append(
+                Reading(
+                    codes=codes,
+                    first=spans.first[n, : len(codes)],
+                    last=spans.last[n, : len(codes)],
+                    confidences=np.exp(spans.log_prob[n, : len(codes)]),
+                    confidence=float(np.exp(min(log_prob / max(len(codes), 1), 0.0))),
+                    path=lattice.ids[n, :count, 0],
+                    alternatives=self._alternatives(found[n]),
+                )
+            )
+        return readings
+
+    def _search(self, lattice: Lattice) -> list[list[Hypothesis]]:
+        fusion = self._fusion.session() if self._fusion else None
+        if self._lexicon:
+            return self._lexicon.search(lattice, best=self._options.nbest, fusion=fusion)
+        return prefix_beam_search(
+            lattice,
+            width=self._options.beam_width,
+            best=self._options.nbest,
+            fusion=fusion,
+            sure_blank=SURE_BLANK,
+        )
+
+    def _alternatives(self, found: Sequence[Hypothesis]) -> tuple[Alternative, ...]:
+        """Each text once: an alphabet may hold a character under two codes."""
+        texts: dict[str, Alternative] = {}
+        for hypothesis in found:
+            text = self._alphabet.decode(hypothesis.codes.tolist())
+            texts.setdefault(text, Alternative(text, hypothesis.log_prob, hypothesis.score))
+        return tuple(texts.values())
+
+
+def _check_top_k(top_k: int, classes: int) -> None:
+    if top_k > max(classes, Decoding().top_k):
+        raise CrnnError(
+            f"top_k is {top_k} but the model gives {classes} classes a time step: ask for fewer, "
+            "or export it with crnn-export --head log-probs"
+        )
+
+
+_NOTHING = np.zeros(0, np.int64)
+
+
+def best_path(outputs: Outputs) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
+    """Any head's outputs → best class and its probability per step, both (N, T)."""
+    if "ids" in outputs:
+        return outputs["ids"], outputs["probs"]
+    if "topk_ids" in outputs:
+        return outputs["topk_ids"][:, :, 0], np.exp(outputs["topk_log_probs"][:, :, 0])
+    log_probs = outputs["log_probs"]
+    ids = log_probs.argmax(axis=2)
+    return ids, np.exp(np.take_along_axis(log_probs, ids[:, :, None], axis=2)[:, :, 0])

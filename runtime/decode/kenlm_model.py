@@ -1,0 +1,93 @@
+"""Language models in KenLM's binary format, through its Python package (extra ``lm``)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crnn_runtime.decode.language_model import (
+    END,
+    LN_10,
+    SPACE_WORDS,
+    UNKNOWN,
+    Floats,
+    Ints,
+    Scorer,
+)
+from crnn_runtime.errors import CrnnError, MissingDependencyError
+
+
+class KenLmModel:
+    """A model that KenLM reads (Heafield 2011): its binaries, or ARPA files.
+
+    Raises:
+        MissingDependencyError: ``kenlm`` is not installed.
+        CrnnError: KenLM cannot read the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            import kenlm  # noqa: PLC0415
+        except ImportError:
+            raise MissingDependencyError.of_extra("kenlm", "lm") from None
+        try:
+            self._model = kenlm.Model(str(path))
+        except (OSError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise CrnnError(f"KenLM cannot read language model {path}: {reason}") from error
+        self._new_state = kenlm.State
+        self._names = [END]
+
+    def words(self, characters: Sequence[str]) -> Ints:
+        """See `LanguageModel.words`."""
+        first = len(self._names)
+        for character in characters:
+            names = SPACE_WORDS if character == " " else (character,)
+            self._names.append(next((name for name in names if name in self._model), UNKNOWN))
+        return np.arange(first, len(self._names))
+
+    def scorer(self) -> Scorer:
+        """See `LanguageModel.scorer`."""
+        return _KenLmScorer(self._model, self._new_state, self._names)
+
+
+class _KenLmScorer:
+    """KenLM answers one word at a time, so what it said is remembered while a batch lasts."""
+
+    def __init__(self, model: Any, new_state: Any, names: Sequence[str]) -> None:  # noqa: ANN401
+        self._model = model
+        self._new_state = new_state
+        self._names = names
+        first = new_state()
+        model.BeginSentenceWrite(first)
+        self._states = [first]
+        self._numbers = {first: 0}
+        self._answers: dict[tuple[int, int], tuple[float, int]] = {}
+        self.start = 0
+
+    def advance(self, states: Ints, words: Ints) -> tuple[Floats, Ints]:
+        """See `Scorer.advance`."""
+        states, words = np.broadcast_arrays(states, words)
+        answers = [
+            self._answer(*pair)
+            for pair in zip(states.ravel().tolist(), words.ravel().tolist(), strict=True)
+        ]
+        log_probs = np.array([log_prob for log_prob, _ in answers], np.float64)
+        following = np.array([state for _, state in answers], np.int64)
+        return log_probs.reshape(states.shape), following.reshape(states.shape)
+
+    def end(self, states: Ints) -> Floats:
+        """See `Scorer.end`."""
+        return self.advance(states, np.zeros_like(states))[0]
+
+    def _answer(self, state: int, word: int) -> tuple[float, int]:
+        known = self._answers.get((state, word))
+        if known is None:
+            after = self._new_state()
+            score = self._model.BaseScore(self._states[state], self._names[word], after)
+            number = self._numbers.setdefault(after, len(self._states))
+            if number == len(self._states):
+                self._states.append(after)
+            known = self._answers[state, word] = (score * LN_10, number)
+        return known

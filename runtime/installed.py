@@ -1,0 +1,33 @@
+"""What belongs to this installation: its extras and its folder for what can be made again."""
+
+import os
+import re
+from importlib.metadata import PackageNotFoundError, requires
+from pathlib import Path
+
+from crnn_runtime.errors import CrnnError
+
+
+def cache_folder() -> Path:
+    """Where exported models and further environments are kept: ``$XDG_CACHE_HOME/crnn/bench``."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "crnn" / "bench"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CrnnError(f"cannot make {folder}: {error.strerror}") from error
+    return folder
+
+
+def requirements_of(extra: str) -> list[str]:
+    """What an extra of this project consists of.
+
+    Raises:
+        CrnnError: this project is not installed.
+    """
+    try:
+        listed = requires("crnn") or []
+    except PackageNotFoundError as error:
+        raise CrnnError("crnn is not installed, only copied: pip install .") from error
+    marker = re.compile(rf"""extra == ['"]{re.escape(extra)}['"]""")
+    return [line.partition(";")[0].strip() for line in listed if marker.search(line)]

@@ -1,0 +1,1 @@
+"""From a picture's bytes to a strip of pixels that a network takes."""

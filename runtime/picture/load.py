@@ -1,0 +1,211 @@
+"""Any picture a user may have → an 8-bit array in the colours a model wants."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_runtime.errors import ImageError
+from crnn_runtime.model.card import ColorOrder
+from crnn_runtime.picture.header import (
+    image_orientation,
+    image_size,
+    is_jpeg,
+    is_png,
+    jpeg_is_complete,
+    png_is_complete,
+)
+
+MAX_PIXELS = 64_000_000
+"""Larger pictures are refused before they are decoded: a line of text is small."""
+MAX_FILE_BYTES = 256_000_000
+"""Larger files are refused unread: as many as `MAX_PIXELS` take, uncompressed and in colour."""
+MIN_HEIGHT = 1
+"""Lower pictures are refused: very small ones are read, enlarged, as well as that goes."""
+
+ImageSource = str | Path | bytes | bytearray | memoryview | NDArray[np.uint8]
+"""A file's path, its bytes, or an array (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4)."""
+
+
+_UPRIGHT = {
+    2: (None, 1),
+    3: (cv2.ROTATE_180, None),
+    4: (None, 0),
+    5: (cv2.ROTATE_90_CLOCKWISE, 1),
+    6: (cv2.ROTATE_90_CLOCKWISE, None),
+    7: (cv2.ROTATE_90_COUNTERCLOCKWISE, 1),
+    8: (cv2.ROTATE_90_COUNTERCLOCKWISE, None),
+}
+"""EXIF orientation → how to turn the stored picture, and then which axis to mirror."""
+_REDUCED = {
+    1: (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE),
+    2: (cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+    4: (cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+    8: (cv2.IMREAD_REDUCED_COLOR_8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+}
+"""Reduction → how to decode in colour and in grey."""
+REDUCTIONS = tuple(_REDUCED)
+"""Sizes that a JPEG can be decoded to at less than the full cost: 1/1, 1/2, 1/4, 1/8."""
+
+
+def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
+    """An image as (H, W, 3) in the asked order of channels, or (H, W) for ``gray``.
+
+    Transparent pixels become white, 16-bit pixels 8-bit; a picture is turned upright
+    by its EXIF orientation (JPEG, PNG, WebP, TIFF). Bytes are read before they are decoded, so any
+    path works that Python can open. JPEG has no checksums: one that is damaged in
+    the middle is decoded as far as it goes, and libjpeg says so on standard error.
+
+    Raises:
+        ImageError: missing, empty, truncated, not an image, too large or too low.
+    """
+    return load_reduced(source, color, lambda _height, _width: 1)[0]
+
+
+def load_reduced(
+    source: ImageSource, color: ColorOrder, choose: Callable[[int, int], int]
+) -> tuple[NDArray[np.uint8], int]:
+    """As `load_image`, but a JPEG may come smaller, which saves most of its decoding.
+
+    Args:
+        source: see `load_image`.
+        color: see `load_image`.
+        choose: height and width as stored, before any EXIF rotation → one of
+            `REDUCTIONS`; asked for JPEGs only.
+
+    Returns:
+        the image, and how many source pixels one of its pixels stands for along each
+        axis. Pixels at the far edges that do not fill one are left out.
+
+    Raises:
+        ImageError: see `load_image`.
+    """
+    if isinstance(source, np.ndarray):
+        image = _checked_array(source)
+        _check_size(*image.shape[:2])
+        return _to_color(image, "rgb", color), 1
+    if isinstance(source, str | Path):
+        data = read_bytes(Path(source))
+    elif isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+    else:
+        raise ImageError(f"cannot read a {type(source).__name__}: give a path, bytes or an array")
+    if not data:
+        raise ImageError("image is empty (0 bytes)")
+    stored = image_size(data)
+    _check_size(*stored)
+    reduction = choose(*stored) if is_jpeg(data) else 1
+    if is_jpeg(data):
+        if not jpeg_is_complete(data):
+            raise ImageError("image is truncated: the end of the JPEG data is missing")
+        image = _decode(data, _REDUCED[reduction][color == "gray"])
+        if reduction > 1:
+            # The decoder rounds up, and fills the last pixel with what is not in the picture.
+            turned = (image.shape[0] < image.shape[1]) != (stored[0] < stored[1])
+            height, width = stored[::-1] if turned else stored
+            image = image[: height // reduction, : width // reduction]
+    else:
+        # Also keeps libpng from writing about it to the terminal.
+        if is_png(data) and not png_is_complete(data):
+            raise ImageError("image is damaged or truncated: a part of the PNG data is missing")
+        image = _decode(data, cv2.IMREAD_UNCHANGED)  # keeps transparency, unlike IMREAD_COLOR
+        if image.dtype != np.uint8:
+            image = _to_uint8(image)
+        image = _upright(image, image_orientation(data))
+    _check_size(*image.shape[:2])
+    return _to_color(image, "bgr", color), reduction
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content.
+
+    Raises:
+        ImageError: it cannot be read, is not a file (a device or a pipe, which may
+            have no end), or has more than `MAX_FILE_BYTES`.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise ImageError("cannot read the file: it is a device, pipe or socket")
+        if status.st_size > MAX_FILE_BYTES:
+            raise ImageError(
+                f"cannot read the file: it has {status.st_size / 1e6:.0f} MB, more than "
+                f"{MAX_FILE_BYTES // 10**6}"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot read the file: {error.strerror}") from error
+    except ImageError:
+        raise
+    except ValueError as error:  # a NUL in the name
+        raise ImageError(f"cannot read the file: {error}") from error
+
+
+def _check_size(height: int, width: int) -> None:
+    if height * width > MAX_PIXELS:
+        raise ImageError(
+            f"image has {width} × {height} pixels, more than {MAX_PIXELS // 10**6} million: "
+            "cut out the line first"
+        )
+    if height < MIN_HEIGHT or width < 1:
+        raise ImageError(
+            f"image has {width} × {height} pixels, a line is {MIN_HEIGHT} high at least"
+        )
+
+
+def _checked_array(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.dtype != np.uint8:
+        raise ImageError(f"image array has dtype {image.dtype}: give uint8, 0 to 255")
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[:, :, 0]
+    if image.ndim != 2 and (image.ndim != 3 or image.shape[2] not in (3, 4)):
+        raise ImageError(f"image array has shape {image.shape}: give H×W, H×W×3 or H×W×4")
+    return image
+
+
+def _decode(data: bytes, flags: int) -> NDArray[np.uint8]:
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError("image cannot be decoded: it is damaged or truncated") from error
+    if image is None:
+        raise ImageError("image cannot be decoded: it is damaged or truncated")
+    return image  # type: ignore[return-value]
+
+
+def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    turn, mirrored = _UPRIGHT.get(orientation, (None, None))
+    if turn is not None:
+        image = cv2.rotate(image, turn)  # type: ignore[assignment]
+    return image if mirrored is None else cv2.flip(image, mirrored)  # type: ignore[return-value]
+
+
+def _to_uint8(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+    if image.dtype == np.uint16:
+        shifted: NDArray[np.uint8] = np.right_shift(image, 8).astype(np.uint8)
+        return shifted
+    raise ImageError(f"image has {image.dtype} pixels: save it with 8 or 16 bits a channel")
+
+
+def _to_color(
+    image: NDArray[np.uint8], stored: ColorOrder, wanted: ColorOrder
+) -> NDArray[np.uint8]:
+    if image.ndim == 3 and image.shape[2] == 4:
+        image = _on_white(image)
+    if image.ndim == 2:
+        code = None if wanted == "gray" else cv2.COLOR_GRAY2RGB
+    elif wanted == "gray":
+        code = cv2.COLOR_RGB2GRAY if stored == "rgb" else cv2.COLOR_BGR2GRAY
+    else:
+        code = None if wanted == stored else cv2.COLOR_BGR2RGB
+    return image if code is None else cv2.cvtColor(image, code)  # type: ignore[return-value]
+
+
+def _on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W, 4) over a white page → (H, W, 3)."""
+    alpha = image[:, :, 3:].astype(np.uint16)
+    mixed = image[:, :, :3] * alpha + 255 * (255 - alpha)
+    return ((mixed + 127) // 255).astype(np.uint8)

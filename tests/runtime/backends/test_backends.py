@@ -1,0 +1,74 @@
+"""Model files that cannot be used, each refused in one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from barcode import barcode_card, write_barcode_reader
+from onnx import TensorProto, helper
+
+from crnn_runtime import Alphabet, ModelError
+from crnn_runtime.backends import open_backend
+from crnn_runtime.model.card import METADATA_KEY
+
+
+def write_classifier(path: Path) -> None:
+    """An image classifier: another model family, with a stolen card."""
+    graph = helper.make_graph(
+        [helper.make_node("GlobalAveragePool", ["pixels"], ["scores"])],
+        "classifier",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, [1, 3, 224, 224])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 3, 1, 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(model, {METADATA_KEY: barcode_card(head="greedy").to_json()})
+    onnx.save(model, path)
+
+
+def with_card(text: str) -> Callable[[Path], object]:
+    return lambda path: write_barcode_reader(path, metadata={METADATA_KEY: text})
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: path.write_bytes(b""), "cannot load it"),
+        (lambda path: path.write_bytes(b"not an onnx file" * 99), "cannot load it"),
+        (lambda path: write_barcode_reader(path, metadata={}), "no model card inside"),
+        (with_card("{}"), "not of format 1"),
+        (
+            with_card(barcode_card().to_json().replace('"0123456789"', '"012345678"')),
+            "states 11 classes but its alphabet makes 10",
+        ),
+        (with_card(barcode_card(head="greedy").to_json()), "not those of a line reader"),
+        (with_card(barcode_card(height=48).to_json()), "1 channels × 32 .* says 1 × 48"),
+        (write_classifier, "not those of a line reader"),
+    ],
+)  # fmt: skip
+def test_onnx_files_that_are_no_readers(
+    tmp_path: Path, write: Callable[[Path], object], message: str
+) -> None:
+    path = tmp_path / "model.onnx"
+    write(path)
+    with pytest.raises(ModelError, match=message) as caught:
+        open_backend(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_with_other_classes_than_its_card(tmp_path: Path) -> None:
+    path = write_barcode_reader(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    card = barcode_card(alphabet=Alphabet("012"))
+    helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="has 11 classes, its card's alphabet makes 4"):
+        open_backend(path)
+
+
+def test_the_callers_floating_point_mode_is_left_alone(tmp_path: Path) -> None:
+    with open_backend(write_barcode_reader(tmp_path / "model.onnx")) as backend:
+        backend.infer(np.zeros((1, 1, 32, 64), np.float32))
+    assert np.float32(1e-40) * np.float32(0.5) != 0  # denormals still exist

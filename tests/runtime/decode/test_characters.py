@@ -1,0 +1,39 @@
+"""Allowed and denied characters."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from crnn_runtime import Alphabet, CrnnError
+from crnn_runtime.decode.characters import permitted_classes, read_characters
+
+ALPHABET = Alphabet("abca")
+
+
+def test_every_code_of_a_character_follows_it() -> None:
+    assert permitted_classes(ALPHABET, None, "a").tolist() == [True, False, True, True, False]
+    assert permitted_classes(ALPHABET, "a", "").tolist() == [True, True, False, False, True]
+    assert permitted_classes(ALPHABET, "ab", "b").tolist() == [True, True, False, False, True]
+
+
+def test_mistakes_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(CrnnError, match="allowed characters that the model cannot read: 'x' 'y'"):
+        permitted_classes(ALPHABET, "axy", "")
+    with pytest.raises(CrnnError, match="no character may be read"):
+        permitted_classes(ALPHABET, "a", "a")
+    with pytest.raises(CrnnError, match="no character may be read"):
+        permitted_classes(ALPHABET, "", "")
+    with caplog.at_level(logging.WARNING):
+        permitted_classes(ALPHABET, None, "x")
+    assert "denied characters that the model cannot read: 'x'" in caplog.text
+
+
+def test_characters_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "chars.txt"
+    path.write_bytes("\ufeffab\r\n é\n".encode())
+    assert read_characters(f"@{path}") == "ab é"
+    assert read_characters("@") == "@"
+    assert read_characters("ab@") == "ab@"
+    with pytest.raises(CrnnError, match="cannot read character list"):
+        read_characters(f"@{tmp_path / 'none'}")

@@ -1,0 +1,199 @@
+"""The model files that a check of a GPU compares, and how they are measured."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_runtime.backends import Backend, open_backend
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.picture.load import load_image
+from crnn_runtime.picture.preprocess import resize_line
+from crnn_runtime.recognizer import Recognizer
+from tools.gpu_report import Reading, Timing
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+PRECISIONS = ("fp32", "fp16", "int8")
+SHAPES = tuple((batch, width) for width in (64, 320, 1024, 2048) for batch in (1, 8, 64))
+
+_SEED = 7_000_003  # of lines that neither training nor a test has drawn
+_CALIBRATION = 200
+
+Sample = tuple[NDArray[np.uint8], str]
+"""A picture of a line (H, W, 3) and what it says."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A model file that is compared.
+
+    Attributes:
+        name: of it in the report.
+        device: that it runs on.
+        make: makes the file, and says what it is.
+    """
+
+    name: str
+    device: str
+    make: Callable[[], tuple[Path, str]]
+
+
+def draw_samples(count: int) -> tuple[list[Sample], list[Sample], str]:
+    """Lines to read, lines to calibrate on, and in words what they are.
+
+    Fresh ones of the kind that the shipped reader was trained for; where what draws
+    them is missing, the few that are shipped.
+    """
+    try:
+        from crnn.recipes import load_recipe  # noqa: PLC0415
+        from crnn.synth import Synthesizer  # noqa: PLC0415
+
+        synthesizer = Synthesizer("digits", seed=_SEED, **load_recipe("digits")["synth_options"])
+        drawn = (synthesizer.line(index) for index in range(count + _CALIBRATION))
+        samples = [(np.asarray(sample.image), sample.text) for sample in drawn]
+    except (ImportError, CrnnError) as error:
+        texts = dict(
+            line.split("\t") for line in (EXAMPLES / "lines.tsv").read_text("utf-8").splitlines()
+        )
+        samples = [(load_image(EXAMPLES / path, "rgb"), text) for path, text in texts.items()]
+        return samples, samples, f"The lines of examples/, because none can be drawn: {error}"
+    words = "Synthetic lines of digits that the reader was not trained on"
+    return samples[:count], samples[count:], words
+
+
+def list_candidates(
+    folder: Path, flavour: str, calibration: Sequence[Sample], deadline: float
+) -> list[Candidate]:
+    """The model files that are compared; the first is the reference."""
+    source = folder / "fp32.onnx"
+
+    def export() -> tuple[Path, str]:
+        from crnn.checkpoint import load_model  # noqa: PLC0415
+        from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
+
+        checkpoint = EXAMPLES / "digits.pth"
+        model, card = load_model(checkpoint)
+        export_onnx(model, card, source, checkpoint=checkpoint)
+        return source, "the reference"
+
+    def build(precision: str) -> tuple[Path, str]:
+        from crnn_export.onnx_file import read_source  # noqa: PLC0415
+        from crnn_export.precision.reduce import convert_precision  # noqa: PLC0415
+        from crnn_export.trt import build_engine  # noqa: PLC0415
+
+        graph, engine = folder / f"{precision}.onnx", folder / f"{precision}.trt"
+        if precision != "fp32":
+            card = read_source(source).card
+            pixels = [resize_line(load_image(image, card.color), card) for image, _ in calibration]
+            texts = [text for _, text in calibration]
+            convert_precision(source, graph, precision, lines=pixels, truths=texts)
+        info = build_engine(
+            graph, engine, flavour=flavour, progress=lambda *_: _stop_after(deadline)
+        )
+        record = info.record
+        return engine, (
+            f"{record.built_with}, {record.precision} by its {record.evidence}, "
+            f"{record.size / 1e6:.1f} MB, built in {info.seconds:.1f} s"
+        )
+
+    return [
+        Candidate("ONNX fp32, CPU", "cpu", export),
+        Candidate("ONNX fp32, CUDA", "cuda", lambda: (source, "ONNX Runtime")),
+        *(Candidate(f"engine {each}", "cuda", partial(build, each)) for each in PRECISIONS),
+    ]
+
+
+def measure(
+    candidates: Sequence[Candidate],
+    samples: Sequence[Sample],
+    *,
+    shapes: Sequence[tuple[int, int]] = SHAPES,
+    seconds: float = 1.0,
+    deadline: float = math.inf,
+    tell: Callable[[list[Reading], list[Timing]], object] = lambda *_: None,
+) -> tuple[list[Reading], list[Timing]]:
+    """Let every model read the lines and time it; the first one is the reference.
+
+    Args:
+        candidates: the models.
+        samples: lines and what they say.
+        shapes: (batch, width) to time on a GPU.
+        seconds: to time each.
+        deadline: on the clock of `time.monotonic`; what is not begun then is left out.
+        tell: is given all that is known so far, before and after each model.
+    """
+    images, truths = [image for image, _ in samples], [text for _, text in samples]
+    reference: list[str] | None = None
+    readings: list[Reading] = []
+    timings: list[Timing] = []
+    for candidate in candidates:
+        click.echo(candidate.name)
+        tell(
+            [*readings, Reading(candidate.name, note="the check ended in the midst of it")], timings
+        )
+        texts: list[str] = []
+        note = ""
+        try:
+            _stop_after(deadline)
+            path, note = candidate.make()
+            with Recognizer(path, candidate.device) as recognizer:
+                texts = [line.text for line in recognizer.read(images)]
+            if candidate.device != "cpu":
+                with open_backend(path, candidate.device) as backend:
+                    timings += time_shapes(candidate.name, backend, shapes, seconds, deadline)
+        except Exception as error:  # whatever one model does, the others are measured
+            note = "; ".join(filter(None, (note, _in_one_line(error))))
+        reference = reference or texts
+        equal, right = (_same(texts, others) if texts else 0 for others in (reference, truths))
+        readings.append(Reading(candidate.name, len(texts), equal, right, note))
+        tell(readings, timings)
+    return readings, timings
+
+
+def _stop_after(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise CrnnError("left out: the time is up")
+
+
+def _in_one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, CrnnError) else f"{type(error).__name__}: {text}"
+
+
+def time_shapes(
+    name: str,
+    backend: Backend,
+    shapes: Sequence[tuple[int, int]],
+    seconds: float,
+    deadline: float = math.inf,
+) -> Iterator[Timing]:
+    """Time ``infer`` for each (batch, width), about ``seconds`` long and 10 calls at least.
+
+    Shapes that are not begun by the deadline are left out.
+    """
+    card = backend.card
+    for batch, width in shapes:
+        if time.monotonic() > deadline:
+            return
+        images = np.random.default_rng(0).standard_normal(
+            (batch, card.channels, card.height, width), np.float32
+        )
+        for _ in range(3):  # kernels are chosen and graphs captured
+            backend.infer(images)
+        taken: list[float] = []
+        while len(taken) < 10 or sum(taken) < seconds:
+            start = time.perf_counter()
+            backend.infer(images)
+            taken.append(time.perf_counter() - start)
+        p50, p95 = np.percentile(taken, (50, 95)).tolist()
+        yield Timing(name, batch, width, len(taken), p50, p95)
+
+
+def _same(some: Sequence[str], others: Sequence[str]) -> int:
+    return sum(a == b for a, b in zip(some, others, strict=True))
