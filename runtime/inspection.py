@@ -85,10 +85,7 @@ class _Watched(Backend):
         self.outputs: dict[str, NDArray[Any]] = {}
         self.started = self.ended = 0.0
 
-    def activate(self) -> None:
-        """It is somebody else's to load."""
-
-    def deactivate(self) -> None:
+    def close(self) -> None:
         """It is somebody else's to release."""
 
     def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -109,7 +106,7 @@ def inspect_line(
 
     Args:
         source: the image.
-        backend: of the model, active.
+        backend: of the model.
         open_stages: a backend and what loads images → the recognizer's stages.
         nbest: alternatives wanted, 0 for none.
     """

@@ -91,8 +91,11 @@ class Recognizer:
         self._backend = open_backend(
             model, device, threads, gpu_memory_limit=gpu_memory_limit, card=card
         )
-        self._decoder = open_decoder(decoder or Decoding(), self.card)
-        self._backend.activate()
+        try:
+            self._decoder = open_decoder(decoder or Decoding(), self.card)
+        except BaseException:
+            self._backend.close()
+            raise
         on_gpu = _on_gpu(model, device)
         self._batch = _batch_sizes(batch_size, AUTO_COLUMNS["gpu" if on_gpu else "cpu"])
         spare = (threads or available_cpus()) - (not on_gpu)  # a CPU's cores run the model
@@ -178,7 +181,7 @@ class Recognizer:
 
     def close(self) -> None:
         """Release the model."""
-        self._backend.deactivate()
+        self._backend.close()
 
     def __enter__(self) -> Self:
         return self

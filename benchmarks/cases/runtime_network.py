@@ -123,14 +123,11 @@ class _Canned(Backend):
         self.card = card
         self._outputs = outputs
 
-    def activate(self) -> None:
-        """Nothing to load."""
-
     def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """The outputs of as many lines."""
         return {name: output[: len(images)] for name, output in self._outputs.items()}
 
-    def deactivate(self) -> None:
+    def close(self) -> None:
         """Nothing to release."""
 
 

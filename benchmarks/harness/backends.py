@@ -95,7 +95,6 @@ def _torch_opened(
 
 def _runtime(file: Path, subject: Subject, device: str, threads: int) -> Opened:
     backend = open_backend(file, device, threads)
-    backend.activate()
     return Opened(backend.infer, backend.card, describe(subject, file, backend.card), file)
 
 

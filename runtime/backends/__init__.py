@@ -23,30 +23,20 @@ OUTPUT_NAMES = {
 
 
 class Backend(Protocol):
-    """A model file and the library that runs it.
+    """A model file and the library that runs it: loaded when it is made, until `close`.
 
-    The card can be read at once; `activate` takes the memory and `deactivate`
-    gives it back. A context manager does both.
+    A context manager closes it.
     """
 
     card: ModelCard
 
-    def activate(self) -> None:
-        """Load the model.
-
-        Raises:
-            ModelError: the file cannot be used.
-            MissingDependencyError: the library or the device is missing.
-        """
-
     def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """(N, C, H, W) → outputs by name (see `OUTPUT_NAMES`), batch first."""
 
-    def deactivate(self) -> None:
-        """Release the model."""
+    def close(self) -> None:
+        """Release the model and its memory; a second call does nothing."""
 
     def __enter__(self) -> Self:
-        self.activate()
         return self
 
     def __exit__(
@@ -55,7 +45,7 @@ class Backend(Protocol):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.deactivate()
+        self.close()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +100,7 @@ def open_backend(
     gpu_memory_limit: int | None = None,
     card: str | Path | ModelCard | None = None,
 ) -> Backend:
-    """The backend that runs ``path``, a file or a shipped reader's name, not yet activated.
+    """The backend that runs ``path``, a file or a shipped reader's name, loaded: close it.
 
     ``device`` None is the CPU for ONNX and the first GPU for an engine, which
     runs nowhere else. ``gpu_memory_limit`` is in bytes and bounds the arena of an

@@ -88,12 +88,8 @@ class OnnxRuntimeBackend(Backend):
             _check_interface(self._session, self.card, path)
         self._outputs = list(OUTPUT_NAMES[self.card.head])
 
-    def activate(self) -> None:
-        """Load the model, if it was released."""
-        self._session = self._session or self._open()
-
-    def deactivate(self) -> None:
-        """Release the model's memory."""
+    def close(self) -> None:
+        """Release the model's memory; a second call does nothing."""
         self._session = None
 
     def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
@@ -107,7 +103,7 @@ class OnnxRuntimeBackend(Backend):
         self, name: str, outputs: Sequence[str], images: NDArray[np.float32]
     ) -> list[NDArray[Any]]:
         if self._session is None:
-            raise ModelError(f"{self._path}: the model is not active, call activate()")
+            raise ModelError(f"{self._path}: the model is closed, open it again")
         if self._gpu is None:
             results: list[NDArray[Any]] = self._session.run(outputs, {name: images})
             return results

@@ -46,7 +46,10 @@ class TensorRTBackend(Backend):
         threads: ignored, the GPU does the work.
 
     Raises:
-        ModelError: engine or sidecar is missing, damaged or foreign.
+        ModelError: engine or sidecar is missing, damaged or foreign, of another release
+            or for another GPU.
+        MissingDependencyError: there is no such GPU, or no TensorRT of the engine's
+            flavour.
     """
 
     def __init__(self, path: Path, *, device: str = "cuda", threads: int | None = None) -> None:
@@ -55,18 +58,10 @@ class TensorRTBackend(Backend):
         self._path = path
         self._device = device
         self._outputs = OUTPUT_NAMES[self.card.head]
-        self._pool: _Pool | None = None
+        self._pool: _Pool | None = self._load()
 
-    def activate(self) -> None:
-        """Load the engine onto the GPU, if it is not there.
-
-        Raises:
-            MissingDependencyError: there is no such GPU, or no TensorRT of the
-                engine's flavour.
-            ModelError: the engine is of another release or for another GPU.
-        """
-        if self._pool is not None:
-            return
+    def _load(self) -> "_Pool":
+        """The engine on the GPU."""
         # First of all: without a GPU TensorRT's Runtime may end the process.
         index = require_device(self._device)
         trt = load_library(self.record.flavour)
@@ -78,9 +73,9 @@ class TensorRTBackend(Backend):
             raise ModelError(f"{self._path}: TensorRT cannot load it: {last_error(lines)}")
         self._check_tensors(engine)
         loaded = LoadedEngine(trt, engine, index, own_graphs=self.record.flavour != "rtx")
-        self._pool = _Pool(loaded, self._outputs)
+        return _Pool(loaded, self._outputs)
 
-    def deactivate(self) -> None:
+    def close(self) -> None:
         """Release the GPU's memory, when the calls that run have returned."""
         pool, self._pool = self._pool, None
         if pool is not None:
@@ -96,7 +91,7 @@ class TensorRTBackend(Backend):
         """
         pool = self._pool
         if pool is None:
-            raise ModelError(f"{self._path}: the engine is not active, call activate()")
+            raise ModelError(f"{self._path}: the engine is closed, open it again")
         expected = (self.card.channels, self.card.height)
         if images.ndim != 4 or images.shape[1:3] != expected or len(images) == 0:
             raise EngineShapeError(

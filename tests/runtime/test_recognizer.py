@@ -176,5 +176,5 @@ def test_what_is_not_a_number_is_an_error_of_its_line(tmp_path: Path, head: str)
 def test_close_releases_the_model(model: Path) -> None:
     with Recognizer(model) as recognizer:
         assert recognizer.read([draw_barcode("1")])[0].text == "1"
-    with pytest.raises(ModelError, match="not active"):
+    with pytest.raises(ModelError):
         recognizer.read([draw_barcode("1")])

@@ -9,8 +9,9 @@ import pytest
 from barcode import barcode_card, write_barcode_reader
 from onnx import TensorProto, helper
 
-from crnn_runtime import Alphabet, ModelError
+from crnn_runtime import Alphabet, CrnnError, Decoding, ModelError, Recognizer
 from crnn_runtime.backends import open_backend
+from crnn_runtime.backends.onnx_runtime import OnnxRuntimeBackend
 from crnn_runtime.model.card import METADATA_KEY
 
 
@@ -72,3 +73,25 @@ def test_the_callers_floating_point_mode_is_left_alone(tmp_path: Path) -> None:
     with open_backend(write_barcode_reader(tmp_path / "model.onnx")) as backend:
         backend.infer(np.zeros((1, 1, 32, 64), np.float32))
     assert np.float32(1e-40) * np.float32(0.5) != 0  # denormals still exist
+
+
+def test_a_closed_model_says_so_and_closing_twice_does_nothing(tmp_path: Path) -> None:
+    backend = open_backend(write_barcode_reader(tmp_path / "model.onnx"))
+    backend.infer(np.zeros((1, 1, 32, 64), np.float32))
+    backend.close()
+    backend.close()
+    with pytest.raises(ModelError):
+        backend.infer(np.zeros((1, 1, 32, 64), np.float32))
+
+
+def test_a_recognizer_that_cannot_be_made_closes_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    monkeypatch.setattr(OnnxRuntimeBackend, "close", closed.append)
+    with pytest.raises(CrnnError):
+        Recognizer(
+            write_barcode_reader(tmp_path / "model.onnx"),
+            decoder=Decoding(lexicon=tmp_path / "gone.txt"),
+        )
+    assert len(closed) == 1

@@ -232,7 +232,6 @@ def test_memory_that_runs_out_is_one_line(gpu: fake_gpu.FakeGpu, engine: Path) -
 
 def test_release_waits_for_the_calls_that_run(gpu: fake_gpu.FakeGpu, engine: Path) -> None:
     backend = TensorRTBackend(engine)
-    backend.activate()
     started, go_on = threading.Event(), threading.Event()
     compute = gpu.engines[0].compute
 
@@ -245,17 +244,15 @@ def test_release_waits_for_the_calls_that_run(gpu: fake_gpu.FakeGpu, engine: Pat
     with ThreadPoolExecutor(2) as pool:
         call = pool.submit(backend.infer, noise(1, 64))
         assert started.wait(10)
-        release = pool.submit(backend.deactivate)
+        release = pool.submit(backend.close)
         assert not release.done()
         go_on.set()
         assert call.result(10)["ids"].shape == (1, 8)
         release.result(10)
     assert gpu.cuda.memory == {}
-    with pytest.raises(ModelError, match="activate"):
+    with pytest.raises(ModelError, match="closed"):
         backend.infer(noise(1, 64))
-    backend.activate()
-    backend.infer(noise(1, 64))
-    backend.deactivate()
+    backend.close()
 
 
 def test_no_gpu_is_one_line_before_tensorrt_is_touched(
@@ -264,7 +261,7 @@ def test_no_gpu_is_one_line_before_tensorrt_is_touched(
     gpu = fake_gpu.install(monkeypatch, PROFILES, devices=0)
     try:
         with pytest.raises(MissingDependencyError, match=r"no NVIDIA GPU .*insufficient") as error:
-            TensorRTBackend(engine).activate()
+            TensorRTBackend(engine)
         assert "\n" not in str(error.value)
         assert gpu.runtimes == 0
     finally:
@@ -278,13 +275,13 @@ def test_no_gpu_here_is_one_line_with_the_real_libraries(engine: Path) -> None:
     if device_count():
         pytest.skip("this machine has a GPU")
     with pytest.raises(MissingDependencyError):
-        TensorRTBackend(engine).activate()
+        TensorRTBackend(engine)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:x", "cuda:7", ""])
 def test_an_unknown_device_is_refused(gpu: fake_gpu.FakeGpu, engine: Path, device: str) -> None:
     with pytest.raises(CrnnError, match=device or "cuda"):
-        TensorRTBackend(engine, device=device).activate()
+        TensorRTBackend(engine, device=device)
     assert gpu.runtimes == 0
 
 
@@ -300,14 +297,14 @@ def test_a_foreign_engine_is_refused_before_tensorrt_is_asked(
 ) -> None:
     path = fake_gpu.write_fake_engine(tmp_path / "x.trt", b"", tiny_card(), PROFILES, **changes)
     with pytest.raises(ModelError, match=expected):
-        TensorRTBackend(path).activate()
+        TensorRTBackend(path)
     assert gpu.runtimes == 0
 
 
 def test_what_tensorrt_cannot_load_gives_its_reason(gpu: fake_gpu.FakeGpu, tmp_path: Path) -> None:
     path = fake_gpu.write_fake_engine(tmp_path / "x.trt", b"foreign", tiny_card(), PROFILES)
     with pytest.raises(ModelError, match="cannot be deserialised"):
-        TensorRTBackend(path).activate()
+        TensorRTBackend(path)
 
 
 def test_an_engine_with_other_outputs_is_refused(gpu: fake_gpu.FakeGpu, tmp_path: Path) -> None:
@@ -318,7 +315,7 @@ def test_an_engine_with_other_outputs_is_refused(gpu: fake_gpu.FakeGpu, tmp_path
         PROFILES,
     )
     with pytest.raises(ModelError, match=r"log-probs head \(images, log_probs\)"):
-        TensorRTBackend(path).activate()
+        TensorRTBackend(path)
 
 
 @pytest.mark.parametrize(
