@@ -8,6 +8,7 @@ import onnx
 import pytest
 from barcode import barcode_card, write_barcode_reader
 from onnx import TensorProto, helper
+from tiny_reader import write_tiny_reader
 
 from crnn_runtime import Alphabet, CrnnError, Decoding, ModelError, Recognizer
 from crnn_runtime.backends import open_backend
@@ -76,7 +77,7 @@ def test_the_callers_floating_point_mode_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_closed_model_says_so_and_closing_twice_does_nothing(tmp_path: Path) -> None:
-    backend = open_backend(write_barcode_reader(tmp_path / "model.onnx"))
+    backend = open_backend(write_tiny_reader(tmp_path / "model.onnx"))
     backend.infer(np.zeros((1, 1, 32, 64), np.float32))
     backend.close()
     backend.close()
@@ -87,11 +88,15 @@ def test_a_closed_model_says_so_and_closing_twice_does_nothing(tmp_path: Path) -
 def test_a_recognizer_that_cannot_be_made_closes_its_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = []
-    monkeypatch.setattr(OnnxRuntimeBackend, "close", closed.append)
+    closed: list[OnnxRuntimeBackend] = []
+
+    def close(self: OnnxRuntimeBackend) -> None:
+        closed.append(self)
+
+    monkeypatch.setattr(OnnxRuntimeBackend, "close", close)
     with pytest.raises(CrnnError):
         Recognizer(
-            write_barcode_reader(tmp_path / "model.onnx"),
+            write_tiny_reader(tmp_path / "model.onnx"),
             decoder=Decoding(lexicon=tmp_path / "gone.txt"),
         )
     assert len(closed) == 1
