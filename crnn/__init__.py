@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crnn.backbones import BACKBONES
-    from crnn.checkpoint import Checkpoint, load_checkpoint, load_model, save_checkpoint
+    from crnn.checkpoints import Checkpoint, load_checkpoint, load_model, save_checkpoint
     from crnn.model import CRNN, build_model, default_card
 
 # Loaded at first use: `crnn-train --help` must not wait for torch.
 _HOMES = {
     "BACKBONES": "backbones",
     "CRNN": "model",
-    "Checkpoint": "checkpoint",
+    "Checkpoint": "checkpoints",
     "build_model": "model",
     "default_card": "model",
-    "load_checkpoint": "checkpoint",
-    "load_model": "checkpoint",
-    "save_checkpoint": "checkpoint",
+    "load_checkpoint": "checkpoints",
+    "load_model": "checkpoints",
+    "save_checkpoint": "checkpoints",
 }
 
 __all__ = [

@@ -19,7 +19,7 @@ import tomli_w
 from fontTools import subset
 from fontTools.ttLib import TTCollection, TTFont
 
-from crnn.checkpoint import load_checkpoint
+from crnn.checkpoints import load_checkpoint
 from crnn.synth import Synthesizer
 from crnn.synth.fonts import HAN, Face
 from crnn.synth.words import LANGUAGES, read_languages, shipped_counts

@@ -1,5 +1,6 @@
 """The reader: a backbone and a classifier of its columns."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crnn.backbones import BACKBONES, Backbone
+from crnn.backbones._layers import fold_norms
 from crnn.few_classes import few_log_probs
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
@@ -118,8 +120,16 @@ def build_model(arch: str, num_classes: int, in_channels: int | None = None) -> 
     return CRNN(backbone(channels), num_classes)
 
 
+def load_weights(model: CRNN, state_dict: Mapping[str, Tensor]) -> None:
+    """Put weights into a new model, which takes their form: norms folded or not."""
+    fold_norms(model, state_dict)
+    model.load_state_dict(state_dict)
+
+
 def default_card(arch: str, alphabet: Alphabet, **overrides: Any) -> ModelCard:  # noqa: ANN401
     """The card of a new reader: the architecture's preprocessing and geometry.
+
+    Higher lines are wider, too: the widest grows with the height.
 
     Args:
         arch: a key of `BACKBONES`.
@@ -131,6 +141,7 @@ def default_card(arch: str, alphabet: Alphabet, **overrides: Any) -> ModelCard: 
     """
     backbone = backbone_class(arch)
     fields: dict[str, Any] = {
+        "height": backbone.height,
         "width": backbone.width,
         "color": backbone.color,
         "mean": backbone.mean,
@@ -138,7 +149,9 @@ def default_card(arch: str, alphabet: Alphabet, **overrides: Any) -> ModelCard: 
         "time_stride": backbone.time_stride,
         "time_origin": backbone.time_origin,
     }
-    card = ModelCard(arch=arch, alphabet=alphabet, **{**fields, **overrides})
+    fields |= overrides
+    fields.setdefault("max_width", ModelCard.max_width * fields["height"] // ModelCard.height)
+    card = ModelCard(arch=arch, alphabet=alphabet, **fields)
     if card.height < backbone.min_height:
         raise CrnnError(
             f"height {card.height} is too small for {arch}: at least {backbone.min_height} pixels"

@@ -38,7 +38,7 @@ def exported(
     from seed_parity import ARCHS, seed_alphabet
 
     from crnn import build_model
-    from crnn.checkpoint import save_checkpoint
+    from crnn.checkpoints import save_checkpoint
     from crnn.model import default_card
     from crnn_export.cli.export import main
 

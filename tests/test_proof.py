@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from crnn.checkpoint import load_model
+from crnn.checkpoints import load_model
 from crnn.recipes import load_recipe
 from crnn.synth import Synthesizer
 from crnn_export.to_onnx import export_onnx

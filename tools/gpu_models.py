@@ -74,7 +74,7 @@ def list_candidates(
     source = folder / "fp32.onnx"
 
     def export() -> tuple[Path, str]:
-        from crnn.checkpoint import load_model  # noqa: PLC0415
+        from crnn.checkpoints import load_model  # noqa: PLC0415
         from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
 
         checkpoint = EXAMPLES / "digits.pth"

@@ -102,7 +102,7 @@ def main(
         return
     if how is None:
         raise click.UsageError("--how is missing: the commands that trained CHECKPOINT")
-    from crnn.checkpoint import load_model, save_checkpoint  # noqa: PLC0415 (torch)
+    from crnn.checkpoints import load_model, save_checkpoint  # noqa: PLC0415 (torch)
     from crnn_export.to_onnx import export_onnx, write_card  # noqa: PLC0415
 
     sets = (*SHIPPED[name].data, *data)

@@ -126,7 +126,7 @@ def torch_model(subject: Subject) -> "tuple[CRNN, ModelCard]":
     """
     import torch  # noqa: PLC0415
 
-    from crnn.checkpoint import load_model  # noqa: PLC0415
+    from crnn.checkpoints import load_model  # noqa: PLC0415
     from crnn.model import build_model, default_card  # noqa: PLC0415
 
     if not subject.is_checkpoint:

@@ -1,8 +1,6 @@
 """What every backbone shares: its facts, its geometry, its initialisation."""
 
 import math
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -70,10 +68,7 @@ class Backbone(nn.Module):
         std: per channel, of pixels in 0..1.
         width: width in pixels that a new reader's lines are stretched to; None
             keeps the aspect ratio.
-        foreign_width: the same for checkpoints of the project that the
-            architecture comes from, which do not say it themselves.
-        foreign_names: (pattern, replacement) from that project's tensor names to
-            ours, applied in order.
+        height: height in pixels that a new reader's lines are scaled to.
         time_stride: pixels per time step.
         time_origin: pixel on which time step 0 is centred; pixel 0 is at 0.0.
         min_height: least height in pixels.
@@ -87,8 +82,7 @@ class Backbone(nn.Module):
     mean: ClassVar[tuple[float, ...]] = ModelCard.mean
     std: ClassVar[tuple[float, ...]] = ModelCard.std
     width: ClassVar[int | None] = 280
-    foreign_width: ClassVar[int | None] = 280
-    foreign_names: ClassVar[tuple[tuple[str, str], ...]] = ((r"^features\.", "backbone.layers."),)
+    height: ClassVar[int] = ModelCard.height
 
     time_stride: ClassVar[int]
     time_origin: ClassVar[float]
@@ -121,21 +115,6 @@ class Backbone(nn.Module):
     def time_steps(cls, width: int) -> int:
         """T for lines ``width`` pixels wide, 0 below `min_width`."""
         return lengths(cls.columns, width)[-1]
-
-    @classmethod
-    def our_names(cls, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors of another project's checkpoint under this project's names.
-
-        Names that are ours already stay as they are.
-        """
-        renamed = {}
-        for name, tensor in state_dict.items():
-            new = name
-            if not name.startswith("backbone."):
-                for pattern, replacement in cls.foreign_names:
-                    new = re.sub(pattern, replacement, new)
-            renamed[new] = tensor
-        return renamed
 
     @torch.no_grad()
     def initialise(self) -> None:

@@ -92,8 +92,6 @@ class Lite(Backbone):
     mean = (0.5,)
     std = (0.5,)
     width = None
-    foreign_width = None
-    foreign_names = ()
 
     def __init__(self, in_channels: int) -> None:
         super().__init__(in_channels)

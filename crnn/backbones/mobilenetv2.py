@@ -25,23 +25,6 @@ class MobileNetV2Cifar(Backbone):
 
     out_features = 1280
     rows = columns = (CONV, CONV, CONV)
-    foreign_names = (
-        (r"^features\.0\.conv0\.", "backbone.layers.stem.0."),
-        (r"^features\.0\.norm0\.", "backbone.layers.stem.1."),
-        (r"^features\.0\.conv_final\.", "backbone.layers.head.0."),
-        (r"^features\.0\.norm_final\.", "backbone.layers.head.1."),
-        (r"^features\.0\.invertedresidual(\d)_(\d)\.", r"backbone.layers.stage\1.\2."),
-        # Stage 0 expands nothing: depthwise and projection only.
-        (r"(\.stage0\.0\.conv)\.([01])\.", r"\1.0.\2."),
-        (r"(\.stage0\.0\.conv)\.3\.", r"\1.1."),
-        (r"(\.stage0\.0\.conv)\.4\.", r"\1.2."),
-        # The others: expansion, depthwise, projection, each with its norm.
-        (r"(\.stage[1-6]\.\d\.conv)\.([01])\.", r"\1.0.\2."),
-        (r"(\.stage[1-6]\.\d\.conv)\.3\.", r"\1.1.0."),
-        (r"(\.stage[1-6]\.\d\.conv)\.4\.", r"\1.1.1."),
-        (r"(\.stage[1-6]\.\d\.conv)\.6\.", r"\1.2."),
-        (r"(\.stage[1-6]\.\d\.conv)\.7\.", r"\1.3."),
-    )
 
     def __init__(self, in_channels: int) -> None:
         super().__init__(in_channels)

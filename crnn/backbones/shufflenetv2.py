@@ -11,21 +11,6 @@ class ShuffleNetV2Cifar(Backbone):
 
     out_features = 1024
     rows = columns = (CONV, CONV, CONV)
-    foreign_names = (
-        (r"^features\.", "backbone.layers."),
-        # Left branch of a block that halves the resolution.
-        (r"\.conv1l\.", ".branch1.0."),
-        (r"\.bn1l\.", ".branch1.1."),
-        (r"\.conv2l\.", ".branch1.2."),
-        (r"\.bn2l\.", ".branch1.3."),
-        # Its right branch ("r"), and the only branch of the other blocks.
-        (r"\.conv1r?\.", ".branch2.0."),
-        (r"\.bn1r?\.", ".branch2.1."),
-        (r"\.conv2r?\.", ".branch2.3."),
-        (r"\.bn2r?\.", ".branch2.4."),
-        (r"\.conv3r?\.", ".branch2.5."),
-        (r"\.bn3r?\.", ".branch2.6."),
-    )
 
     def __init__(self, in_channels: int) -> None:
         super().__init__(in_channels)

@@ -31,15 +31,6 @@ class VggBiLstm(Backbone):
     mean = (0.5,)
     std = (0.5,)
     width = None
-    foreign_width = 100
-    foreign_names = (
-        (r"^cnn\.conv(\d)\.", r"backbone.layers.conv\1."),
-        (r"^cnn\.batchnorm(\d)\.", r"backbone.layers.norm\1."),
-        (r"^rnn\.0\.rnn\.", "backbone.lstm1."),
-        (r"^rnn\.0\.embedding\.", "backbone.between."),
-        (r"^rnn\.1\.rnn\.", "backbone.lstm2."),
-        (r"^rnn\.1\.embedding\.", "classifier."),
-    )
 
     def __init__(self, in_channels: int) -> None:
         super().__init__(in_channels)

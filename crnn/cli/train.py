@@ -154,7 +154,7 @@ def _alphabet(options: dict[str, Any]) -> Alphabet:
         return text if isinstance(text, Alphabet) else Alphabet.load(text)
     for option in ("resume", "init"):
         if path := options.get(option):
-            from crnn.checkpoint import load_model  # noqa: PLC0415
+            from crnn.checkpoints import load_model  # noqa: PLC0415
 
             return load_model(path)[1].alphabet
     if preset := options.get("synth"):
@@ -173,7 +173,7 @@ def _stored_arch(options: dict[str, Any]) -> str | None:
     path = options.get("resume") or options.get("init")
     if path is None:
         return None
-    from crnn.checkpoint import load_checkpoint  # noqa: PLC0415
+    from crnn.checkpoints import load_checkpoint  # noqa: PLC0415
 
     return load_checkpoint(path).arch
 
@@ -220,7 +220,7 @@ def _check(config: TrainConfig) -> int:
 
 
 def _test(options: dict[str, Any]) -> int:
-    from crnn.checkpoint import load_model  # noqa: PLC0415
+    from crnn.checkpoints import load_model  # noqa: PLC0415
     from crnn.training import distributed, evaluate  # noqa: PLC0415
     from crnn.training.inputs import load_dev  # noqa: PLC0415
     from crnn.training.worst import save_worst  # noqa: PLC0415

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import nn, optim
 
-from crnn.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from crnn.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crnn.data.loader import START, Position
-from crnn.model import CRNN, build_model
+from crnn.model import CRNN, build_model, load_weights
 from crnn.training.config import BUNDLED, TrainConfig
 from crnn.training.optim import Ema, make_optimizer
 from crnn.training.shapes import start_from_shapes
@@ -144,7 +144,7 @@ def _restored(checkpoint: Checkpoint, config: TrainConfig, device: torch.device)
     run: dict[str, Any] = checkpoint.extra["run"]
     assert checkpoint.card is not None
     model = build_model(checkpoint.arch, checkpoint.num_classes, checkpoint.in_channels)
-    model.load_state_dict(checkpoint.extra["model"] or checkpoint.state_dict)
+    load_weights(model, checkpoint.extra["model"] or checkpoint.state_dict)
     state = _assemble(config, config.card(), model, device)
     if state.ema is not None:
         state.ema.model.load_state_dict(checkpoint.state_dict)

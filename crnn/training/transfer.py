@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from crnn.checkpoint import load_checkpoint
+from crnn.backbones._layers import fold_norms
+from crnn.checkpoints import load_checkpoint
 from crnn.model import CRNN
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.alphabet import Alphabet
@@ -89,6 +90,7 @@ def init_weights(model: CRNN, card: ModelCard, path: Path) -> Transfer:
         for name, tensor in checkpoint.state_dict.items()
         if not name.startswith("classifier.")
     }
+    fold_norms(model, weights)
     model.load_state_dict(weights, strict=False)
     targets = torch.tensor([0, *(new for new, _ in transfer.kept)])  # the blank stays the blank
     sources = torch.tensor([0, *(code for _, code in transfer.kept)])

@@ -246,7 +246,7 @@ def _export(
     # on two busy cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Imported here because --help must not wait for PyTorch.
-    from crnn.checkpoint import load_model  # noqa: PLC0415
+    from crnn.checkpoints import load_model  # noqa: PLC0415
     from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
     from crnn_runtime.model.alphabet import Alphabet  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crnn.backbones import BACKBONES, Backbone
 from crnn.backbones._base import CONV, POOL, Window, lengths
+from crnn.backbones._layers import SqueezeExcitation
 from crnn.model import build_model
 
 ARCHS = list(BACKBONES)
@@ -50,9 +51,10 @@ def test_any_height_works(backbone: Backbone, extra: int) -> None:
 
 
 def _linearise(module: nn.Module) -> None:
-    """Make every path from pixel to step pass its gradient: equal weights, means, no ReLU."""
+    """Make every path from pixel to step pass its gradient: equal weights, means, no
+    activations, no look at the whole map."""
     for name, child in module.named_children():
-        if isinstance(child, nn.ReLU | nn.ReLU6):
+        if isinstance(child, nn.ReLU | nn.ReLU6 | nn.GELU | SqueezeExcitation):
             setattr(module, name, nn.Identity())
         elif isinstance(child, nn.MaxPool2d):
             pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from crnn.bundle import _fitting, pack, reduce_font
-from crnn.checkpoint import save_checkpoint
+from crnn.checkpoints import save_checkpoint
 from crnn.model import build_model, default_card
 from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer

@@ -10,7 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from crnn.checkpoint import save_checkpoint
+from crnn.checkpoints import save_checkpoint
 from crnn.cli.train import main
 from crnn.model import build_model, default_card
 from crnn.recipes import load_recipe, recipe_names, recipes_before

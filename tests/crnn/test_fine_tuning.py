@@ -15,7 +15,7 @@ import pytest
 import torch
 from han_font import write_han_font
 
-from crnn.checkpoint import load_checkpoint
+from crnn.checkpoints import load_checkpoint
 from crnn.synth import Synthesizer
 from crnn.synth.look import Look
 from crnn.synth.presets import PRESETS, Preset

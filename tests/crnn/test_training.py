@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from crnn.checkpoint import load_checkpoint, load_model, save_checkpoint
+from crnn.checkpoints import load_checkpoint, load_model, save_checkpoint
 from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer
 from crnn.training import TrainConfig, train

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from crnn.checkpoint import save_checkpoint
+from crnn.checkpoints import save_checkpoint
 from crnn.data.loader import Batch
 from crnn.model import build_model, default_card
 from crnn.training import OPTIMIZERS, SCHEDULES, TrainConfig

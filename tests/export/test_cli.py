@@ -13,7 +13,7 @@ from seed_parity import ARCHS, WIDTHS, seed_input, seed_log_probs
 from tiny_reader import write_tiny_reader
 
 from crnn import build_model
-from crnn.checkpoint import save_checkpoint
+from crnn.checkpoints import save_checkpoint
 from crnn.model import default_card
 from crnn_export.cli.export import final_path, main
 from crnn_runtime import Alphabet

@@ -8,7 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from crnn.checkpoint import load_model
+from crnn.checkpoints import load_model
 from crnn_export.to_onnx import write_card
 from crnn_runtime import Recognizer
 from tools import ship

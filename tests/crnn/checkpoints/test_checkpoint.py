@@ -19,7 +19,7 @@ from seed_parity import (
     seed_state_dict,
 )
 
-from crnn.checkpoint import load_checkpoint, load_model, save_checkpoint
+from crnn.checkpoints import load_checkpoint, load_model, save_checkpoint
 from crnn.model import CRNN, build_model, default_card
 from crnn_runtime import Alphabet, CrnnError
 

@@ -1,0 +1,108 @@
+"""The recognisers of PP-OCRv6 (PaddlePaddle, Apache-2.0), as their published files compute."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from crnn.backbones._base import CONV, POOL, Backbone
+from crnn.backbones._layers import ConvNorm, SqueezeExcitation
+
+
+class _Block(nn.Module):
+    """A depthwise convolution, then a two-layer perceptron per pixel.
+
+    The perceptron is a residual, except in a block that halves the height and
+    changes the width.
+    """
+
+    def __init__(self, in_channels: int, channels: int, *, halve: bool, excite: bool) -> None:
+        super().__init__()
+        stride = (2, 1) if halve else 1
+        self.residual = not halve
+        self.depthwise = ConvNorm(in_channels, in_channels, 3, stride, groups=in_channels)
+        self.excite = SqueezeExcitation(in_channels) if excite else nn.Identity()
+        self.expand = ConvNorm(in_channels, 2 * in_channels, 1)
+        self.gelu = nn.GELU()
+        self.project = ConvNorm(2 * in_channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.excite(self.depthwise(x))
+        branch: Tensor = self.project(self.gelu(self.expand(x)))
+        return x + branch if self.residual else branch
+
+
+class _PPOCRv6(Backbone):
+    """Stages at a half of the height each, with a perceptron per pixel in every block.
+
+    Attributes:
+        stages: for each, its channels and per block whether channels are excited.
+    """
+
+    color = "bgr"
+    mean = (0.5, 0.5, 0.5)
+    std = (0.5, 0.5, 0.5)
+    width = None
+    height = 48
+    stages: ClassVar[tuple[tuple[int, tuple[bool, ...]], ...]]
+
+    @classmethod
+    def blocks(cls) -> list[nn.Module]:
+        """The stages' blocks, one after the other."""
+        blocks: list[nn.Module] = []
+        before: int | None = None
+        for channels, excited in cls.stages:
+            if before is not None:
+                blocks.append(_Block(before, channels, halve=True, excite=False))
+            blocks.extend(
+                _Block(channels, channels, halve=False, excite=excite) for excite in excited
+            )
+            before = channels
+        return blocks
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """As every backbone, but depthwise convolutions begin near the identity.
+
+        No residual leads around them: random kernels, one after the other, would blur
+        the columns before any is learnt.
+        """
+        super().initialise()
+        for block in self.modules():
+            if isinstance(block, _Block):
+                kernel = block.depthwise.conv.weight
+                kernel *= 0.5
+                kernel[:, :, 1, 1] += 1
+
+
+class PPOCRv6Tiny(_PPOCRv6):
+    """The smallest, of convolutions alone: time stride 8."""
+
+    out_features = 80
+    rows = (CONV, CONV, CONV, CONV)
+    columns = (CONV, CONV, POOL)
+    stages = ((48, (True, False)), (96, (True, False)), (160, (True, False, False)))
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        first, last = self.stages[0][0], self.stages[-1][0]
+        self.layers = nn.Sequential(
+            ConvNorm(in_channels, first // 2, 3, 2),
+            nn.GELU(),
+            ConvNorm(first // 2, first, 3, 2),
+            *self.blocks(),
+            nn.AvgPool2d((1, 2)),
+        )
+        self.neck = nn.Sequential(
+            ConvNorm(last, last, (1, 5), groups=last),
+            nn.Hardswish(inplace=True),
+            ConvNorm(last, last, 1),
+            nn.Hardswish(inplace=True),
+        )
+        self.reduce = nn.Linear(last, self.out_features)
+
+    def sequence(self, columns: Tensor) -> Tensor:
+        """(N, T, 160) -> (N, T, 80): every step sees the two on either side."""
+        maps = self.neck(columns.transpose(1, 2).unsqueeze(2)).squeeze(2)
+        reduced: Tensor = self.reduce(maps.transpose(1, 2))
+        return reduced

@@ -1,0 +1,178 @@
+"""Weights out of an ONNX file, checked against what the file itself computes."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from crnn.checkpoints.checkpoint import Checkpoint
+from crnn.checkpoints.fit import check_finite, check_fits
+from crnn.checkpoints.names import FOREIGN_CARDS
+from crnn.checkpoints.onnx_layers import OnnxGraph, read_graph
+from crnn.checkpoints.order import best_match
+from crnn.model import CRNN, default_card
+from crnn_runtime.errors import CrnnError, MissingDependencyError, ModelError, install_command
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.card import METADATA_KEY, ModelCard
+from crnn_runtime.model.foreign_card import PPOCR_KEY, ppocr_fields
+
+logger = logging.getLogger(__name__)
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability between the file and the network that took its weights."""
+_WIDTHS = (64, 205, 320)  # pixels
+
+
+def load_onnx(path: Path, arch: str | None, alphabet: Alphabet | None) -> Checkpoint:
+    """Read an ONNX file's weights into the architecture that its layers are.
+
+    Raises:
+        ModelError: the file is damaged, no recogniser, of no known or another
+            architecture or alphabet, or computes something else.
+        MissingDependencyError: onnx or onnxruntime is not installed.
+    """
+    graph = read_graph(path)
+    _demand_recogniser(path, graph)
+    layers = graph.layers
+    match = best_match(layers)
+    if match.problem is not None:
+        raise ModelError(
+            f"{path} is of no known architecture; it fits {match.arch} for {match.fitted} of "
+            f"its {len(layers)} layers, then {match.problem}"
+        )
+    if arch not in (None, match.arch):
+        raise ModelError(f"{path} holds a {match.arch}, not the {arch} asked for")
+    check_fits(path, match.arch, match.state_dict)
+    check_finite(path, match.state_dict)
+    checkpoint = Checkpoint(arch=match.arch, card=None, state_dict=match.state_dict)
+    card = _card(path, graph, checkpoint, alphabet)
+    _verify(path, graph, checkpoint.build())
+    return Checkpoint(arch=match.arch, card=card, state_dict=match.state_dict)
+
+
+def _demand_recogniser(path: Path, graph: OnnxGraph) -> None:
+    if graph.axes not in (None, 3):
+        raise ModelError(
+            f"{path} is no reader of lines: it gives {graph.axes} axes instead of lines, time "
+            "steps and classes; is it a detector or a classifier?"
+        )
+    if not graph.layers:
+        raise ModelError(f"{path} holds no layer with weights of its own")
+
+
+def _card(
+    path: Path, graph: OnnxGraph, checkpoint: Checkpoint, alphabet: Alphabet | None
+) -> ModelCard | None:
+    metadata = graph.metadata
+    classes, arch = checkpoint.num_classes, checkpoint.arch
+    fields: dict[str, Any] = dict(FOREIGN_CARDS.get(arch, {}))
+    if graph.height is not None:
+        fields["height"] = graph.height
+    if graph.width is not None:
+        fields["width"] = graph.width
+    try:
+        if METADATA_KEY in metadata:
+            return _own_card(metadata[METADATA_KEY], arch, alphabet)
+        inside = None
+        if PPOCR_KEY in metadata:
+            inside = Alphabet(ppocr_fields(metadata, graph.height, classes)["alphabet"])
+        found = _alphabet(inside, alphabet, classes)
+        return None if found is None else default_card(arch, found, **fields)
+    except CrnnError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _own_card(text: str, arch: str, alphabet: Alphabet | None) -> ModelCard:
+    card = ModelCard.from_json(text)
+    if alphabet not in (None, card.alphabet):
+        raise ModelError(
+            f"its own alphabet of {len(card.alphabet)} characters is not the one of "
+            f"{len(alphabet)} given: leave out --alphabet"
+        )
+    return card.replace(arch=arch, head="log-probs", precision="fp32", graph=None)
+
+
+def _alphabet(inside: Alphabet | None, given: Alphabet | None, classes: int) -> Alphabet | None:
+    """The alphabet of the file or the one given, which must make its classes.
+
+    Dictionaries of PP-OCR leave out the space that is their readers' last class.
+    """
+    if given is not None and len(given) + 2 == classes and given.characters[-1] != " ":
+        logger.info("the alphabet's %d entries are followed by the space", len(given))
+        given = Alphabet((*given, " "))
+    if inside is not None and given not in (None, inside):
+        raise ModelError(
+            f"its own alphabet of {len(inside)} characters is not the one of {len(given)} given: "
+            "leave out --alphabet"
+        )
+    found = inside or given
+    if found is not None and found.num_classes != classes:
+        raise ModelError(
+            f"the file has {classes} classes, but the alphabet's {len(found)} characters and the "
+            f"blank make {found.num_classes}"
+        )
+    return found
+
+
+@torch.no_grad()
+def _verify(path: Path, graph: OnnxGraph, model: CRNN) -> None:
+    """Demand that the network gives the file's own outputs."""
+    session = _session(path)
+    widths = _WIDTHS if graph.width is None else (graph.width,)
+    height = graph.height or model.backbone.height
+    name = session.get_inputs()[0].name
+    worst = 0.0
+    for pixels in widths:
+        images = _strokes((2, model.backbone.in_channels, height, pixels))
+        try:
+            theirs = session.run(None, {name: images})[0]
+        except Exception as error:  # ONNX Runtime's own kinds
+            raise ModelError(
+                f"{path} does not run on lines of {height} x {pixels}: "
+                f"{str(error).splitlines()[0][:200]}"
+            ) from error
+        ours = model(torch.from_numpy(images)).exp().numpy()
+        if theirs.shape != ours.shape:
+            raise ModelError(
+                f"{path} gives {theirs.shape} for lines {pixels} pixels wide, its weights as a "
+                f"known architecture give {ours.shape}"
+            )
+        worst = max(worst, float(np.abs(_probabilities(theirs, graph.last) - ours).max()))
+    if not worst <= TOLERANCE:
+        raise ModelError(
+            f"{path} has the layers of a known architecture, but computes something else: "
+            f"probabilities differ by up to {worst:.2g}, more than {TOLERANCE:g}"
+        )
+
+
+def _session(path: Path) -> Any:  # noqa: ANN401
+    try:
+        import onnxruntime  # noqa: PLC0415 (not part of a training installation)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"onnxruntime is not installed, which {path} is checked with: {install_command('cpu')}"
+        ) from error
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's own kinds
+        raise ModelError(f"{path} does not run: {str(error).splitlines()[0][:200]}") from error
+
+
+def _strokes(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Dark strokes on bright lines, in -1..1: what a reader is sure and unsure of."""
+    random = np.random.default_rng(0)
+    coarse = random.random((*shape[:2], -(-shape[2] // 4), -(-shape[3] // 3))) < 0.35
+    fine = coarse.repeat(4, axis=2).repeat(3, axis=3)[:, :, : shape[2], : shape[3]]
+    return np.where(fine, -0.8, 0.9).astype(np.float32)
+
+
+def _probabilities(output: NDArray[np.float32], last: str) -> NDArray[np.float32]:
+    if last == "Softmax":
+        return output
+    shifted = np.exp(output - output.max(axis=2, keepdims=True))
+    return shifted / shifted.sum(axis=2, keepdims=True)  # type: ignore[no-any-return]

@@ -1,0 +1,206 @@
+"""The layers of an ONNX graph: what has weights, in the order in which it computes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn.checkpoints.layers import Array, Kind, Layer
+from crnn_runtime.errors import MissingDependencyError, ModelError
+
+try:
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+except ImportError as error:  # a training installation may lack it
+    raise MissingDependencyError.of_extra("onnx", "export") from error
+
+# What exporters and compressors put between a stored tensor and the layer that uses it.
+_FOLDED = frozenset(
+    (
+        *("Add", "Cast", "Constant", "DequantizeLinear", "Div", "Identity", "Mul"),
+        *("Reshape", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
+    )
+)
+_KEYS = ("weight", "bias", "running_mean", "running_var")
+_MAX_FOLDED = 1 << 28
+"""Numbers that a tensor may have: a small file must not unfold to a large one."""
+
+
+@dataclass(frozen=True)
+class OnnxGraph:
+    """What a file says of itself.
+
+    Attributes:
+        layers: all with constant weights, in the graph's order. Tensors may be initialisers,
+            Constant nodes, or numbers of few bits that the graph unfolds itself.
+        metadata: its ``metadata_props``.
+        height: of its lines in pixels, None if it takes any.
+        width: the same.
+        axes: of its first output, None if it does not say.
+        last: the operation that computes it, what only rearranges aside.
+    """
+
+    layers: list[Layer]
+    metadata: dict[str, str]
+    height: int | None
+    width: int | None
+    axes: int | None
+    last: str
+
+
+def read_graph(path: Path) -> OnnxGraph:
+    """Read an ONNX file.
+
+    Raises:
+        ModelError: it cannot be read, or is not ONNX.
+    """
+    if not path.is_file():
+        raise ModelError(f"no checkpoint file {path}")
+    try:
+        model = onnx.load(path)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:  # the parser's own kinds, and those of external data
+        raise ModelError(f"{path} is no ONNX file, or it is damaged: copy it again") from error
+    graph = model.graph
+    stored = {tensor.name for tensor in graph.initializer}
+    inputs = [each for each in graph.input if each.name not in stored]
+    if not graph.node or not graph.output or not inputs:
+        raise ModelError(f"{path} is no ONNX file, or it is damaged: it holds no graph")
+    sizes = [dim.dim_value or None for dim in inputs[0].type.tensor_type.shape.dim]
+    output = graph.output[0].type.tensor_type
+    return OnnxGraph(
+        layers=list(_Reader(model).layers()),
+        metadata={each.key: each.value for each in model.metadata_props},
+        height=sizes[2] if len(sizes) == 4 else None,
+        width=sizes[3] if len(sizes) == 4 else None,
+        axes=len(output.shape.dim) if output.HasField("shape") else None,
+        last=_last_operation(graph),
+    )
+
+
+def _last_operation(graph: onnx.GraphProto) -> str:
+    made_by = {output: node for node in graph.node for output in node.output}
+    name = graph.output[0].name
+    while name in made_by:
+        node = made_by[name]
+        if node.op_type not in ("Identity", "Transpose", "Squeeze", "Reshape", "Cast"):
+            return str(node.op_type)
+        name = node.input[0]
+    return ""
+
+
+class _Reader:
+    """Walks a graph once; `constants` grows on the way."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.graph = model.graph
+        self.opsets = {each.domain: each.version for each in model.opset_import}
+        self.constants: dict[str, NDArray[np.generic]] = {
+            tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+        }
+        self.users: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self.users.setdefault(name, []).append(node)
+
+    def layers(self) -> Iterator[Layer]:
+        for node in self.graph.node:
+            if self._fold(node):
+                continue
+            match node.op_type:
+                case "Conv":
+                    layer = self._convolution(node)
+                case "MatMul" | "Gemm":
+                    layer = self._linear(node)
+                case "BatchNormalization":
+                    layer = self._norm(node)
+                case "LayerNormalization":
+                    layer = self._layer("scale", node, node.input[1:3])
+                case "Mul":
+                    layer = self._scale(node)
+                case _:
+                    layer = None
+            if layer is not None:
+                yield layer
+
+    def _fold(self, node: onnx.NodeProto) -> bool:
+        """Compute what depends on stored tensors alone; whether it was that."""
+        if node.op_type not in _FOLDED or len(node.output) != 1:
+            return False
+        if any(name and name not in self.constants for name in node.input):
+            return False
+        if sum(self.constants[name].size for name in node.input if name) > _MAX_FOLDED:
+            return False
+        evaluator = ReferenceEvaluator(node, opsets=self.opsets)
+        given: dict[str, Any] = {name: self.constants[name] for name in node.input if name}
+        results: Any = evaluator.run(None, given)
+        self.constants[node.output[0]] = results[0]
+        return True
+
+    def _floats(self, name: str) -> Array | None:
+        tensor = self.constants.get(name)
+        if tensor is None or not np.issubdtype(tensor.dtype, np.floating):
+            return None
+        return tensor.astype(np.float32)
+
+    def _layer(self, kind: Kind, node: onnx.NodeProto, names: list[str]) -> Layer | None:
+        tensors = {}
+        for key, name in zip(
+            ("weight", "bias", "running_mean", "running_var"), names, strict=False
+        ):
+            tensor = self._floats(name) if name else None
+            if tensor is None:
+                return None
+            tensors[key] = tensor
+        return Layer(kind, node.output[0], tensors)
+
+    def _convolution(self, node: onnx.NodeProto) -> Layer | None:
+        layer = self._layer("convolution", node, node.input[1:])
+        return layer and self._with_bias(layer)
+
+    def _linear(self, node: onnx.NodeProto) -> Layer | None:
+        layer = self._layer("linear", node, node.input[1:])
+        if layer is None or layer.tensors["weight"].ndim != 2:
+            return None
+        flags = {each.name: each.i for each in node.attribute}
+        if not flags.get("transB"):
+            layer.tensors["weight"] = np.ascontiguousarray(layer.tensors["weight"].T)
+        return self._with_bias(layer)
+
+    def _norm(self, node: onnx.NodeProto) -> Layer | None:
+        layer = self._layer("norm", node, node.input[1:])
+        if layer is not None:
+            epsilon = {each.name: each.f for each in node.attribute}.get("epsilon", 1e-5)
+            layer.tensors["running_var"] += np.float32(epsilon - 1e-5)
+        return layer
+
+    def _scale(self, node: onnx.NodeProto) -> Layer | None:
+        """A factor per channel (or one for all) that an offset of the same shape follows."""
+        weight = self._factor(node)
+        bias = self._next_offset(node.output[0])
+        if weight is None or bias is None or weight.ndim == 0 or weight.shape != bias.shape:
+            return None
+        return Layer("scale", node.output[0], {"weight": weight, "bias": bias})
+
+    def _factor(self, node: onnx.NodeProto) -> Array | None:
+        found = [self._floats(name) for name in node.input]
+        return found[0] if found[1] is None else found[1]
+
+    def _with_bias(self, layer: Layer) -> Layer:
+        offset = self._next_offset(layer.name)
+        if "bias" not in layer.tensors and offset is not None and offset.size == layer.shape[0]:
+            layer.tensors["bias"] = offset.reshape(-1)
+        return layer
+
+    def _next_offset(self, name: str) -> Array | None:
+        """The constant that is added to a value, if that is all that becomes of it."""
+        users = self.users.get(name, [])
+        if len(users) != 1:
+            return None
+        if users[0].op_type == "Identity":
+            return self._next_offset(users[0].output[0])
+        return self._factor(users[0]) if users[0].op_type == "Add" else None

@@ -1,0 +1,98 @@
+"""Match layers with an architecture by their order and shapes, whatever they are called."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from crnn.backbones import BACKBONES
+from crnn.backbones._layers import ConvNorm
+from crnn.checkpoints.layers import Kind, Layer
+from crnn.model import CRNN, build_model
+
+_KINDS: dict[type[nn.Module], Kind] = {
+    nn.Conv2d: "convolution",
+    nn.Linear: "linear",
+    nn.BatchNorm2d: "norm",
+    nn.LayerNorm: "scale",
+}
+
+
+@dataclass
+class Match:
+    """How far layers fit an architecture.
+
+    Attributes:
+        arch: a key of `BACKBONES`.
+        fitted: layers that fit, from the first on.
+        problem: what the next one lacks; None if all fit.
+        state_dict: the weights under this project's names, if all fit.
+    """
+
+    arch: str
+    fitted: int = 0
+    problem: str | None = None
+    state_dict: dict[str, Tensor] = field(default_factory=dict)
+
+
+def best_match(layers: Sequence[Layer], archs: Sequence[str] = tuple(BACKBONES)) -> Match:
+    """The architecture that the layers are, or the one that they fit furthest."""
+    return max(
+        (_match(arch, layers) for arch in archs), key=lambda m: (m.problem is None, m.fitted)
+    )
+
+
+def _match(arch: str, layers: Sequence[Layer]) -> Match:
+    match = Match(arch)
+    first, last = layers[0], layers[-1]
+    if first.kind != "convolution" or last.kind != "linear":
+        match.problem = "it does not lead from a convolution to a linear classifier"
+        return match
+    channels, classes = first.shape[1], last.shape[0]
+    if channels not in (1, 3) or classes < 2:
+        match.problem = f"it reads {channels} channels and gives {classes} classes"
+        return match
+    with torch.device("meta"):
+        model = build_model(arch, classes, channels)
+    for name, module in _modules(model):
+        if not _take(match, model, name, module, layers):
+            return match
+    if match.fitted < len(layers):
+        match.problem = f"{layers[match.fitted]} is one too many"
+    return match
+
+
+def _modules(model: CRNN) -> Iterator[tuple[str, nn.Module]]:
+    return ((name, each) for name, each in model.named_modules() if type(each) in _KINDS)
+
+
+def _take(match: Match, model: CRNN, name: str, module: nn.Module, layers: Sequence[Layer]) -> bool:
+    """Give one module its layer's tensors; whether the layer is one for it."""
+    kind = _KINDS[type(module)]
+    layer = layers[match.fitted] if match.fitted < len(layers) else None
+    if kind == "norm" and (layer is None or layer.kind != "norm"):
+        parent = name.rpartition(".")[0]
+        if isinstance(model.get_submodule(parent), ConvNorm):  # folded into the convolution
+            weight = match.state_dict[f"{parent}.conv.weight"]
+            match.state_dict.setdefault(f"{parent}.conv.bias", torch.zeros(len(weight)))
+            return True
+    expected = tuple(module.get_parameter("weight").shape)
+    if layer is None:
+        match.problem = f"its layers end where {name} {expected} should be"
+        return False
+    if layer.kind != kind or layer.shape != expected:
+        match.problem = f"{layer} stands where {name} is a {kind} of {expected}"
+        return False
+    tensors = {key: torch.from_numpy(array) for key, array in layer.tensors.items()}
+    if kind == "norm":
+        # The convolution before it may keep a bias of its own, which ours has no place for.
+        before = match.state_dict.pop(f"{name.rpartition('.')[0]}.conv.bias", None)
+        if before is not None:
+            tensors["running_mean"] = tensors["running_mean"] - before
+        tensors["num_batches_tracked"] = torch.tensor(0)
+    elif "bias" not in tensors and getattr(module, "bias", None) is not None:
+        tensors["bias"] = torch.zeros(expected[0])
+    match.state_dict |= {f"{name}.{key}": tensor for key, tensor in tensors.items()}
+    match.fitted += 1
+    return True
