@@ -37,6 +37,7 @@ STEPS = {
     "shufflenetv2_cifar": 300,
     "vgg_bilstm": 300,
     "lite": 150,
+    "ppocrv6_tiny": 150,
 }
 """Backbone → steps of 16 lines that are enough for it, and no more."""
 
