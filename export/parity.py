@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from crnn import CRNN
 from crnn_runtime.backends import Backend, open_backend
-from crnn_runtime.decode.ctc import decode_greedy
-from crnn_runtime.decode.decoding import best_path
+from crnn_runtime.decode.greedy import best_path, decode_greedy
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.preprocess import padded_width, to_input, valid_steps

@@ -1,28 +1,25 @@
 """One line looked into: what the model gave at every time step, and where the time went.
 
-Nothing is computed twice or otherwise: the stages of `Recognizer.read` run as they are,
-and what passes between them is kept. So what a person is shown is what is read.
+The steps of `crnn_runtime.pipeline` are done as `Recognizer.read` does them, and what
+passes between them is kept. So what a person is shown is what is read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.backends import Backend
-from crnn_runtime.decode.ctc import char_spans
-from crnn_runtime.decode.decoding import Decoding, best_path, open_decoder
+from crnn_runtime.decode.decoding import Decoding, open_decoder
+from crnn_runtime.decode.greedy import best_path
 from crnn_runtime.decode.lattice import Outputs, to_lattice
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.line import Alternative, Line
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.load import ImageSource
-from crnn_runtime.picture.long_lines import Piece
-from crnn_runtime.picture.preprocess import load_line, valid_steps
-from crnn_runtime.pipeline import Stages, Strip
+from crnn_runtime.picture.preprocess import Piece, valid_steps
+from crnn_runtime.pipeline import UNREADABLE, Pipeline, Strip, char_spans, named
 
 STAGES = ("load", "preprocess", "infer", "decode", "search")
 """What is timed: decoding the file; cutting, scaling, normalising; the network; from its
@@ -30,11 +27,9 @@ outputs to the line; the search for alternatives."""
 TOP_K = 8
 """Classes of a time step that are kept, at most."""
 
-Load = Callable[[ImageSource, ModelCard], tuple[NDArray[np.uint8], int]]
-
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class TimeSteps:
     """The T time steps of a piece of a line, those in the padding left out.
 
     Attributes:
@@ -71,90 +66,74 @@ class Inspection:
     line: Line
     height: int
     width: int
-    steps: tuple[Steps, ...]
+    steps: tuple[TimeSteps, ...]
     alternatives: tuple[Alternative, ...]
     seconds: Mapping[str, float]
 
 
-class _Watched(Backend):
-    """A backend whose last outputs and the time they took are kept."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.card = backend.card
-        self._backend = backend
-        self.outputs: dict[str, NDArray[Any]] = {}
-        self.started = self.ended = 0.0
-
-    def close(self) -> None:
-        """It is somebody else's to release."""
-
-    def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """See `Backend.infer`."""
-        self.started = perf_counter()
-        self.outputs = self._backend.infer(images)
-        self.ended = perf_counter()
-        return self.outputs
-
-
-def inspect_line(
-    source: ImageSource,
-    backend: Backend,
-    open_stages: Callable[[Backend, Load], Stages],
-    nbest: int,
-) -> Inspection:
+def inspect_line(source: ImageSource, pipeline: Pipeline, nbest: int) -> Inspection:
     """See `crnn_runtime.Recognizer.inspect`.
 
     Args:
         source: the image.
-        backend: of the model.
-        open_stages: a backend and what loads images → the recognizer's stages.
+        pipeline: of the recognizer, whose errors are raised.
         nbest: alternatives wanted, 0 for none.
     """
     if nbest < 0:
         raise CrnnError(f"nbest is {nbest}: it must be at least 0")
-    loaded: list[tuple[NDArray[np.uint8], int]] = []
-    seconds = dict.fromkeys(STAGES, 0.0)
-
-    def load(image: ImageSource, card: ModelCard) -> tuple[NDArray[np.uint8], int]:
-        start = perf_counter()
-        loaded.append(load_line(image, card))
-        seconds["load"] = perf_counter() - start
-        return loaded[0]
-
-    watched, card = _Watched(backend), backend.card
-    stages = open_stages(watched, load)
-    start = perf_counter()
-    strips = stages.prepare(source)
-    seconds["preprocess"] = perf_counter() - start - seconds["load"]
-    assert not isinstance(strips, Line), "stages that raise give no line in place of strips"
-    readings, steps = [], []
+    card = pipeline.backend.card
+    watch = _StopWatch()
+    try:
+        loaded = pipeline.load(source)
+        watch.stop("load")
+        strips = pipeline.scale(*loaded)
+    except UNREADABLE as error:
+        raise named(error, source) from error
+    lines, steps = [], []
+    outputs: Outputs = {}
     for strip in strips:
-        start = perf_counter()
-        readings += stages.read([strip])
-        seconds["preprocess"] += watched.started - start
-        seconds["infer"] += watched.ended - watched.started
-        seconds["decode"] += perf_counter() - watched.ended
-        steps.append(_steps(watched.outputs, strip, card))
-    start = perf_counter()
-    line = stages.join([strip.piece for strip in strips], readings)
-    seconds["decode"] += perf_counter() - start
-    start = perf_counter()
+        images = pipeline.to_input([strip])
+        watch.stop("preprocess")
+        outputs = pipeline.infer(images)
+        watch.stop("infer")
+        lines += pipeline.decode(outputs, [strip])
+        watch.stop("decode")
+        steps.append(_time_steps(outputs, strip, card))
+        watch.start()
+    pieces = [strip.piece for strip in strips]
+    line = pipeline.join(pieces, lines)
+    watch.stop("decode")
     alternatives = line.alternatives
     if nbest and not alternatives and len(strips) == 1 and card.head != "greedy":
-        alternatives = _search(watched.outputs, strips[0], card, nbest)
-        seconds["search"] = perf_counter() - start
-    image, reduction = loaded[0]
-    height, width = image.shape[:2]
-    return Inspection(
-        line, height * reduction, width * reduction, tuple(steps), alternatives, seconds
-    )
+        alternatives = _search(outputs, strips[0], card, nbest)
+        watch.stop("search")
+    width = pieces[-1].offset + pieces[-1].width
+    return Inspection(line, pieces[0].height, width, tuple(steps), alternatives, watch.seconds)
+
+
+class _StopWatch:
+    """Adds up the time of each of `STAGES`."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(STAGES, 0.0)
+        self.start()
+
+    def start(self) -> None:
+        """What was done since the last call is not counted."""
+        self._since = perf_counter()
+
+    def stop(self, stage: str) -> None:
+        """What was done since the last call was this stage; the next begins."""
+        now = perf_counter()
+        self.seconds[stage] += now - self._since
+        self._since = now
 
 
 def _counted(strip: Strip, card: ModelCard) -> NDArray[np.int64]:
     return np.array([valid_steps(card, strip.pixels.shape[1])])
 
 
-def _steps(outputs: Outputs, strip: Strip, card: ModelCard) -> Steps:
+def _time_steps(outputs: Outputs, strip: Strip, card: ModelCard) -> TimeSteps:
     count = _counted(strip, card)
     if card.head == "greedy":
         best, probs = best_path(outputs)
@@ -164,15 +143,13 @@ def _steps(outputs: Outputs, strip: Strip, card: ModelCard) -> Steps:
         lattice = to_lattice(outputs, count, alphabet=card.alphabet, top_k=top_k)
         ids, log_probs = lattice.ids, lattice.log_probs
     length = min(int(count[0]), ids.shape[1])
-    width = strip.pixels.shape[1]
-    x0, x1 = char_spans(np.arange(length), np.arange(length), card, width)
-    scale = strip.piece.width / width
-    return Steps(
+    x0, x1 = char_spans(np.arange(length), np.arange(length), card, strip)
+    return TimeSteps(
         strip.piece,
         ids[0, :length],
         log_probs[0, :length].astype(np.float64),
-        x0 * scale + strip.piece.offset,
-        x1 * scale + strip.piece.offset,
+        x0 + strip.piece.offset,
+        x1 + strip.piece.offset,
     )
 
 

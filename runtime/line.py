@@ -1,6 +1,7 @@
 """What was read in one image."""
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +63,8 @@ class Line:
     error: str | None = None
     pieces: int = 1
     alternatives: tuple[Alternative, ...] = ()
+
+    @classmethod
+    def unread(cls, why: str) -> Self:
+        """The line of an image that could not be read."""
+        return cls("", 0.0, "", (), why)

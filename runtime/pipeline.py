@@ -1,20 +1,45 @@
-"""What a stream does to images, and how much of it at once."""
+"""A line's way from a picture's bytes to text: prepare → infer → decode → join.
+
+`Pipeline` has one method for each step, in the order in which a line passes them.
+`Pipeline.read` takes one picture through all of them. `crnn_runtime.stream` takes
+many, several steps at the same time; it decides when a step is done, never what.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.line import Line
-from crnn_runtime.picture.load import ImageSource
-from crnn_runtime.picture.long_lines import Piece
+from crnn_runtime.backends import Backend
+from crnn_runtime.decode.lattice import Outputs, not_numbers
+from crnn_runtime.decode.reading import Decoder, Reading
+from crnn_runtime.errors import ImageError, ModelError
+from crnn_runtime.line import Char, Line
+from crnn_runtime.long_lines import join
+from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.load import ImageSource, load_line
+from crnn_runtime.picture.preprocess import (
+    Piece,
+    cut,
+    padded_width,
+    resize_line,
+    to_input,
+    valid_steps,
+)
 
-LOOK_AHEAD = 256
-"""Images that are taken from the iterable before the first of them is handed out, at most."""
-MAX_BYTES = 64_000_000
-"""Of images and strips that wait; when it is reached no further image is taken."""
+BLANK_SIGN = "-"
+"""How `Line.raw` shows the blank; for the eye only, the alphabet may hold it too."""
+UNREADABLE = (ImageError, MemoryError)
+"""What goes wrong with one picture and leaves the others as they are."""
+_NOT_NUMBERS = "the model gave values that are not numbers"
+
+Errors = Literal["raise", "return"]
+"""For an image that cannot be read: raise `ImageError`, or return a `Line` with its error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,35 +57,157 @@ class Strip:
     bucket: int
 
 
-class Stages(Protocol):
-    """What is done to images; called from several threads at once."""
-
-    def prepare(self, source: ImageSource) -> list[Strip] | Line:
-        """An image → its strips, or the line if there is nothing to be read."""
-        ...
-
-    def read(self, strips: Sequence[Strip]) -> list[Line]:
-        """Strips of one bucket → what each says."""
-        ...
-
-    def join(self, pieces: Sequence[Piece], readings: Sequence[Line]) -> Line:
-        """The pieces of an image → its line."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How much is done at once.
+class Pipeline:
+    """The steps of reading, for one model. They may be called from several threads.
 
     Attributes:
-        batch: bucket → strips that are read together at most.
-        look_ahead: see `LOOK_AHEAD`.
-        max_bytes: see `MAX_BYTES`.
-        workers: threads that prepare images; with 0 everything is done in the
-            caller's thread, which is quickest where there is nothing to overlap.
+        backend: runs the model.
+        decoder: turns its outputs into text.
+        errors: whether a line that cannot be read raises or becomes a `Line` with an error.
+        batch: bucket → strips of that bucket that are inferred together at most.
     """
 
+    backend: Backend
+    decoder: Decoder
+    errors: Errors
     batch: Callable[[int], int]
-    look_ahead: int = LOOK_AHEAD
-    max_bytes: int = MAX_BYTES
-    workers: int = 1
+
+    def read(self, source: ImageSource) -> Line:
+        """One picture → its line, all in the caller's thread."""
+        strips = self.prepare(source)
+        if isinstance(strips, Line):
+            return strips
+        lines: list[Line] = []
+        for bucket, group in groupby(strips, key=lambda strip: strip.bucket):
+            alike, most = list(group), self.batch(bucket)
+            for start in range(0, len(alike), most):
+                part = alike[start : start + most]
+                lines += self.decode(self.infer(self.to_input(part)), part)
+        return self.join([strip.piece for strip in strips], lines)
+
+    def prepare(self, source: ImageSource) -> list[Strip] | Line:
+        """A picture → its strips from left to right, or a line with the error.
+
+        Raises:
+            ImageError: the picture cannot be read and `errors` is ``raise``.
+        """
+        try:
+            return self.scale(*self.load(source))
+        except UNREADABLE as error:
+            if self.errors == "raise":
+                raise named(error, source) from error
+            return Line.unread(_reason(error))
+
+    def load(self, source: ImageSource) -> tuple[NDArray[np.uint8], int]:
+        """A picture → its pixels, and source pixels per pixel: see `load_line`."""
+        return load_line(source, self.backend.card)
+
+    def scale(self, image: NDArray[np.uint8], reduction: int) -> list[Strip]:
+        """Pixels → strips of the model's height: more than one if the line is too wide for it.
+
+        Raises:
+            ImageError: no line has this shape, or the decoder needs the line as a whole.
+        """
+        card = self.backend.card
+        height, width = image.shape[:2]
+        pieces = cut(height * reduction, width * reduction, card)
+        if len(pieces) > 1 and self.decoder.whole_lines:
+            raise ImageError(
+                f"line needs {len(pieces)} pieces, more than the model reads at once, and a "
+                "lexicon holds whole lines: cut out the entry, or read without a lexicon"
+            )
+        scaled = [resize_line(piece.of(image), card) for piece in pieces]
+        return [
+            Strip(piece, pixels, padded_width(card, pixels.shape[1]))
+            for piece, pixels in zip(pieces, scaled, strict=True)
+        ]
+
+    def to_input(self, strips: Sequence[Strip]) -> NDArray[np.float32]:
+        """Strips of one bucket → the network's input (N, C, H, W)."""
+        return to_input([strip.pixels for strip in strips], self.backend.card)
+
+    def infer(self, images: NDArray[np.float32]) -> Outputs:
+        """(N, C, H, W) → what the model gives, by name: see `OUTPUT_NAMES`."""
+        return self.backend.infer(images)
+
+    def decode(self, outputs: Outputs, strips: Sequence[Strip]) -> list[Line]:
+        """What the model gave for strips → what each says, positions in pixels of its piece.
+
+        Raises:
+            ModelError: values are not numbers and `errors` is ``raise``, or the model
+                does not fit its alphabet.
+        """
+        card = self.backend.card
+        steps = np.array([valid_steps(card, strip.pixels.shape[1]) for strip in strips])
+        bad = not_numbers(outputs, steps)
+        if not bad.any():
+            readings = self.decoder.decode(outputs, steps)
+            return [_to_line(*pair, card) for pair in zip(readings, strips, strict=True)]
+        if self.errors == "raise":
+            raise ModelError(f"{_NOT_NUMBERS}: its file is damaged or its precision too low")
+        good = {name: values[~bad] for name, values in outputs.items()}
+        decoded = iter(self.decoder.decode(good, steps[~bad]) if not bad.all() else ())
+        return [
+            Line.unread(_NOT_NUMBERS) if spoilt else _to_line(next(decoded), strip, card)
+            for spoilt, strip in zip(bad, strips, strict=True)
+        ]
+
+    def join(self, pieces: Sequence[Piece], lines: Sequence[Line]) -> Line:
+        """What the pieces of a picture say, from left to right → its line."""
+        if failed := next((line for line in lines if line.error), None):
+            return failed
+        return lines[0] if len(pieces) == 1 else join(pieces, lines, self.backend.card)
+
+
+def named(error: Exception, source: ImageSource) -> ImageError:
+    """The error of a picture, with its path if it has one."""
+    name = f"{source}: " if isinstance(source, str | Path) else ""
+    return ImageError(f"{name}{_reason(error)}")
+
+
+def char_spans(
+    first: NDArray[np.integer], last: NDArray[np.integer], card: ModelCard, strip: Strip
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Runs of time steps → their left and right edges in pixels of the strip's piece.
+
+    Step t stands for the ``time_stride`` pixels of the strip around pixel
+    ``time_origin + t · time_stride``; a run covers those of its steps, cut off at the
+    strip's ends. Pixel p spans p to p + 1.
+    """
+    width = strip.pixels.shape[1]
+    to_source = strip.piece.width / width
+    left = card.time_origin + 0.5 + (first - 0.5) * card.time_stride
+    right = card.time_origin + 0.5 + (last + 0.5) * card.time_stride
+    return np.clip(left, 0, width) * to_source, np.clip(right, 0, width) * to_source
+
+
+def raw_path(ids: NDArray[np.integer], alphabet: Alphabet) -> str:
+    """The best path of one line, (T,) → one character per step, blanks as `BLANK_SIGN`."""
+    return "".join(alphabet.characters[code - 1] if code else BLANK_SIGN for code in ids.tolist())
+
+
+def _to_line(reading: Reading, strip: Strip, card: ModelCard) -> Line:
+    """A reading, in time steps → a line, in pixels of the strip's piece."""
+    x0, x1 = char_spans(reading.first, reading.last, card, strip)
+    chars = tuple(
+        Char(card.alphabet.characters[code - 1], confidence, left, right)
+        for code, confidence, left, right in zip(
+            reading.codes.tolist(),
+            reading.confidences.tolist(),
+            x0.tolist(),
+            x1.tolist(),
+            strict=True,
+        )
+    )
+    return Line(
+        text="".join(char.char for char in chars),
+        confidence=reading.confidence,
+        raw=raw_path(reading.path, card.alphabet),
+        chars=chars,
+        alternatives=reading.alternatives,
+    )
+
+
+def _reason(error: Exception) -> str:
+    return "not enough memory" if isinstance(error, MemoryError) else str(error)

@@ -1,58 +1,73 @@
-"""Many images → lines, in their order: stages that overlap, in bounded memory.
+"""Many pictures → lines, in their order: steps that overlap, in bounded memory.
 
-Three stages run at the same time, each in threads of its own (OpenCV and the
-inference libraries release the interpreter's lock):
+This module decides when a step is done; `crnn_runtime.pipeline` says what it does.
+Three kinds of threads work at the same time (OpenCV and the inference libraries
+release the interpreter's lock):
 
-1. the caller's thread asks the iterable for images and hands out lines;
-2. workers decode images, cut them into pieces and scale these, see `Stages.prepare`;
-3. two readers take batches of strips of one padded width, so that one batch is laid
-   out or decoded while the other is in the model, see `Stages.read`.
+1. The caller's thread asks the iterable for pictures and hands out lines.
+2. Workers prepare pictures: they decode, cut and scale them to strips.
+3. Two readers take batches of strips of one padded width. While one batch is in the
+   model, the other is laid out or decoded.
 
-Strips wait in one bucket per padded width. A bucket is read when it is full, or when
-the model is idle and it is the largest: while the model is busy buckets fill, so its
-batches are full where it is what takes the time. When the look-ahead is used up, the
-iterable is, or the iterable makes the caller wait, the bucket of the line that has
-waited longest comes first: that keeps the order with bounded buffers. So which
-lines share a batch depends on timing, what they read does not.
+Strips wait in one bucket per padded width. A full bucket is read at once. If the model
+is idle, the largest bucket is read: while the model is busy buckets fill, so its batches
+are full where the model is what takes the time. If the look-ahead is full, the iterable
+is exhausted or the iterable is slow, the bucket with the oldest line is read next, which
+keeps the order with bounded buffers. So timing decides which lines share a batch, and
+never what they read.
 
 Only the caller's thread keeps the books, so there is nothing to lock, and it can be
 stopped anywhere.
 """
 
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from time import monotonic
+from typing import Final
 
 import numpy as np
 
 from crnn_runtime.line import Line
 from crnn_runtime.picture.load import ImageSource
-from crnn_runtime.picture.long_lines import Piece
-from crnn_runtime.pipeline import Plan, Stages, Strip
+from crnn_runtime.picture.preprocess import Piece
+from crnn_runtime.pipeline import Pipeline, Strip
+
+LOOK_AHEAD = 256
+"""Pictures that are taken from the iterable before the first line is handed out, at most."""
+MAX_BYTES = 64_000_000
+"""Of pictures and strips that wait; when it is reached no further picture is taken."""
+
+
+class Pause:
+    """In place of a picture, says that the next may take long; it has no line."""
+
+
+PAUSE: Final = Pause()
 
 _READERS = 2
-_CHUNK = 8  # images that a worker takes at once: handing them over costs as much as one
-_WAITING = 3 * _CHUNK  # images taken for each worker: enough to keep it busy, few to hold
-_QUICK = 0.001  # seconds for an image up to which it is worth while to wait for a chunk
-_SLOW = 0.25  # seconds for an image from which on an iterable is slow: a person, a camera
+_CHUNK = 8  # pictures that a worker takes at once: handing them over costs as much as one
+_WAITING = 3 * _CHUNK  # pictures taken for each worker: enough to keep it busy, few to hold
+_QUICK = 0.001  # seconds for a picture up to which it is worth while to wait for a chunk
+_SLOW = 0.25  # seconds for a picture from which on an iterable is slow: a person, a camera
 _PATIENCE = 1.0  # seconds: it is asked again when its lines were handed out, or then
 
 
 @dataclass(slots=True)
 class _Entry:
-    """An image that was taken from the iterable and whose line was not handed out."""
+    """A picture that was taken from the iterable and whose line was not handed out."""
 
     held: int  # bytes
     pieces: list[Piece] = field(default_factory=list)
-    readings: dict[int, Line] = field(default_factory=dict)
+    lines: dict[int, Line] = field(default_factory=dict)  # of the pieces that were read
     outcome: Line | BaseException | None = None
 
 
-_Place = tuple[int, int]  # number of the image, of the piece
+_Place = tuple[int, int]  # number of the picture, of the piece
 _Prepared = list[tuple[int, list[Strip] | Line | BaseException]]
 _Batch = tuple[list[tuple[_Place, Strip]], list[Line] | BaseException]
 
@@ -68,59 +83,80 @@ class _InPlace:
 
 
 def read_stream(
-    sources: Iterable[ImageSource | None], stages: Stages, plan: Plan
+    sources: Iterable[ImageSource | Pause],
+    pipeline: Pipeline,
+    *,
+    workers: int,
+    look_ahead: int = LOOK_AHEAD,
+    max_bytes: int = MAX_BYTES,
 ) -> Generator[Line, None, None]:
-    """Read images lazily, their lines in order.
+    """Read pictures lazily, their lines in order.
 
-    Where the iterable gives None, all lines so far are handed out before it is asked
-    again. What an image's stage raises is raised when its turn comes, what the iterable
-    raises after the lines of all images before it. Closing the generator stops the
+    At a `Pause`, all lines so far are handed out before the iterable is asked again.
+    An error of a picture is raised when its turn comes, an error of the iterable
+    after the lines of all pictures before it. Closing the generator stops the
     threads; what is in the model then is finished first.
+
+    Args:
+        sources: the pictures.
+        pipeline: what is done to them.
+        workers: threads that prepare pictures; with 0 everything is done in the
+            caller's thread, which is quickest where there is nothing to overlap.
+        look_ahead: see `LOOK_AHEAD`.
+        max_bytes: see `MAX_BYTES`.
     """
-    workers: ThreadPoolExecutor | _InPlace = _InPlace()
-    readers: ThreadPoolExecutor | _InPlace = _InPlace()
-    if plan.workers:
-        workers = ThreadPoolExecutor(plan.workers, "crnn-prepare")
-        readers = ThreadPoolExecutor(_READERS, "crnn-read")
+    preparing: ThreadPoolExecutor | _InPlace = _InPlace()
+    reading: ThreadPoolExecutor | _InPlace = _InPlace()
+    if workers:
+        preparing = ThreadPoolExecutor(workers, "crnn-prepare")
+        reading = ThreadPoolExecutor(_READERS, "crnn-read")
+    books = _Books(
+        sources, pipeline, workers, look_ahead, max_bytes, preparing.submit, reading.submit
+    )
     try:
-        yield from _Stream(sources, stages, plan, workers, readers).lines()
+        yield from books.lines()
     finally:
-        workers.shutdown(wait=False, cancel_futures=True)
-        readers.shutdown(wait=True, cancel_futures=True)
-        workers.shutdown(wait=True)
+        preparing.shutdown(wait=False, cancel_futures=True)
+        reading.shutdown(wait=True, cancel_futures=True)
+        preparing.shutdown(wait=True)
 
 
-class _Stream:
-    """The books of one stream, kept by the thread that iterates."""
+class _Books:
+    """What was taken, what is being done and what is due: kept by the thread that iterates."""
 
     def __init__(
         self,
-        sources: Iterable[ImageSource | None],
-        stages: Stages,
-        plan: Plan,
-        workers: ThreadPoolExecutor | _InPlace,
-        readers: ThreadPoolExecutor | _InPlace,
+        sources: Iterable[ImageSource | Pause],
+        pipeline: Pipeline,
+        workers: int,
+        look_ahead: int,
+        max_bytes: int,
+        to_worker: Callable[..., object],
+        to_reader: Callable[..., object],
     ) -> None:
         self._sources = iter(sources)
         self._end: Exception | bool = False  # of the sources: reached, or what they raised
-        self._stages = stages
-        self._plan = plan
+        self._pipeline = pipeline
         self._workers = workers
-        self._readers = readers
+        self._look_ahead = look_ahead
+        self._max_bytes = max_bytes
+        self._to_worker = to_worker
+        self._to_reader = to_reader
+        self._in_model = threading.Lock()
         self._done: SimpleQueue[_Prepared | _Batch] = SimpleQueue()
         self._entries: deque[_Entry] = deque()
         self._handed_out = 0  # lines; the number of the first entry
         self._buckets: dict[int, list[tuple[_Place, Strip]]] = {}
         self._held = 0  # bytes
         self._chunk: list[tuple[int, ImageSource]] = []  # taken, not yet given to a worker
-        self._preparing = 0  # images, those included
+        self._preparing = 0  # pictures, those included
         self._reading = 0  # batches
         self._ask_at = 0.0  # when a slow iterable is asked again
 
     def lines(self) -> Generator[Line, None, None]:
         while True:
             self._collect(wait=0)
-            if not self._reading and self._plan.workers:
+            if not self._reading and self._workers:
                 self._submit_largest()
             if self._entries and self._entries[0].outcome is not None:
                 if not self._ask_at:
@@ -144,9 +180,9 @@ class _Stream:
     def _may_take(self) -> bool:
         return (
             not self._end
-            and len(self._entries) < self._plan.look_ahead
-            and self._held < self._plan.max_bytes
-            and self._preparing < max(1, self._plan.workers * _WAITING)
+            and len(self._entries) < self._look_ahead
+            and self._held < self._max_bytes
+            and self._preparing < max(1, self._workers * _WAITING)
         )
 
     def _take_all(self) -> None:
@@ -154,7 +190,7 @@ class _Stream:
             self._take()
 
     def _take(self) -> None:
-        """Ask the iterable for an image and have it prepared."""
+        """Ask the iterable for a picture and have it prepared."""
         asked = monotonic()
         try:
             source = next(self._sources)
@@ -164,7 +200,7 @@ class _Stream:
         except Exception as error:
             self._end = error
             return
-        if source is None:
+        if isinstance(source, Pause):
             self._ask_at = math.inf
             return
         now = monotonic()
@@ -181,7 +217,7 @@ class _Stream:
 
     def _submit_chunk(self) -> None:
         if self._chunk:
-            self._workers.submit(self._prepare, self._chunk)
+            self._to_worker(self._prepare, self._chunk)
             self._chunk = []
 
     def _prepare(self, chunk: list[tuple[int, ImageSource]]) -> None:
@@ -189,7 +225,7 @@ class _Stream:
         prepared: _Prepared = []
         for number, source in chunk:
             try:
-                prepared.append((number, self._stages.prepare(source)))
+                prepared.append((number, self._pipeline.prepare(source)))
             except BaseException as error:
                 prepared.append((number, error))
         self._done.put(prepared)
@@ -197,12 +233,16 @@ class _Stream:
     def _read(self, batch: list[tuple[_Place, Strip]]) -> None:
         """In a reader."""
         try:
-            self._done.put((batch, self._stages.read([strip for _, strip in batch])))
+            strips = [strip for _, strip in batch]
+            images = self._pipeline.to_input(strips)
+            with self._in_model:  # two at a time would only take twice the memory
+                outputs = self._pipeline.infer(images)
+            self._done.put((batch, self._pipeline.decode(outputs, strips)))
         except BaseException as error:
             self._done.put((batch, error))
 
     def _collect(self, wait: float | None) -> None:
-        """Enter what the stages have done; wait for it up to so many seconds, None for ever."""
+        """Enter what was done; wait for it up to so many seconds, None for ever."""
         if wait != 0:
             self._submit_chunk()
         try:
@@ -229,7 +269,7 @@ class _Stream:
             self._hold(entry, strip.pixels.nbytes)
             bucket = self._buckets.setdefault(strip.bucket, [])
             bucket.append(((number, part), strip))
-            if len(bucket) >= self._plan.batch(strip.bucket):
+            if len(bucket) >= self._pipeline.batch(strip.bucket):
                 self._submit(strip.bucket)
 
     def _enter_read(
@@ -242,10 +282,10 @@ class _Stream:
             if isinstance(result, BaseException):
                 entry.outcome = result
                 continue
-            entry.readings[part] = result[index]
-            if len(entry.readings) == len(entry.pieces):
-                readings = [entry.readings[part] for part in range(len(entry.pieces))]
-                entry.outcome = self._stages.join(entry.pieces, readings)
+            entry.lines[part] = result[index]
+            if len(entry.lines) == len(entry.pieces):
+                lines = [entry.lines[part] for part in range(len(entry.pieces))]
+                entry.outcome = self._pipeline.join(entry.pieces, lines)
 
     def _keep_busy(self) -> None:
         """Nothing more is coming: read buckets that are not full, the oldest first."""
@@ -259,7 +299,7 @@ class _Stream:
 
     def _submit(self, bucket: int) -> None:
         self._reading += 1
-        self._readers.submit(self._read, self._buckets.pop(bucket))
+        self._to_reader(self._read, self._buckets.pop(bucket))
 
     def _hold(self, entry: _Entry, change: int) -> None:
         entry.held += change
@@ -275,7 +315,7 @@ class _Stream:
 
 
 def _size(source: ImageSource) -> int:
-    """Bytes that an image takes before it is prepared: none if it is a path."""
-    if isinstance(source, np.ndarray):
+    """Bytes that a picture takes before it is prepared: none if it is a path."""
+    if isinstance(source, np.ndarray | memoryview):
         return source.nbytes
-    return len(source) if isinstance(source, bytes | bytearray | memoryview) else 0
+    return len(source) if isinstance(source, bytes | bytearray) else 0

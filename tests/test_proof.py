@@ -15,7 +15,7 @@ from crnn.recipes import load_recipe
 from crnn.synth import Synthesizer
 from crnn_export.to_onnx import export_onnx
 from crnn_runtime import ModelCard, Recognizer
-from crnn_runtime.decode.ctc import decode_greedy
+from crnn_runtime.decode.greedy import decode_greedy
 from crnn_runtime.picture.preprocess import prepare
 
 FRESH_SEED = 1_000_003

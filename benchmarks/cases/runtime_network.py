@@ -21,15 +21,10 @@ from crnn_benchmarks.harness.runtime_pairs import PROCESS, Figure, by_turns, mis
 from crnn_runtime import Recognizer
 from crnn_runtime.backends import BACKENDS, Backend, open_backend
 from crnn_runtime.backends.onnx_runtime import session_options
-from crnn_runtime.decode.decoding import GreedyDecoder
+from crnn_runtime.decode.greedy import GreedyDecoder
 from crnn_runtime.model.card import ModelCard
-from crnn_runtime.picture.preprocess import (
-    load_line,
-    padded_width,
-    resize_line,
-    to_input,
-    valid_steps,
-)
+from crnn_runtime.picture.load import load_line
+from crnn_runtime.picture.preprocess import padded_width, resize_line, to_input, valid_steps
 
 BATCH = 16
 _LEAST_GAIN = dict.fromkeys(BACKBONES, 1.5) | {"resnet_cifar": 0.85}

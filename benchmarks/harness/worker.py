@@ -16,7 +16,7 @@ from crnn_benchmarks.harness.backends import Opened, open_subject
 from crnn_benchmarks.harness.models import Subject, model_file, torch_model
 from crnn_benchmarks.harness.schema import STAGES
 from crnn_benchmarks.peers.runner import Answer, answer_questions, peak_memory
-from crnn_runtime.decode.decoding import GreedyDecoder
+from crnn_runtime.decode.greedy import GreedyDecoder
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.picture.load import load_image

@@ -11,7 +11,7 @@ from crnn.data.loader import Batch, reading_batches
 from crnn.data.sources import Source
 from crnn.metrics import Scores, score
 from crnn.training import distributed
-from crnn_runtime.decode.ctc import decode_greedy
+from crnn_runtime.decode.greedy import decode_greedy
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard
 

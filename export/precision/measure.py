@@ -12,8 +12,7 @@ from rapidfuzz.distance import Levenshtein
 
 from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
 from crnn_runtime.cpu import available_cpus
-from crnn_runtime.decode.ctc import decode_greedy
-from crnn_runtime.decode.decoding import best_path
+from crnn_runtime.decode.greedy import best_path, decode_greedy
 from crnn_runtime.errors import ModelError
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.preprocess import to_input, valid_steps

@@ -115,24 +115,26 @@ def _read(
     recognizer: "Recognizer", images: tuple[str, ...]
 ) -> Iterator[tuple[str, "Line", str, Callable[[str], None]]]:
     """Every path, its line, what the decoder said of it, and how to write to the terminal."""
-    from crnn_runtime.picture.damage import DamageWatch  # noqa: PLC0415 (numpy: not for --help)
+    from crnn_runtime.stream import PAUSE, Pause  # noqa: PLC0415 (numpy: not for --help)
 
     ahead: deque[str] = deque()  # paths whose lines are still to come
 
-    def paths() -> Iterator[str | None]:
+    def paths() -> Iterator[str | Pause]:
         for image in images:
             for path in listed_paths() if image == "-" else iter_paths([image]):
                 if path is not None:
                     ahead.append(path)
-                yield path
+                yield PAUSE if path is None else path
 
-    with DecoderMessages() as messages, _progress(images) as (step, say):
-        watch = DamageWatch(messages)
-        with closing(recognizer.stream(paths(), errors="return", load=watch.load)) as lines:
-            for line in lines:
-                path = ahead.popleft()
-                yield path, line, watch.take(path), say
-                step()
+    with (
+        DecoderMessages() as messages,
+        _progress(images) as (step, say),
+        closing(recognizer.stream(paths(), errors="return")) as lines,
+    ):
+        for line in lines:
+            path = ahead.popleft()
+            yield path, line, messages.of(path), say
+            step()
 
 
 @contextmanager

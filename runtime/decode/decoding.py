@@ -5,7 +5,7 @@ Formulas, for every decoder (docs/decoding.md explains the choices):
 - a character's **confidence** is the highest probability of its class over the time
   steps the text's most probable path spends on it; on the best path, that is the
   highest probability of its run;
-- its **x-range** is that of these time steps, see `crnn_runtime.decode.ctc.char_spans`;
+- its **x-range** is that of these time steps, see `crnn_runtime.pipeline.char_spans`;
 - an alternative's **log_prob** is ln p(text | image), p the sum over all paths that
   read as it (Graves et al. 2006, equation 3);
 - a line's **confidence** is, on the best path, the geometric mean of its characters',
@@ -18,17 +18,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.decode.beam import Hypothesis, prefix_beam_search
 from crnn_runtime.decode.characters import permitted_classes
-from crnn_runtime.decode.ctc import check_codes, greedy_runs, line_confidence
+from crnn_runtime.decode.greedy import GreedyDecoder
 from crnn_runtime.decode.language_model import ShallowFusion, open_language_model
 from crnn_runtime.decode.lattice import Lattice, Outputs, align, to_lattice
 from crnn_runtime.decode.lexicon import Lexicon, read_entries
+from crnn_runtime.decode.reading import Decoder, Reading
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.line import Alternative
 from crnn_runtime.model.alphabet import Alphabet
@@ -105,48 +106,6 @@ class Decoding:
         return self.method == "beam" or self._needs_search
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one line of a batch says, positions in time steps.
-
-    Attributes:
-        codes: (L,) class of each character.
-        first: (L,) first time step of each character.
-        last: (L,) last time step of each character.
-        confidences: (L,) probability of each character.
-        confidence: of the line.
-        path: (T,) the best permitted class of every valid step.
-        alternatives: what a search found, best first.
-    """
-
-    codes: NDArray[np.integer]
-    first: NDArray[np.integer]
-    last: NDArray[np.integer]
-    confidences: NDArray[np.floating]
-    confidence: float
-    path: NDArray[np.integer]
-    alternatives: tuple[Alternative, ...] = ()
-
-
-class Decoder(Protocol):
-    """Turns the outputs of a batch into readings; bound to one model, safe between threads."""
-
-    whole_lines: bool
-    """Whether it makes sense of whole lines only, not of pieces of them."""
-
-    def decode(self, outputs: Outputs, steps: NDArray[np.integer]) -> list[Reading]:
-        """Read every line of a batch.
-
-        Args:
-            outputs: what the model gave.
-            steps: (N,) time steps of each line; the later ones are padding.
-
-        Raises:
-            ModelError: a class lies beyond the alphabet.
-        """
-        ...
-
-
 def open_decoder(options: Decoding, card: ModelCard) -> Decoder:
     """The decoder of a model.
 
@@ -171,50 +130,6 @@ def open_decoder(options: Decoding, card: ModelCard) -> Decoder:
         model = open_language_model(options.lm)
         fusion = ShallowFusion(model, alphabet.characters, options.lm_weight, options.length_bonus)
     return SearchDecoder(options, alphabet, permitted, fusion)
-
-
-class GreedyDecoder:
-    """The best path: the best class of every step, repeats collapsed, blanks dropped.
-
-    Args:
-        alphabet: of the model.
-        permitted: (C,) which classes may be read, None for all.
-    """
-
-    whole_lines = False
-
-    def __init__(self, alphabet: Alphabet, permitted: NDArray[np.bool_] | None = None) -> None:
-        self._alphabet = alphabet
-        self._permitted = permitted
-
-    def decode(self, outputs: Outputs, steps: NDArray[np.integer]) -> list[Reading]:
-        """See `Decoder.decode`; with every class permitted, any head will do."""
-        if self._permitted is None:
-            ids, probs = best_path(outputs)
-        else:
-            lattice = to_lattice(
-                outputs, steps, top_k=1, alphabet=self._alphabet, permitted=self._permitted
-            )
-            ids, probs = lattice.ids[:, :, 0], np.exp(lattice.log_probs[:, :, 0])
-        steps = np.minimum(steps, ids.shape[1])
-        runs = greedy_runs(ids, probs, steps)
-        check_codes(runs.code, self._alphabet)
-        bounds = np.searchsorted(runs.line, np.arange(len(ids) + 1))
-        readings = []
-        for n, count in enumerate(steps):
-            own = slice(bounds[n], bounds[n + 1])
-            scores = runs.confidence[own]
-            readings.append(
-                Reading(
-                    codes=runs.code[own],
-                    first=runs.first[own],
-                    last=runs.last[own],
-                    confidences=scores,
-                    confidence=line_confidence(scores if len(scores) else probs[n, :count]),
-                    path=ids[n, :count],
-                )
-            )
-        return readings
 
 
 class SearchDecoder:
@@ -319,14 +234,3 @@ def _check_top_k(top_k: int, classes: int) -> None:
 
 
 _NOTHING = np.zeros(0, np.int64)
-
-
-def best_path(outputs: Outputs) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
-    """Any head's outputs → best class and its probability per step, both (N, T)."""
-    if "ids" in outputs:
-        return outputs["ids"], outputs["probs"]
-    if "topk_ids" in outputs:
-        return outputs["topk_ids"][:, :, 0], np.exp(outputs["topk_log_probs"][:, :, 0])
-    log_probs = outputs["log_probs"]
-    ids = log_probs.argmax(axis=2)
-    return ids, np.exp(np.take_along_axis(log_probs, ids[:, :, None], axis=2)[:, :, 0])

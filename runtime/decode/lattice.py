@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.decode.ctc import check_codes
 from crnn_runtime.errors import ModelError
 from crnn_runtime.model.alphabet import Alphabet
 
@@ -240,3 +239,16 @@ def not_numbers(outputs: Outputs, steps: NDArray[np.integer]) -> NDArray[np.bool
         own = np.arange(values.shape[1]) < steps[:, None]
         bad |= (own & (np.isnan(highest) | np.isposinf(highest))).any(axis=1)
     return bad
+
+
+def check_codes(codes: NDArray[np.integer], alphabet: Alphabet) -> None:
+    """Refuse classes that the alphabet lacks.
+
+    Raises:
+        ModelError: the model gives more classes than its alphabet has.
+    """
+    if codes.size and int(codes.max()) >= alphabet.num_classes:
+        raise ModelError(
+            f"the model gave class {int(codes.max())} but its alphabet makes "
+            f"{alphabet.num_classes} classes: the alphabet belongs to another model"
+        )

@@ -1,7 +1,6 @@
 """Any picture a user may have → an 8-bit array in the colours a model wants."""
 
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.errors import ImageError
-from crnn_runtime.model.card import ColorOrder
+from crnn_runtime.model.card import ColorOrder, ModelCard
 from crnn_runtime.picture.header import (
     image_orientation,
     image_size,
@@ -18,6 +17,7 @@ from crnn_runtime.picture.header import (
     jpeg_is_complete,
     png_is_complete,
 )
+from crnn_runtime.picture.messages import decoding
 
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused before they are decoded: a line of text is small."""
@@ -47,8 +47,9 @@ _REDUCED = {
     8: (cv2.IMREAD_REDUCED_COLOR_8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
 }
 """Reduction → how to decode in colour and in grey."""
-REDUCTIONS = tuple(_REDUCED)
-"""Sizes that a JPEG can be decoded to at less than the full cost: 1/1, 1/2, 1/4, 1/8."""
+"""A JPEG can be decoded to these fractions of its size at less than the full cost."""
+_SPARE = 2  # how many times as high as needed a JPEG is decoded at least
+_UNCUT = 0.95  # of the widest line: certain to be read in one piece, edges lost or not
 
 
 def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
@@ -62,19 +63,17 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
     Raises:
         ImageError: missing, empty, truncated, not an image, too large or too low.
     """
-    return load_reduced(source, color, lambda _height, _width: 1)[0]
+    return _load(source, color, None)[0]
 
 
-def load_reduced(
-    source: ImageSource, color: ColorOrder, choose: Callable[[int, int], int]
-) -> tuple[NDArray[np.uint8], int]:
-    """As `load_image`, but a JPEG may come smaller, which saves most of its decoding.
+def load_line(source: ImageSource, card: ModelCard) -> tuple[NDArray[np.uint8], int]:
+    """An image in a model's colours, see `load_image`, but a JPEG may come smaller.
 
-    Args:
-        source: see `load_image`.
-        color: see `load_image`.
-        choose: height and width as stored, before any EXIF rotation → one of
-            `REDUCTIONS`; asked for JPEGs only.
+    A JPEG that is at least four times as high as the model's lines is decoded at a
+    half, a quarter or an eighth of its size, at least twice as high as they are: the
+    decoder averages, which `resize_line` would do after it. What `resize_line` makes
+    of it differs by less than 2 of 255 grey levels on average, most at sharp edges.
+    Lines that must be cut are decoded whole.
 
     Returns:
         the image, and how many source pixels one of its pixels stands for along each
@@ -83,6 +82,12 @@ def load_reduced(
     Raises:
         ImageError: see `load_image`.
     """
+    return _load(source, card.color, card)
+
+
+def _load(
+    source: ImageSource | None, color: ColorOrder, card: ModelCard | None
+) -> tuple[NDArray[np.uint8], int]:
     if isinstance(source, np.ndarray):
         image = _checked_array(source)
         _check_size(*image.shape[:2])
@@ -91,17 +96,20 @@ def load_reduced(
         data = read_bytes(Path(source))
     elif isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
+    elif source is None:
+        raise ImageError("there is no image, but None: cv2.imread gives it for an unreadable file")
     else:
         raise ImageError(f"cannot read a {type(source).__name__}: give a path, bytes or an array")
     if not data:
         raise ImageError("image is empty (0 bytes)")
     stored = image_size(data)
     _check_size(*stored)
-    reduction = choose(*stored) if is_jpeg(data) else 1
+    reduction = 1
     if is_jpeg(data):
         if not jpeg_is_complete(data):
             raise ImageError("image is truncated: the end of the JPEG data is missing")
-        image = _decode(data, _REDUCED[reduction][color == "gray"])
+        reduction = _reduction(card, *stored) if card else 1
+        image = _decode(data, _REDUCED[reduction][color == "gray"], source)
         if reduction > 1:
             # The decoder rounds up, and fills the last pixel with what is not in the picture.
             turned = (image.shape[0] < image.shape[1]) != (stored[0] < stored[1])
@@ -111,12 +119,21 @@ def load_reduced(
         # Also keeps libpng from writing about it to the terminal.
         if is_png(data) and not png_is_complete(data):
             raise ImageError("image is damaged or truncated: a part of the PNG data is missing")
-        image = _decode(data, cv2.IMREAD_UNCHANGED)  # keeps transparency, unlike IMREAD_COLOR
+        image = _decode(data, cv2.IMREAD_UNCHANGED, source)  # keeps transparency
         if image.dtype != np.uint8:
             image = _to_uint8(image)
         image = _upright(image, image_orientation(data))
     _check_size(*image.shape[:2])
     return _to_color(image, "bgr", color), reduction
+
+
+def _reduction(card: ModelCard, height: int, width: int) -> int:
+    """What to divide a JPEG's size by; height and width are as stored, before any turn."""
+    low, long = sorted((height, width))  # a quarter turn may still follow
+    room = _UNCUT * (card.max_width - card.time_stride)
+    if card.shrink != "area" or (card.width is None and long * card.height > room * low):
+        return 1
+    return max(step for step in _REDUCED if step == 1 or low >= _SPARE * step * card.height)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -166,9 +183,10 @@ def _checked_array(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
-def _decode(data: bytes, flags: int) -> NDArray[np.uint8]:
+def _decode(data: bytes, flags: int, source: ImageSource) -> NDArray[np.uint8]:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        with decoding(source):
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise ImageError("image cannot be decoded: it is damaged or truncated") from error
     if image is None:

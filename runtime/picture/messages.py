@@ -1,19 +1,35 @@
-"""What the libraries that decode pictures write to standard error."""
+"""What the libraries that decode pictures write to standard error, and about which picture."""
 
 import os
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Self
+
+_NOBODY: AbstractContextManager[None] = nullcontext()
+_listening: "DecoderMessages | None" = None
+
+
+def decoding(source: object) -> AbstractContextManager[None]:
+    """While a picture is decoded: what is written belongs to it, if `DecoderMessages` listens."""
+    return _NOBODY if _listening is None else _listening.about(source)
 
 
 class DecoderMessages:
     """Catches what libraries in C write to standard error while a command runs.
 
-    libjpeg tells of damage there and nowhere else, without the name of the file.
+    libjpeg tells of damage there and nowhere else, without the name of the file. Standard
+    error is one for the whole process, and so is this: pictures are decoded one at a
+    time while it listens; files are read and pixels scaled side by side all the same.
     Python's own standard error still reaches the terminal.
     """
 
     def __enter__(self) -> Self:
+        global _listening  # noqa: PLW0603 (as standard error is)
+        self._alone = threading.Lock()
+        self._found: dict[object, str] = {}
         self._stderr = sys.stderr
         self._terminal = os.dup(2)
         self._caught = tempfile.TemporaryFile()
@@ -22,10 +38,25 @@ class DecoderMessages:
             self._terminal, "w", buffering=1, encoding="utf-8", errors="surrogateescape",
             closefd=False,
         )  # fmt: skip
+        _listening = self
         return self
 
-    def take(self) -> str:
-        """The first line written since the last call, empty if there was none."""
+    @contextmanager
+    def about(self, source: object) -> Iterator[None]:
+        """See `decoding`."""
+        with self._alone:
+            try:
+                yield
+            finally:
+                message = self._take()
+                if message and isinstance(source, str):
+                    self._found[source] = message
+
+    def of(self, path: str) -> str:
+        """The first line written about a file, empty if none was; it is then forgotten."""
+        return self._found.pop(path, "")
+
+    def _take(self) -> str:
         if not os.fstat(2).st_size:
             return ""
         self._caught.seek(0)
@@ -35,6 +66,8 @@ class DecoderMessages:
         return text.partition("\n")[0]
 
     def __exit__(self, *_: object) -> None:
+        global _listening  # noqa: PLW0603
+        _listening = None
         os.dup2(self._terminal, 2)
         sys.stderr = self._stderr
         os.close(self._terminal)

@@ -10,6 +10,7 @@ of the lines it is batched with:
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -17,10 +18,14 @@ from numpy.typing import NDArray
 
 from crnn_runtime.errors import ImageError
 from crnn_runtime.model.card import ModelCard
-from crnn_runtime.picture.load import REDUCTIONS, ImageSource, load_reduced
+from crnn_runtime.picture.load import ImageSource, load_line
 
-_SPARE = 2  # how many times as high as needed a JPEG is decoded at least
-_UNCUT = 0.95  # of the widest line: certain to be read in one piece, edges lost or not
+OVERLAP = 3.0
+"""Of consecutive pieces, in line heights: a few characters of any script."""
+MAX_ASPECT = 2000
+"""Width over height beyond which an image is taken for a mistake."""
+MAX_TALL = 32
+"""Height over width beyond which it is: a line would be squeezed to a column."""
 _FINEST_STEP = 32
 _STEPS_PER_OCTAVE = 8
 
@@ -35,27 +40,58 @@ def prepare(image: ImageSource, card: ModelCard) -> tuple[NDArray[np.float32], i
     return to_input([line], card), valid_steps(card, line.shape[1])
 
 
-def load_line(image: ImageSource, card: ModelCard) -> tuple[NDArray[np.uint8], int]:
-    """An image in the model's colours, and source pixels per pixel of it along each axis.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a source image, from top to bottom. Lengths are in pixels of the source.
 
-    A JPEG that is at least four times as high as the model's lines is decoded at a
-    half, a quarter or an eighth of its size, at least twice as high as they are:
-    the decoder averages, which `resize_line` would do after it. What `resize_line`
-    makes of it differs by less than 2 of 255 grey levels on average, most at sharp
-    edges. Lines that must be cut are decoded whole.
+    Attributes:
+        offset: its left edge.
+        width: of the piece.
+        height: of the source.
+    """
+
+    offset: int
+    width: int
+    height: int
+
+    def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Its pixels, (H, w) or (H, w, C): a view of the source image.
+
+        That may have been decoded smaller if this is its only piece.
+        """
+        return image[:, self.offset : self.offset + self.width]
+
+
+def cut(height: int, width: int, card: ModelCard) -> list[Piece]:
+    """The pieces of a line, from left to right; one unless it is too wide for the model.
 
     Raises:
-        ImageError: see `crnn_runtime.picture.load.load_image`.
+        ImageError: it is more than `MAX_ASPECT` times as wide as high, or `MAX_TALL` times
+            as high as wide.
     """
-    return load_reduced(image, card.color, lambda height, width: _reduction(card, height, width))
-
-
-def _reduction(card: ModelCard, height: int, width: int) -> int:
-    low, long = sorted((height, width))  # a quarter turn may still follow
-    room = _UNCUT * (card.max_width - card.time_stride)
-    if card.shrink != "area" or (card.width is None and long * card.height > room * low):
-        return 1
-    return max(step for step in REDUCTIONS if step == 1 or low >= _SPARE * step * card.height)
+    if width > MAX_ASPECT * height:
+        raise ImageError(
+            f"image is {width} × {height} pixels, more than {MAX_ASPECT} times as wide as high: "
+            "cut out the line first"
+        )
+    if height > MAX_TALL * width:
+        raise ImageError(
+            f"image is {width} × {height} pixels, more than {MAX_TALL} times as high as wide: "
+            "cut out the line first, or turn it"
+        )
+    step = card.time_stride * height / card.height  # of one time step, in pixels of the source
+    # A step less than the model takes: room for the last piece, which ends with the line.
+    longest = max(1, (card.max_width - card.time_stride) * height // card.height)
+    if card.width is not None or width <= longest:
+        return [Piece(0, width, height)]
+    overlap = min(int(OVERLAP * height), longest // 3)
+    count = -(-(width - overlap) // (longest - overlap))
+    # Equal distances, so that no sliver is left, and whole time steps, so that a
+    # network sees the columns of the pieces as it would see those of the whole.
+    steps = np.floor(np.linspace(0, width - longest, count) / step)
+    offsets = (steps * step).round().astype(int).tolist()
+    ends = [offset + longest for offset in offsets[:-1]] + [width]
+    return [Piece(start, end - start, height) for start, end in zip(offsets, ends, strict=True)]
 
 
 def scaled_width(card: ModelCard, height: int, width: int) -> int:

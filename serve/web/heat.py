@@ -6,7 +6,7 @@ from html import escape
 import numpy as np
 
 from crnn_runtime import Alphabet
-from crnn_runtime.inspection import Steps
+from crnn_runtime.inspection import TimeSteps
 
 MATTERS = 0.05
 """A class gets a row if it is a step's best, or anywhere more probable than this."""
@@ -17,7 +17,7 @@ _FAINT = 0.005  # less probable cells are not drawn
 _NAMED = 4000  # cells that tell their value when pointed at; of more only colours are sent
 
 
-def class_rows(pieces: Sequence[Steps]) -> tuple[list[int], int]:
+def class_rows(pieces: Sequence[TimeSteps]) -> tuple[list[int], int]:
     """The classes to show, in the order of appearance, the blank last; how many were left out."""
     peak: dict[int, float] = {}
     for steps in pieces:
@@ -39,7 +39,9 @@ def label(code: int, alphabet: Alphabet) -> str:
     return "space" if character == " " else character
 
 
-def heat_svg(pieces: Sequence[Steps], rows: Sequence[int], alphabet: Alphabet, width: int) -> str:
+def heat_svg(
+    pieces: Sequence[TimeSteps], rows: Sequence[int], alphabet: Alphabet, width: int
+) -> str:
     """The map, as wide as its box; positions are pixels of the source image.
 
     Args:
@@ -72,7 +74,7 @@ def heat_svg(pieces: Sequence[Steps], rows: Sequence[int], alphabet: Alphabet, w
 
 
 def _step_cells(
-    steps: Steps, t: int, at: dict[int, int], alphabet: Alphabet, named: bool
+    steps: TimeSteps, t: int, at: dict[int, int], alphabet: Alphabet, named: bool
 ) -> list[str]:
     x, wide = steps.x0[t], steps.x1[t] - steps.x0[t]
     cells = []

@@ -10,9 +10,8 @@ from barcode import STRIDE, barcode_card, draw_barcode, write_barcode_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crnn_runtime import CrnnError, ImageError, ModelCard, ModelError, Recognizer
+from crnn_runtime import CrnnError, ImageError, ModelCard, ModelError, Recognizer, pipeline
 from crnn_runtime.model.card import HEADS
-from crnn_runtime.picture.preprocess import load_line
 
 TEXTS = st.text("0123456789", max_size=60)
 
@@ -123,15 +122,41 @@ def test_encoded_bytes_of_any_kind(recognizer: Recognizer) -> None:
     assert [line.text for line in lines] == ["42", "42"]
 
 
-def test_too_little_memory_for_one_image_spoils_only_itself(recognizer: Recognizer) -> None:
-    def load(source: object, card: ModelCard) -> tuple[np.ndarray, int]:
-        if source == "huge.png":
-            raise MemoryError
-        return load_line(draw_barcode(str(source)), card)
+def test_too_little_memory_for_one_image_spoils_only_itself(
+    recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_line = pipeline.load_line
 
-    lines = list(recognizer.stream(["12", "huge.png", "3"], errors="return", load=load))
-    assert [line.text for line in lines] == ["12", "", "3"]
-    assert lines[1].error == "not enough memory"
+    def load(source: np.ndarray, card: ModelCard) -> tuple[np.ndarray, int]:
+        if source.shape[1] > 300:
+            raise MemoryError
+        return load_line(source, card)
+
+    monkeypatch.setattr(pipeline, "load_line", load)
+    images = [draw_barcode(text) for text in ("12", "1" * 40, "3")]
+    for chosen in (images, images[1:2]):
+        lines = recognizer.read(chosen, errors="return")
+        assert [line.text for line in lines] == ["12", "", "3"][: len(lines)] or len(lines) == 1
+        assert [bool(line.error) for line in lines] == [image is images[1] for image in chosen]
+    with pytest.raises(ImageError):
+        recognizer.read(images)
+
+
+@pytest.mark.parametrize("other", [0, 1, 3])
+def test_what_is_no_image_has_its_line_too(recognizer: Recognizer, other: int) -> None:
+    """`cv2.imread` gives None for a file that is missing."""
+    images = [cv2.imread("missing.png"), *[draw_barcode("42")] * other, None, 7, memoryview(b"")]
+    for lines in (
+        recognizer.read(images, errors="return"),
+        recognizer.read(images, errors="return", overlap=False),
+        list(recognizer.stream(images, errors="return")),
+    ):
+        assert [line.text for line in lines] == ["", *["42"] * other, "", "", ""]
+        assert [line.error is None for line in lines] == [line.text == "42" for line in lines]
+    assert recognizer.read([None], errors="return")[0].error
+    for several in ([None], images):
+        with pytest.raises(ImageError):
+            recognizer.read(several)
 
 
 def write_failing_reader(path: Path, head: str) -> Path:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from crnn_runtime import Recognizer
-from crnn_runtime.picture.load import load_image
-from crnn_runtime.picture.preprocess import load_line, resize_line
+from crnn_runtime.picture.load import load_image, load_line
+from crnn_runtime.picture.preprocess import resize_line
 
 CARD = barcode_card()
 

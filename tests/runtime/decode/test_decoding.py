@@ -11,14 +11,10 @@ from lattices import alphabet_of, random_log_probs
 from numpy.typing import NDArray
 
 from crnn_runtime import Alphabet, CrnnError, Decoding, ImageError, Recognizer
-from crnn_runtime.decode.decoding import (
-    Decoder,
-    GreedyDecoder,
-    Reading,
-    SearchDecoder,
-    open_decoder,
-)
+from crnn_runtime.decode.decoding import SearchDecoder, open_decoder
+from crnn_runtime.decode.greedy import GreedyDecoder
 from crnn_runtime.decode.ngram import build_ngrams
+from crnn_runtime.decode.reading import Decoder, Reading
 from crnn_runtime.model.card import HEADS
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crnn_runtime import Alphabet, ModelError
-from crnn_runtime.decode.ctc import decode_greedy, greedy_runs, line_confidence, raw_path
+from crnn_runtime.decode.greedy import decode_greedy, greedy_runs, line_confidence
+from crnn_runtime.pipeline import raw_path
 
 ALPHABET = Alphabet("abcd")
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from crnn_runtime import ImageError, Recognizer
 from crnn_runtime.line import Char
-from crnn_runtime.picture.long_lines import _seam, cut
+from crnn_runtime.long_lines import _seam
+from crnn_runtime.picture.preprocess import cut
 
 CARD = barcode_card(head="greedy", max_width=320)
 
