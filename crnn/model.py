@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crnn.backbones import BACKBONES, Backbone
-from crnn.backbones._layers import fold_norms
 from crnn.few_classes import few_log_probs
+from crnn.folding import fold_norms
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard

@@ -38,6 +38,7 @@ STEPS = {
     "vgg_bilstm": 300,
     "lite": 150,
     "ppocrv6_tiny": 150,
+    "ppocrv6_small": 200,
 }
 """Backbone → steps of 16 lines that are enough for it, and no more."""
 

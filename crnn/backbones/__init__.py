@@ -4,7 +4,7 @@ from crnn.backbones._base import Backbone
 from crnn.backbones.densenet import DenseNet121, DenseNetCifar
 from crnn.backbones.lite import Lite
 from crnn.backbones.mobilenetv2 import MobileNetV2Cifar
-from crnn.backbones.ppocrv6 import PPOCRv6Tiny
+from crnn.backbones.ppocrv6 import PPOCRv6Small, PPOCRv6Tiny
 from crnn.backbones.resnet import ResNetCifar
 from crnn.backbones.shufflenetv2 import ShuffleNetV2Cifar
 from crnn.backbones.vgg_bilstm import VggBiLstm
@@ -20,4 +20,5 @@ BACKBONES: dict[str, type[Backbone]] = {
     "vgg_bilstm": VggBiLstm,
     "lite": Lite,
     "ppocrv6_tiny": PPOCRv6Tiny,
+    "ppocrv6_small": PPOCRv6Small,
 }

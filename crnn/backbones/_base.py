@@ -16,15 +16,22 @@ class Window:
 
     Layers of stride 1 that keep the length (an odd kernel, padded by half of it)
     change no geometry and are not listed.
+
+    Attributes:
+        kernel: pixels that one output sees.
+        stride: pixels from one output to the next.
+        padding: pixels added on both sides.
+        trailing: more pixels added behind the last.
     """
 
     kernel: int
     stride: int
     padding: int = 0
+    trailing: int = 0
 
     def out(self, length: int) -> int:
         """Output length, 0 if the input is too short."""
-        return max(0, (length + 2 * self.padding - self.kernel) // self.stride + 1)
+        return max(0, (length + 2 * self.padding + self.trailing - self.kernel) // self.stride + 1)
 
     @property
     def shift(self) -> float:
@@ -34,6 +41,7 @@ class Window:
 
 POOL = Window(kernel=2, stride=2)
 CONV = Window(kernel=3, stride=2, padding=1)
+PAIR = Window(kernel=2, stride=1, trailing=1)
 
 
 def lengths(windows: tuple[Window, ...], length: int) -> list[int]:

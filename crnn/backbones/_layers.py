@@ -1,19 +1,10 @@
 """Building blocks that several families of networks share."""
 
-from collections.abc import Container
-
-import torch
 from torch import Tensor, nn
 
 
 class ConvNorm(nn.Module):
-    """A convolution that keeps the length (at stride 1) and its batch norm.
-
-    Published files often hold the product of the two, a convolution with a bias
-    (`fold`). Such a reader is trained on without the norm: a norm put back as the
-    identity would take the statistics of a batch in place of those that were folded,
-    and the reader would forget everything in its first step.
-    """
+    """A convolution and its batch norm; odd kernels keep the length at stride 1."""
 
     def __init__(
         self,
@@ -27,39 +18,14 @@ class ConvNorm(nn.Module):
         height, width = kernel if isinstance(kernel, tuple) else (kernel, kernel)
         self.conv = nn.Conv2d(
             in_channels, channels, (height, width), stride,
-            padding=(height // 2, width // 2), groups=groups, bias=False,
+            padding=((height - 1) // 2, (width - 1) // 2), groups=groups, bias=False,
         )  # fmt: skip
-        self.norm: nn.Module = nn.BatchNorm2d(channels)
-
-    @torch.no_grad()
-    def fold(self) -> None:
-        """Multiply the norm into the convolution; in evaluation the outputs stay the same."""
-        norm = self.norm
-        if not isinstance(norm, nn.BatchNorm2d):
-            return
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        self.conv.weight *= scale[:, None, None, None]
-        self.conv.bias = nn.Parameter(norm.bias - norm.running_mean * scale)
-        self.norm = nn.Identity()
+        self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""
         maps: Tensor = self.norm(self.conv(x))
         return maps
-
-
-def fold_norms(model: nn.Module, names: Container[str]) -> None:
-    """Give a model the form of weights in which norms are folded, layer by layer.
-
-    Args:
-        model: with a norm behind each `ConvNorm`.
-        names: of the tensors that it is to take.
-    """
-    for name, module in model.named_modules():
-        if isinstance(module, ConvNorm) and f"{name}.conv.bias" in names:
-            module.fold()
 
 
 class SqueezeExcitation(nn.Module):

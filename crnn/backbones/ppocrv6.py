@@ -3,10 +3,12 @@
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crnn.backbones._base import CONV, POOL, Backbone
+from crnn.backbones._base import CONV, PAIR, POOL, Backbone
 from crnn.backbones._layers import ConvNorm, SqueezeExcitation
+from crnn.backbones._svtr import SVTRBlock
 
 
 class _Block(nn.Module):
@@ -106,3 +108,54 @@ class PPOCRv6Tiny(_PPOCRv6):
         maps = self.neck(columns.transpose(1, 2).unsqueeze(2)).squeeze(2)
         reduced: Tensor = self.reduce(maps.transpose(1, 2))
         return reduced
+
+
+class _Stem(nn.Module):
+    """A quarter of the resolution, along two ways: a maximum, and two convolutions."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.enter = ConvNorm(in_channels, half, 3, 2)
+        self.narrow = ConvNorm(half, half // 2, 2)
+        self.widen = ConvNorm(half // 2, half, 2)
+        self.join = ConvNorm(channels, half, 3, 2)
+        self.leave = ConvNorm(half, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.enter(x))
+        # Kernels of 2 are padded behind the last row and column alone.
+        padded = F.pad(x, (0, 1, 0, 1))
+        branch = F.pad(F.relu(self.narrow(padded)), (0, 1, 0, 1))
+        branch = F.relu(self.widen(branch))
+        x = torch.cat([F.max_pool2d(padded, 2, 1), branch], dim=1)
+        return F.relu(self.leave(F.relu(self.join(x))))
+
+
+class PPOCRv6Small(_PPOCRv6):
+    """Wider, and every step sees the whole line: time stride 8."""
+
+    out_features = 120
+    rows = (CONV, PAIR, PAIR, CONV, CONV, CONV)
+    columns = (CONV, PAIR, PAIR, CONV, POOL)
+    stages = ((96, (True, False, False)), (192, (True, False) * 3), (384, (True, False)))
+
+    def __init__(self, in_channels: int) -> None:
+        super().__init__(in_channels)
+        last, width = self.stages[-1][0], self.out_features
+        self.layers = nn.Sequential(
+            _Stem(in_channels, self.stages[0][0]), *self.blocks(), nn.AvgPool2d((1, 2))
+        )
+        self.skip = ConvNorm(last, width, 1)
+        self.enter = ConvNorm(last, width, 1)
+        self.near = ConvNorm(width, width, (1, 7), groups=width)
+        self.mix = nn.Sequential(SVTRBlock(width), SVTRBlock(width), nn.LayerNorm(width, eps=1e-6))
+
+    def sequence(self, columns: Tensor) -> Tensor:
+        """(N, T, 384) -> (N, T, 120), by neighbours and by attention."""
+        maps = columns.transpose(1, 2).unsqueeze(2)
+        skipped = F.silu(self.skip(maps))
+        maps = F.silu(self.enter(maps))
+        maps = maps + F.silu(self.near(maps))
+        mixed: Tensor = self.mix(maps.squeeze(2).transpose(1, 2))
+        return mixed + skipped.squeeze(2).transpose(1, 2)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from crnn.backbones._layers import fold_norms
+from crnn.folding import fold_norms
 from crnn.model import build_model
 from crnn_runtime.errors import ModelError
 

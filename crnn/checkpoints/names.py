@@ -74,6 +74,7 @@ FOREIGN_CARDS: dict[str, dict[str, Any]] = {
     "shufflenetv2_cifar": _TOOLKIT,
     "vgg_bilstm": {"width": 100},
     "ppocrv6_tiny": _PPOCR,
+    "ppocrv6_small": _PPOCR,
 }
 """Architecture → fields of a card that its home project's readers have and do not say."""
 

@@ -1,6 +1,7 @@
 """Weights out of an ONNX file, checked against what the file itself computes."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def load_onnx(path: Path, arch: str | None, alphabet: Alphabet | None) -> Checkp
 
 
 def _demand_recogniser(path: Path, graph: OnnxGraph) -> None:
-    if graph.axes not in (None, 3):
+    if graph.axes not in (None, 3) and METADATA_KEY not in graph.metadata:
         raise ModelError(
             f"{path} is no reader of lines: it gives {graph.axes} axes instead of lines, time "
             "steps and classes; is it a detector or a classifier?"
@@ -128,19 +129,19 @@ def _verify(path: Path, graph: OnnxGraph, model: CRNN) -> None:
     for pixels in widths:
         images = _strokes((2, model.backbone.in_channels, height, pixels))
         try:
-            theirs = session.run(None, {name: images})[0]
+            theirs = session.run(None, {name: images})
         except Exception as error:  # ONNX Runtime's own kinds
             raise ModelError(
                 f"{path} does not run on lines of {height} x {pixels}: "
                 f"{str(error).splitlines()[0][:200]}"
             ) from error
         ours = model(torch.from_numpy(images)).exp().numpy()
-        if theirs.shape != ours.shape:
+        if theirs[0].shape[:2] != ours.shape[:2]:
             raise ModelError(
-                f"{path} gives {theirs.shape} for lines {pixels} pixels wide, its weights as a "
-                f"known architecture give {ours.shape}"
+                f"{path} gives {theirs[0].shape[1]} time steps for lines {pixels} pixels wide, "
+                f"its weights as a known architecture give {ours.shape[1]}"
             )
-        worst = max(worst, float(np.abs(_probabilities(theirs, graph.last) - ours).max()))
+        worst = max(worst, _difference(theirs, ours, graph.last))
     if not worst <= TOLERANCE:
         raise ModelError(
             f"{path} has the layers of a known architecture, but computes something else: "
@@ -171,8 +172,28 @@ def _strokes(shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.where(fine, -0.8, 0.9).astype(np.float32)
 
 
-def _probabilities(output: NDArray[np.float32], last: str) -> NDArray[np.float32]:
-    if last == "Softmax":
-        return output
-    shifted = np.exp(output - output.max(axis=2, keepdims=True))
-    return shifted / shifted.sum(axis=2, keepdims=True)  # type: ignore[no-any-return]
+def _difference(
+    theirs: Sequence[NDArray[np.generic]], ours: NDArray[np.float32], last: str
+) -> float:
+    """Largest difference of a probability, of the classes that the file's head gives.
+
+    Args:
+        theirs: all classes (N, T, C), or this project's heads: classes and their
+            probabilities (N, T), or classes and their log-probabilities (N, T, K).
+        ours: probabilities (N, T, C).
+        last: the operation that computes the first output.
+    """
+    if len(theirs) == 1:
+        scores = theirs[0].astype(np.float32)
+        if last != "Softmax":
+            scores = np.exp(scores - scores.max(axis=2, keepdims=True))
+            scores /= scores.sum(axis=2, keepdims=True)
+        return float(np.abs(scores - ours).max())
+    ids, values = theirs[0].astype(np.int64), theirs[1].astype(np.float32)
+    if ids.ndim == 2:
+        ids, values = ids[:, :, None], values[:, :, None]
+    else:
+        values = np.exp(values)
+    chosen = np.take_along_axis(ours, ids, axis=2)
+    best = np.abs(ours.max(axis=2) - chosen[:, :, 0])
+    return float(max(np.abs(chosen - values).max(), best.max()))

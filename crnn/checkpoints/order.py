@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from crnn.backbones import BACKBONES
-from crnn.backbones._layers import ConvNorm
 from crnn.checkpoints.layers import Kind, Layer
+from crnn.folding import convolutions_and_norms
 from crnn.model import CRNN, build_model
 
 _KINDS: dict[type[nn.Module], Kind] = {
@@ -55,8 +55,9 @@ def _match(arch: str, layers: Sequence[Layer]) -> Match:
         return match
     with torch.device("meta"):
         model = build_model(arch, classes, channels)
+    behind = {norm: convolution for convolution, norm in convolutions_and_norms(model)}
     for name, module in _modules(model):
-        if not _take(match, model, name, module, layers):
+        if not _take(match, name, module, behind.get(name), layers):
             return match
     if match.fitted < len(layers):
         match.problem = f"{layers[match.fitted]} is one too many"
@@ -67,16 +68,24 @@ def _modules(model: CRNN) -> Iterator[tuple[str, nn.Module]]:
     return ((name, each) for name, each in model.named_modules() if type(each) in _KINDS)
 
 
-def _take(match: Match, model: CRNN, name: str, module: nn.Module, layers: Sequence[Layer]) -> bool:
-    """Give one module its layer's tensors; whether the layer is one for it."""
+def _take(
+    match: Match, name: str, module: nn.Module, convolution: str | None, layers: Sequence[Layer]
+) -> bool:
+    """Give one module its layer's tensors; whether the layer is one for it.
+
+    Args:
+        match: with what the modules before it took.
+        name: of the module.
+        module: with the shapes that it expects.
+        convolution: name of the one that a norm stands directly behind.
+        layers: of the file.
+    """
     kind = _KINDS[type(module)]
     layer = layers[match.fitted] if match.fitted < len(layers) else None
-    if kind == "norm" and (layer is None or layer.kind != "norm"):
-        parent = name.rpartition(".")[0]
-        if isinstance(model.get_submodule(parent), ConvNorm):  # folded into the convolution
-            weight = match.state_dict[f"{parent}.conv.weight"]
-            match.state_dict.setdefault(f"{parent}.conv.bias", torch.zeros(len(weight)))
-            return True
+    if convolution and (layer is None or layer.kind != "norm"):  # folded
+        channels = len(match.state_dict[f"{convolution}.weight"])
+        match.state_dict.setdefault(f"{convolution}.bias", torch.zeros(channels))
+        return True
     expected = tuple(module.get_parameter("weight").shape)
     if layer is None:
         match.problem = f"its layers end where {name} {expected} should be"
@@ -87,7 +96,7 @@ def _take(match: Match, model: CRNN, name: str, module: nn.Module, layers: Seque
     tensors = {key: torch.from_numpy(array) for key, array in layer.tensors.items()}
     if kind == "norm":
         # The convolution before it may keep a bias of its own, which ours has no place for.
-        before = match.state_dict.pop(f"{name.rpartition('.')[0]}.conv.bias", None)
+        before = match.state_dict.pop(f"{convolution}.bias", None)
         if before is not None:
             tensors["running_mean"] = tensors["running_mean"] - before
         tensors["num_batches_tracked"] = torch.tensor(0)

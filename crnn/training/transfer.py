@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from crnn.backbones._layers import fold_norms
 from crnn.checkpoints import load_checkpoint
+from crnn.folding import fold_norms
 from crnn.model import CRNN
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.alphabet import Alphabet

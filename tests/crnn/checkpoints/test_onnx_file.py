@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
-from crnn.backbones._layers import ConvNorm
 from crnn.checkpoints import load_checkpoint, load_model
+from crnn.folding import convolutions_and_norms, fold_norms
 from crnn.model import CRNN, build_model, default_card, load_weights
 from crnn_export.to_onnx import export_onnx
 from crnn_runtime import Alphabet, CrnnError
 
 DIGITS = Alphabet("0123456789")
-BY_ORDER = ("ppocrv6_tiny",)
+BY_ORDER = ("lite", "ppocrv6_tiny", "ppocrv6_small")
 FAST = "ppocrv6_tiny"
 
 
@@ -30,7 +30,10 @@ def used(arch: str) -> CRNN:
     return model.eval()
 
 
-@pytest.fixture(scope="module", params=BY_ORDER)
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(arch, marks=pytest.mark.xdist_group(arch)) for arch in BY_ORDER],
+)
 def arch(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -68,9 +71,9 @@ def test_folding_the_norms_changes_no_answer(arch: str) -> None:
     model = used(arch)
     x = torch.randn(2, model.backbone.in_channels, 48, 64)
     expected = model(x)
-    for module in model.modules():
-        if isinstance(module, ConvNorm):
-            module.fold()
+    norms = sum(isinstance(each, nn.BatchNorm2d) for each in model.modules())
+    fold_norms(model, {f"{convolution}.bias" for convolution, _ in convolutions_and_norms(model)})
+    assert sum(isinstance(each, nn.BatchNorm2d) for each in model.modules()) < norms
     torch.testing.assert_close(model(x), expected, atol=1e-4, rtol=1e-4)
     again = build_model(arch, DIGITS.num_classes).eval()
     load_weights(again, model.state_dict())
