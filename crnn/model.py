@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from crnn.backbones import BACKBONES, Backbone
+from crnn.backbones import Backbone, backbone_class
 from crnn.few_classes import few_log_probs
 from crnn.folding import fold_norms
 from crnn_runtime.errors import CrnnError
@@ -89,17 +89,6 @@ class CRNN(nn.Module):
                 f"lines of {height} x {width} pixels (height x width) are too small: "
                 f"this model needs at least {backbone.min_height} x {backbone.min_width}"
             )
-
-
-def backbone_class(arch: str) -> type[Backbone]:
-    """The class of an architecture.
-
-    Raises:
-        CrnnError: there is no such architecture.
-    """
-    if arch not in BACKBONES:
-        raise CrnnError(f"unknown architecture {arch!r}: choose from {', '.join(BACKBONES)}")
-    return BACKBONES[arch]
 
 
 def build_model(arch: str, num_classes: int, in_channels: int | None = None) -> CRNN:

@@ -36,6 +36,8 @@ STEPS = {
     "mobilenetv2_cifar": 250,
     "shufflenetv2_cifar": 300,
     "vgg_bilstm": 300,
+    "dtrb_vgg": 300,
+    "dtrb_resnet": 300,
     "lite": 150,
     "ppocrv6_tiny": 150,
     "ppocrv6_small": 200,

@@ -311,8 +311,7 @@ def report(first: str, others: tuple[str, ...], join: bool, out: str | None) -> 
 def _subjects(
     models: Sequence[str], archs: Sequence[str], everything: bool, alphabet: str
 ) -> "list[Subject]":
-    from crnn.backbones import BACKBONES  # noqa: PLC0415
-    from crnn.model import backbone_class  # noqa: PLC0415
+    from crnn.backbones import BACKBONES, backbone_class  # noqa: PLC0415
     from crnn_benchmarks.harness.models import Subject, subject_of  # noqa: PLC0415
     from crnn_runtime.model.alphabet import Alphabet  # noqa: PLC0415
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from crnn.backbones import BACKBONES
+from crnn.backbones import BACKBONES, backbone_class
 from crnn.checkpoints.checkpoint import Checkpoint
 from crnn.checkpoints.fit import CLASSIFIER, check_finite, check_fits, expected_shapes, is_counter
-from crnn.checkpoints.names import FOREIGN_CARDS, our_names
-from crnn.model import CRNN, backbone_class, default_card
+from crnn.checkpoints.names import foreign_card, in_its_size, our_names
+from crnn.model import CRNN, default_card
 from crnn.plainfile import read_plain
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.alphabet import Alphabet
@@ -57,9 +57,13 @@ def load_checkpoint(
         content = {"state_dict": content}
     tensors = _unwrapped(path, content["state_dict"])
     found = content.get("arch") or _recognise(path, tensors, arch)
-    if not isinstance(found, str) or found not in BACKBONES:
+    if not isinstance(found, str):
         raise ModelError(f"{path} holds {found!r}, which is none of {', '.join(BACKBONES)}")
-    if arch not in (None, found):
+    try:
+        backbone_class(found)
+    except CrnnError as error:
+        raise ModelError(f"{path}: {error}") from error
+    if arch not in (None, found, found.partition("-")[0]):
         raise ModelError(f"{path} holds a {found}, not the {arch} asked for")
     state_dict = our_names(found, tensors)
     check_fits(path, found, state_dict)
@@ -103,8 +107,9 @@ def _unwrapped(path: Path, tensors: object) -> dict[str, Tensor]:
 
 
 def _recognise(path: Path, tensors: Mapping[str, Tensor], asked: str | None) -> str:
-    for arch in BACKBONES:
-        ours = our_names(arch, tensors)
+    for family in BACKBONES:
+        ours = our_names(family, tensors)
+        arch = in_its_size(family, ours)
         if {n for n in ours if not is_counter(n)} == {
             n for n in expected_shapes(arch, ours) if not is_counter(n)
         }:
@@ -140,7 +145,7 @@ def _card(
                 "%s: the shipped alphabet zh is this project's own; a checkpoint of the original "
                 "toolkit needs the alphabet file it was trained with", path,
             )  # fmt: skip
-        card = default_card(arch, alphabet, **FOREIGN_CARDS.get(arch, {}))
+        card = default_card(arch, alphabet, **foreign_card(arch))
     if card.num_classes != num_classes:
         raise ModelError(
             f"{path} has {num_classes} classes, but the alphabet's {len(card.alphabet)} "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crnn.checkpoints.checkpoint import Checkpoint
 from crnn.checkpoints.fit import check_finite, check_fits
-from crnn.checkpoints.names import FOREIGN_CARDS
+from crnn.checkpoints.names import foreign_card
 from crnn.checkpoints.onnx_layers import OnnxGraph, read_graph
 from crnn.checkpoints.order import best_match
 from crnn.model import CRNN, default_card
@@ -69,7 +69,7 @@ def _card(
 ) -> ModelCard | None:
     metadata = graph.metadata
     classes, arch = checkpoint.num_classes, checkpoint.arch
-    fields: dict[str, Any] = dict(FOREIGN_CARDS.get(arch, {}))
+    fields: dict[str, Any] = dict(foreign_card(arch))
     if graph.height is not None:
         fields["height"] = graph.height
     if graph.width is not None:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Container
 from pathlib import Path
 
-from crnn.backbones import BACKBONES
+from crnn.backbones import backbone_class
 from crnn.data.annotations import find_annotations
 from crnn.data.augment import Augment
 from crnn.data.check import DataSet, check
@@ -42,7 +42,7 @@ class Inputs:
 
 def steps_of(card: ModelCard) -> Callable[[int], int]:
     """Width in pixels of a scaled line → time steps that CTC may use."""
-    backbone = BACKBONES[card.arch]
+    backbone = backbone_class(card.arch)
 
     def steps(width: int) -> int:
         return min(valid_steps(card, width), backbone.time_steps(padded_width(card, width)))

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import crnn
-from crnn.backbones import BACKBONES
-from crnn.model import CRNN, backbone_class, build_model, default_card
+from crnn.backbones import BACKBONES, backbone_class
+from crnn.model import CRNN, build_model, default_card
 from crnn_runtime import Alphabet, CrnnError, ModelCard
 
 DIGITS = Alphabet("0123456789")

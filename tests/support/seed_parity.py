@@ -36,10 +36,11 @@ def seed_alphabet(arch: str) -> Alphabet:
 def seed_state_dict(arch: str) -> dict[str, torch.Tensor]:
     """The weights under the original's names, in its order."""
     keys = json.loads((DATA / "state_dict_keys.json").read_text(encoding="utf-8"))
-    return {name: torch.from_numpy(_draw(name, tuple(shape))) for name, shape in keys[arch]}
+    return {name: torch.from_numpy(draw_tensor(name, tuple(shape))) for name, shape in keys[arch]}
 
 
-def _draw(name: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+def draw_tensor(name: str, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """One tensor of a checkpoint, drawn from its name."""
     generator = np.random.default_rng(zlib.crc32(name.encode()))
     if name.endswith("num_batches_tracked"):
         return np.zeros(shape, np.int64)
