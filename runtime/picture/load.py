@@ -26,9 +26,12 @@ MAX_FILE_BYTES = 256_000_000
 MIN_HEIGHT = 1
 """Lower pictures are refused: very small ones are read, enlarged, as well as that goes."""
 
-ImageSource = str | Path | bytes | bytearray | memoryview | NDArray[np.uint8]
-"""A file's path, its bytes, or an array (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4)."""
+ImageSource = str | Path | bytes | bytearray | memoryview | NDArray[np.uint8] | ImageError
+"""A file's path, its bytes, or an array (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4).
 
+An `ImageError` stands for an image that could not be fetched: loading it raises it, so
+it keeps its place among others.
+"""
 
 _UPRIGHT = {
     2: (None, 1),
@@ -86,22 +89,13 @@ def load_line(source: ImageSource, card: ModelCard) -> tuple[NDArray[np.uint8], 
 
 
 def _load(
-    source: ImageSource | None, color: ColorOrder, card: ModelCard | None
+    source: ImageSource, color: ColorOrder, card: ModelCard | None
 ) -> tuple[NDArray[np.uint8], int]:
     if isinstance(source, np.ndarray):
         image = _checked_array(source)
         _check_size(*image.shape[:2])
         return _to_color(image, "rgb", color), 1
-    if isinstance(source, str | Path):
-        data = read_bytes(Path(source))
-    elif isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-    elif source is None:
-        raise ImageError("there is no image, but None: cv2.imread gives it for an unreadable file")
-    else:
-        raise ImageError(f"cannot read a {type(source).__name__}: give a path, bytes or an array")
-    if not data:
-        raise ImageError("image is empty (0 bytes)")
+    data = _bytes_of(source)
     stored = image_size(data)
     _check_size(*stored)
     reduction = 1
@@ -125,6 +119,22 @@ def _load(
         image = _upright(image, image_orientation(data))
     _check_size(*image.shape[:2])
     return _to_color(image, "bgr", color), reduction
+
+
+def _bytes_of(source: ImageSource | None) -> bytes:
+    if isinstance(source, str | Path):
+        data = read_bytes(Path(source))
+    elif isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+    elif isinstance(source, ImageError):
+        raise source
+    elif source is None:
+        raise ImageError("there is no image, but None: cv2.imread gives it for an unreadable file")
+    else:
+        raise ImageError(f"cannot read a {type(source).__name__}: give a path, bytes or an array")
+    if not data:
+        raise ImageError("image is empty (0 bytes)")
+    return data
 
 
 def _reduction(card: ModelCard, height: int, width: int) -> int:

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crnn_runtime import CrnnError, ImageError, Line, Recognizer
+from crnn_runtime import CrnnError, Recognizer
+from crnn_runtime.picture.load import ImageSource
 from crnn_serve.bulk.fetch import Picture, fetch
 from crnn_serve.bulk.manifest import Manifest
 from crnn_serve.bulk.model import Reader
@@ -128,22 +129,12 @@ class Worker:
 
 def read_rows(recognizer: Recognizer, pictures: Iterable[Picture]) -> Iterator[Row]:
     """Pictures → what each is called and its line, in order; errors are lines too."""
-    ahead: deque[tuple[str, ImageError | None]] = deque()
+    ahead: deque[str] = deque()
 
-    def images() -> Iterator[Path | bytes]:
+    def images() -> Iterator[ImageSource]:
         for name, source in pictures:
-            if isinstance(source, ImageError):
-                ahead.append((name, source))
-            else:
-                ahead.append((name, None))
-                yield source
-
-    def failures() -> Iterator[Row]:
-        while ahead and ahead[0][1] is not None:
-            name, error = ahead.popleft()
-            yield name, Line("", 0.0, "", (), str(error))
+            ahead.append(name)
+            yield source
 
     for line in recognizer.stream(images(), errors="return"):
-        yield from failures()
-        yield ahead.popleft()[0], line
-    yield from failures()
+        yield ahead.popleft(), line

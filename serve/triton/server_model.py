@@ -8,7 +8,7 @@ once for each instance. What it is told in config.pbtxt: ``threads`` of the CPU,
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 try:
-    from crnn_runtime import Char, CrnnError, Line, Recognizer
+    from crnn_runtime import Char, CrnnError, ImageError, Line, Recognizer
     from crnn_runtime.backends import BACKENDS
 except ImportError as error:
     raise ImportError(
@@ -63,7 +63,7 @@ class TritonPythonModel:
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Read all images of all requests together; one that cannot be read costs its own line."""
         images = [_images(request) for request in requests]
-        lines = self._lines([image for group in images for image in group])
+        lines = iter(self._read([self._opened(image) for group in images for image in group]))
         return [
             _response(request, list(islice(lines, len(group))))
             for request, group in zip(requests, images, strict=True)
@@ -73,18 +73,12 @@ class TritonPythonModel:
         """Release the network."""
         self._recognizer.close()
 
-    def _lines(self, images: Sequence[bytes]) -> Iterator[Line]:
-        """In their order."""
-        prepared = [self._opened(image) for image in images]
-        read = iter(self._read([image for image in prepared if not isinstance(image, Line)]))
-        return (image if isinstance(image, Line) else next(read) for image in prepared)
-
-    def _opened(self, image: bytes) -> bytes | Line:
+    def _opened(self, image: bytes) -> bytes | ImageError:
         """An image as encoded bytes, out of a data: URL if need be; or why it cannot be read."""
         is_text = image.startswith(_DATA_URL)
         size = len(image) * 3 // 4 if is_text else len(image)  # base64 has 4 letters for 3 bytes
         if size > self._most_bytes:
-            return _unread(
+            return ImageError(
                 f"image has {size:,} bytes, more than {self._most_bytes:,} "
                 "(max_image_bytes in config.pbtxt)"
             )
@@ -92,13 +86,13 @@ class TritonPythonModel:
             return image
         head, _, text = image.partition(b",")
         if not head.endswith(b";base64"):
-            return _unread("a data: URL must be base64: data:image/png;base64,…")
+            return ImageError("a data: URL must be base64: data:image/png;base64,…")
         try:
             return base64.b64decode(text, validate=True)
         except binascii.Error as error:
-            return _unread(f"the base64 of the data: URL is damaged: {error}")
+            return ImageError(f"the base64 of the data: URL is damaged: {error}")
 
-    def _read(self, images: Sequence[bytes]) -> list[Line]:
+    def _read(self, images: Sequence[bytes | ImageError]) -> list[Line]:
         """Where the network fails on several images, each is tried alone: others still count."""
         try:
             return self._recognizer.read(images, errors="return", overlap=self._overlap)
@@ -106,7 +100,7 @@ class TritonPythonModel:
             if len(images) > 1:
                 return [line for image in images for line in self._read([image])]
             pb_utils.Logger.log_error(f"the network failed on an image: {error!r}")
-            return [_unread(f"the network failed: {error}")]
+            return [Line.unread(f"the network failed: {error}")]
 
 
 def _network(folder: Path) -> Path:
@@ -123,10 +117,6 @@ def _network(folder: Path) -> Path:
 def _images(request: Any) -> list[bytes]:  # noqa: ANN401
     tensor = pb_utils.get_input_tensor_by_name(request, "image")
     return [bytes(image) for image in tensor.as_numpy().reshape(-1)]
-
-
-def _unread(why: str) -> Line:
-    return Line("", 0.0, "", (), why)
 
 
 def _characters(line: Line) -> str:

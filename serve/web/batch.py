@@ -12,7 +12,7 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 
-from crnn_runtime import CrnnError, Line, Recognizer
+from crnn_runtime import CrnnError, ImageError, Line, Recognizer
 from crnn_runtime.picture.files import IMAGE_SUFFIXES, iter_paths
 from crnn_runtime.picture.load import MAX_FILE_BYTES, ImageSource
 
@@ -21,8 +21,8 @@ _PREVIEWED = 30
 _COUNTED = 100_000
 _EVERY = 0.25  # seconds from one report to the next
 
-Picture = tuple[str, ImageSource, str]
-"""Its name, what to read, and why that cannot be had, empty if it can."""
+Picture = tuple[str, ImageSource]
+"""Its name, and what to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +114,13 @@ def pictures(given: Sequence[Given]) -> Iterator[Picture]:
     for each in given:
         if each.path.is_dir():
             for path in iter_paths([str(each.path)]):
-                yield str(Path(path).relative_to(each.path)), path, ""
+                yield str(Path(path).relative_to(each.path)), path
         elif each.path.suffix.lower() == ".zip":
             with _opened(each) as archive:
                 for member in _members(archive):
-                    yield (f"{each.name}/{member.filename}", *_unpacked(archive, member))
+                    yield f"{each.name}/{member.filename}", _unpacked(archive, member)
         else:
-            yield each.name, str(each.path), ""
+            yield each.name, str(each.path)
 
 
 def read_all(
@@ -144,11 +144,11 @@ def read_all(
     """
     report, start = Report(count(given)), time.monotonic()
     next_report = start
-    ahead: deque[tuple[str, str]] = deque()
+    ahead: deque[str] = deque()
 
     def sources() -> Iterator[ImageSource]:
-        for name, source, problem in pictures(given):
-            ahead.append((name, problem))
+        for name, source in pictures(given):
+            ahead.append(name)
             yield source
 
     with (
@@ -161,8 +161,7 @@ def read_all(
             if stop():
                 report.stopped = True
                 break
-            name, problem = ahead.popleft()
-            row = _row(name, line, problem)
+            row = _row(ahead.popleft(), line)
             writer.writerow(row)
             report.done += 1
             report.failed += bool(row[3])
@@ -201,9 +200,8 @@ def report_html(report: Report) -> str:
     )
 
 
-def _row(name: str, line: Line, problem: str) -> tuple[str, str, str, str]:
-    error = problem or line.error or ""
-    return name, line.text, "" if error else f"{line.confidence:.4f}", error
+def _row(name: str, line: Line) -> tuple[str, str, str, str]:
+    return name, line.text, "" if line.error else f"{line.confidence:.4f}", line.error or ""
 
 
 def _opened(each: Given) -> zipfile.ZipFile:
@@ -222,17 +220,17 @@ def _members(archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
             yield member
 
 
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> tuple[bytes, str]:
+def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes | ImageError:
     """A member's bytes, or why there are none."""
     try:
         with archive.open(member) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except RuntimeError:
-        return b"", "it is encrypted in the zip file"
+        return ImageError("it is encrypted in the zip file")
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
-        return b"", f"it is damaged in the zip file: {error}"
+        return ImageError(f"it is damaged in the zip file: {error}")
     except Exception as error:  # each kind of compression has errors of its own
-        return b"", f"it is damaged in the zip file: {error}"
+        return ImageError(f"it is damaged in the zip file: {error}")
     if len(data) > MAX_FILE_BYTES:
-        return b"", f"it has more than {MAX_FILE_BYTES // 10**6} MB"
-    return data, ""
+        return ImageError(f"it has more than {MAX_FILE_BYTES // 10**6} MB")
+    return data

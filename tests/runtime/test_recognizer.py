@@ -145,7 +145,7 @@ def test_too_little_memory_for_one_image_spoils_only_itself(
 @pytest.mark.parametrize("other", [0, 1, 3])
 def test_what_is_no_image_has_its_line_too(recognizer: Recognizer, other: int) -> None:
     """`cv2.imread` gives None for a file that is missing."""
-    images = [cv2.imread("missing.png"), *[draw_barcode("42")] * other, None, 7, memoryview(b"")]
+    images = [cv2.imread("missing.png"), *[draw_barcode("42")] * other, None, 7, ImageError("lost")]
     for lines in (
         recognizer.read(images, errors="return"),
         recognizer.read(images, errors="return", overlap=False),
