@@ -2,9 +2,7 @@
 
 import json
 import re
-from importlib import metadata
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 _PROJECT = "crnn"
 
@@ -46,6 +44,9 @@ def install_command(extra: str) -> str:
 
 def _from_origin(extra: str) -> str | None:
     """What pip can install with an extra: this project from where it came from (PEP 610)."""
+    from importlib import metadata  # noqa: PLC0415 (slow: not for --help)
+    from urllib.parse import unquote, urlsplit  # noqa: PLC0415
+
     # Also a build's leftovers in the current folder count as a distribution.
     known = (each.read_text("direct_url.json") for each in metadata.distributions(name=_PROJECT))
     origin = json.loads(next(filter(None, known), "{}"))
@@ -62,6 +63,8 @@ def _from_origin(extra: str) -> str | None:
 
 def _libraries(extra: str) -> str:
     """What the extra consists of."""
+    from importlib import metadata  # noqa: PLC0415 (slow: not for --help)
+
     try:
         requirements = metadata.requires(_PROJECT) or []
     except metadata.PackageNotFoundError:  # run from a folder that was never installed

@@ -18,7 +18,7 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.line import Alternative, Line
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.load import ImageSource
-from crnn_runtime.picture.preprocess import Piece, valid_steps
+from crnn_runtime.picture.preprocess import Piece
 from crnn_runtime.pipeline import UNREADABLE, Pipeline, Strip, char_spans, named
 
 STAGES = ("load", "preprocess", "infer", "decode", "search")
@@ -129,20 +129,15 @@ class _StopWatch:
         self._since = now
 
 
-def _counted(strip: Strip, card: ModelCard) -> NDArray[np.int64]:
-    return np.array([valid_steps(card, strip.pixels.shape[1])])
-
-
 def _time_steps(outputs: Outputs, strip: Strip, card: ModelCard) -> TimeSteps:
-    count = _counted(strip, card)
     if card.head == "greedy":
         best, probs = best_path(outputs)
         ids, log_probs = best[:, :, None].astype(np.int64), np.log(probs[:, :, None])
     else:
         top_k = min(TOP_K, card.num_classes)
-        lattice = to_lattice(outputs, count, alphabet=card.alphabet, top_k=top_k)
+        lattice = to_lattice(outputs, np.array([strip.steps]), alphabet=card.alphabet, top_k=top_k)
         ids, log_probs = lattice.ids, lattice.log_probs
-    length = min(int(count[0]), ids.shape[1])
+    length = min(strip.steps, ids.shape[1])
     x0, x1 = char_spans(np.arange(length), np.arange(length), card, strip)
     return TimeSteps(
         strip.piece,
@@ -157,4 +152,4 @@ def _search(outputs: Outputs, strip: Strip, card: ModelCard, nbest: int) -> tupl
     default = Decoding().beam_width
     options = Decoding(method="beam", nbest=nbest, beam_width=max(default, nbest))
     decoder = open_decoder(options, card)
-    return decoder.decode(outputs, _counted(strip, card))[0].alternatives
+    return decoder.decode(outputs, np.array([strip.steps]))[0].alternatives

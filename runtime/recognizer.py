@@ -1,6 +1,6 @@
 """Pictures of lines in, text out."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
@@ -21,15 +21,6 @@ from crnn_runtime.stream import LOOK_AHEAD, Pause, read_stream
 if TYPE_CHECKING:
     from crnn_runtime.inspection import Inspection
 
-AUTO_COLUMNS = {"cpu": 4096, "gpu": 32_768}
-"""Width in pixels of all lines that are inferred together, if `batch_size` is ``auto``.
-
-On a CPU the time of a column hardly depends on the batch: `lite` is within 10 % of its
-best from 1,000 columns on, more columns only take more memory. The figure for GPUs is
-an estimate: 64 lines of 512 pixels.
-"""
-AUTO_LINES = 64
-"""Lines that are inferred together at most then."""
 _MAX_WORKERS = 4
 
 
@@ -44,7 +35,7 @@ class Recognizer:
             for ONNX files and ``cuda`` for engines.
         threads: CPU threads, default as many as the process may use.
         batch_size: lines of one padded width that are inferred together at most;
-            ``auto`` is as many as make `AUTO_COLUMNS`, 64 at most.
+            ``auto`` is as many as make 4,096 columns of pixels (32,768 on a GPU), 64 at most.
         gpu_memory_limit: bytes that ONNX Runtime's arena may take on a GPU; for ONNX
             files on ``cuda`` only.
         decoder: how outputs become text, None for the best path.
@@ -78,9 +69,9 @@ class Recognizer:
         except BaseException:
             self._backend.close()
             raise
-        on_gpu = _on_gpu(model, device)
-        self._batch = batch_limit(batch_size, "gpu" if on_gpu else "cpu")
-        spare = (threads or available_cpus()) - (not on_gpu)  # a CPU's cores run the model
+        self._batch_size = batch_size
+        self._on_gpu = _on_gpu(model, device)
+        spare = (threads or available_cpus()) - (not self._on_gpu)  # a CPU's cores run the model
         self._workers = max(1, min(_MAX_WORKERS, spare))
 
     @property
@@ -177,15 +168,12 @@ class Recognizer:
         if errors not in get_args(Errors):
             raise CrnnError(f"errors is {errors!r}: it must be raise or return")
         return Pipeline(
-            backend=self._backend, decoder=self._decoder, errors=errors, batch=self._batch
+            backend=self._backend,
+            decoder=self._decoder,
+            errors=errors,
+            batch_size=self._batch_size,
+            on_gpu=self._on_gpu,
         )
-
-
-def batch_limit(batch_size: int | Literal["auto"], device: str) -> Callable[[int], int]:
-    """How many lines of a padded width are inferred together at most; device is cpu or gpu."""
-    if batch_size == "auto":
-        return lambda width: min(AUTO_LINES, max(1, AUTO_COLUMNS[device] // width))
-    return lambda _: batch_size
 
 
 def _check_count(name: str, value: object) -> None:

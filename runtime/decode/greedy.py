@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.decode.lattice import Outputs, check_codes, to_lattice
+from crnn_runtime.decode.lattice import Outputs, to_lattice
 from crnn_runtime.decode.reading import Reading
 from crnn_runtime.model.alphabet import Alphabet
 
@@ -95,7 +95,7 @@ class GreedyDecoder:
             ids, probs = lattice.ids[:, :, 0], np.exp(lattice.log_probs[:, :, 0])
         steps = np.minimum(steps, ids.shape[1])
         runs = greedy_runs(ids, probs, steps)
-        check_codes(runs.code, self._alphabet)
+        self._alphabet.check_class(int(runs.code.max(initial=0)))
         readings = []
         for n, (own, count) in enumerate(zip(runs.by_line(len(ids)), steps, strict=True)):
             scores = runs.confidence[own]

@@ -103,7 +103,7 @@ def to_lattice(
         rest = np.full(ids.shape[:2], -np.inf)
         return Lattice(ids, chosen, rest, known, dense)
     ids = outputs["topk_ids"].astype(np.int64)
-    check_codes(ids, alphabet)
+    alphabet.check_class(int(ids.max(initial=0)))
     log_probs = outputs["topk_log_probs"].astype(np.float64)
     known = np.minimum(steps, ids.shape[1]).astype(np.int64)
     missing = np.maximum(1 - np.exp(log_probs).sum(axis=2), np.finfo(np.float32).tiny)
@@ -224,31 +224,3 @@ def _spans(path: NDArray[np.int64], emitted: NDArray[np.float64], longest: int) 
     np.maximum.at(last, where, t)
     np.maximum.at(log_prob, where, emitted[t, n, path[t, n]])
     return Spans(first, last, log_prob)
-
-
-def not_numbers(outputs: Outputs, steps: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Any head's outputs → (N,) whether a line's steps hold NaN or infinity.
-
-    A probability of 0, whose logarithm is minus infinity, is a number.
-    """
-    bad = np.zeros(len(steps), bool)
-    for values in outputs.values():
-        if not values.size or not np.issubdtype(values.dtype, np.floating):
-            continue
-        highest = values.reshape(*values.shape[:2], -1).max(axis=2)  # NaN if there is one
-        own = np.arange(values.shape[1]) < steps[:, None]
-        bad |= (own & (np.isnan(highest) | np.isposinf(highest))).any(axis=1)
-    return bad
-
-
-def check_codes(codes: NDArray[np.integer], alphabet: Alphabet) -> None:
-    """Refuse classes that the alphabet lacks.
-
-    Raises:
-        ModelError: the model gives more classes than its alphabet has.
-    """
-    if codes.size and int(codes.max()) >= alphabet.num_classes:
-        raise ModelError(
-            f"the model gave class {int(codes.max())} but its alphabet makes "
-            f"{alphabet.num_classes} classes: the alphabet belongs to another model"
-        )

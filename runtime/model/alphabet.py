@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
-from crnn_runtime.errors import CrnnError
+from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.files import read_text
 
 logger = logging.getLogger(__name__)
@@ -158,6 +158,18 @@ class Alphabet:
             if not 1 <= code < self.num_classes:
                 raise CrnnError(f"code {code} is outside 1..{self.num_classes - 1}")
         return "".join(self.characters[code - 1] for code in codes)
+
+    def check_class(self, code: int) -> None:
+        """Refuse a class that a model gave and this alphabet lacks.
+
+        Raises:
+            ModelError: the class lies beyond the alphabet.
+        """
+        if code >= self.num_classes:
+            raise ModelError(
+                f"the model gave class {code} but its alphabet makes {self.num_classes} classes: "
+                "the alphabet belongs to another model"
+            )
 
     def __len__(self) -> int:
         return len(self.characters)

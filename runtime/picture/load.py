@@ -1,6 +1,8 @@
 """Any picture a user may have → an 8-bit array in the colours a model wants."""
 
 import stat
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,6 @@ from crnn_runtime.picture.header import (
     jpeg_is_complete,
     png_is_complete,
 )
-from crnn_runtime.picture.messages import decoding
 
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused before they are decoded: a line of text is small."""
@@ -33,6 +34,8 @@ An `ImageError` stands for an image that could not be fetched: loading it raises
 it keeps its place among others.
 """
 
+listener: Callable[[ImageSource], AbstractContextManager[object]] = nullcontext
+"""Entered while an image is decoded: `DecoderMessages` takes this place to listen."""
 _UPRIGHT = {
     2: (None, 1),
     3: (cv2.ROTATE_180, None),
@@ -195,7 +198,7 @@ def _checked_array(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _decode(data: bytes, flags: int, source: ImageSource) -> NDArray[np.uint8]:
     try:
-        with decoding(source):
+        with listener(source):
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise ImageError("image cannot be decoded: it is damaged or truncated") from error

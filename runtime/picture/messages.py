@@ -5,16 +5,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Self
-
-_NOBODY: AbstractContextManager[None] = nullcontext()
-_listening: "DecoderMessages | None" = None
-
-
-def decoding(source: object) -> AbstractContextManager[None]:
-    """While a picture is decoded: what is written belongs to it, if `DecoderMessages` listens."""
-    return _NOBODY if _listening is None else _listening.about(source)
 
 
 class DecoderMessages:
@@ -27,7 +19,8 @@ class DecoderMessages:
     """
 
     def __enter__(self) -> Self:
-        global _listening  # noqa: PLW0603 (as standard error is)
+        from crnn_runtime.picture import load  # noqa: PLC0415 (OpenCV: not for --help)
+
         self._alone = threading.Lock()
         self._found: dict[object, str] = {}
         self._stderr = sys.stderr
@@ -38,12 +31,12 @@ class DecoderMessages:
             self._terminal, "w", buffering=1, encoding="utf-8", errors="surrogateescape",
             closefd=False,
         )  # fmt: skip
-        _listening = self
+        load.listener = self.about
         return self
 
     @contextmanager
     def about(self, source: object) -> Iterator[None]:
-        """See `decoding`."""
+        """While a picture is decoded: what is written belongs to it."""
         with self._alone:
             try:
                 yield
@@ -66,8 +59,9 @@ class DecoderMessages:
         return text.partition("\n")[0]
 
     def __exit__(self, *_: object) -> None:
-        global _listening  # noqa: PLW0603
-        _listening = None
+        from crnn_runtime.picture import load  # noqa: PLC0415
+
+        load.listener = nullcontext
         os.dup2(self._terminal, 2)
         sys.stderr = self._stderr
         os.close(self._terminal)

@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from crnn_runtime import CrnnError, ImageError, ModelError, Recognizer, stream
 from crnn_runtime.backends import open_backend
 from crnn_runtime.decode.decoding import Decoding, open_decoder
-from crnn_runtime.pipeline import Pipeline
-from crnn_runtime.recognizer import AUTO_COLUMNS, AUTO_LINES, batch_limit
+from crnn_runtime.pipeline import AUTO_COLUMNS, AUTO_LINES, Pipeline
 from crnn_runtime.stream import PAUSE, read_stream
 
 # Of 0 to 40 characters: one to several pieces at the widest of 160 pixels.
@@ -58,7 +57,7 @@ def run_apart(code: str, model: Path) -> subprocess.CompletedProcess[str]:
 def pipeline_of(model: Path, batch: int) -> Pipeline:
     backend = open_backend(model, threads=1)
     decoder = open_decoder(Decoding(), backend.card)
-    return Pipeline(backend=backend, decoder=decoder, errors="raise", batch=lambda _: batch)
+    return Pipeline(backend=backend, decoder=decoder, errors="raise", batch_size=batch)
 
 
 class Counted:
@@ -260,10 +259,11 @@ def test_options_out_of_range(recognizer: Recognizer) -> None:
         recognizer.stream([], errors="ignore")
 
 
-@given(width=st.integers(1, 100_000), device=st.sampled_from([*AUTO_COLUMNS]))
-def test_auto_is_as_many_lines_as_make_so_many_columns(width: int, device: str) -> None:
-    columns = AUTO_COLUMNS[device]
-    lines = batch_limit("auto", device)(width)
+@given(width=st.integers(1, 100_000), on_gpu=st.booleans())
+def test_auto_is_as_many_lines_as_make_so_many_columns(width: int, on_gpu: bool) -> None:
+    columns = AUTO_COLUMNS["gpu" if on_gpu else "cpu"]
+    pipeline = Pipeline(backend=None, decoder=None, errors="raise", on_gpu=on_gpu)
+    lines = pipeline.batch(width)
     assert 1 <= lines <= AUTO_LINES
     assert lines * width <= columns or lines == 1
     assert (lines + 1) * width > columns or lines == AUTO_LINES
