@@ -84,7 +84,7 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
         demand_same(load_checkpoint(last), config, str(last))
     presets = _presets(config)
     faces = _faces(config, presets)
-    text = set(config.alphabet) | {"·"}  # plates draw a dot that is not read
+    text = {*"".join(config.alphabet), "·"}  # plates draw a dot that is not read
     room = limit - _ROOM - sum(path.stat().st_size for path in weights.values())
     fonts = _fitting(faces, text, room)
 
@@ -188,7 +188,7 @@ def _contents(config: TrainConfig, fonts: Mapping[str, bytes]) -> Iterable[tuple
                 yield f"code/{package}/{path.relative_to(found)}", path.read_bytes()
     yield "train.sh", _START.encode()
     yield "requirements.txt", "".join(f"{name}\n" for name in _REQUIREMENTS).encode()
-    yield "alphabet.txt", "".join(f"{character}\n" for character in config.alphabet).encode()
+    yield "alphabet.txt", config.alphabet.to_text().encode()
     yield "recipe.toml", _recipe(config).encode()
     for language in LANGUAGES:
         yield f"words/{language}.txt", _words(config, language).encode()
@@ -202,8 +202,7 @@ def _words(config: TrainConfig, language: str) -> str:
     """A word list as `crnn.synth` reads it."""
     given = config.synth_options.get("words")
     counts = shipped_counts(language) if given is None else read_languages(Path(given))[language]
-    known = config.alphabet.codes
-    fit = [f"{word} {count:.3g}\n" for word, count in counts if all(c in known for c in word)]
+    fit = [f"{word} {count:.3g}\n" for word, count in counts if config.alphabet.has(word)]
     return "".join(fit) or f"{config.alphabet.characters[0]} 1\n"  # none fits: digits, say
 
 

@@ -9,7 +9,7 @@ class Char:
     """One character read.
 
     Attributes:
-        char: the character.
+        char: the alphabet's entry: a character, of several code points if the entry is.
         confidence: its highest probability over the time steps it was the best class.
         x0: left edge in pixels of the source image.
         x1: right edge in pixels of the source image.

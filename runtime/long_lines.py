@@ -32,7 +32,9 @@ def join(pieces: Sequence[Piece], lines: Sequence[Line], card: ModelCard) -> Lin
     for number, (piece, line) in enumerate(zip(pieces, lines, strict=True)):
         start, end = bounds[number : number + 2]
         chars += [c for c in placed[number] if start <= (c.x0 + c.x1) / 2 < end]
-        raw += line.raw[_step(start, piece, line, card) : _step(end, piece, line, card)]
+        path = card.alphabet.split(line.raw)  # one entry a time step
+        first, last = (_step(x, piece, len(path), card) for x in (start, end))
+        raw += "".join(path[first:last])
     scores = [c.confidence for c in chars] or [line.confidence for line in lines]
     return Line(
         text="".join(c.char for c in chars),
@@ -59,10 +61,10 @@ def _seam(chars: Sequence[Char], start: float, end: float) -> float:
     return max(gaps)[1]
 
 
-def _step(x: float, piece: Piece, line: Line, card: ModelCard) -> int:
-    """The first time step of a piece at or right of ``x`` in pixels of the source."""
+def _step(x: float, piece: Piece, steps: int, card: ModelCard) -> int:
+    """The first of a piece's time steps at or right of ``x`` in pixels of the source."""
     if np.isinf(x):
-        return 0 if x < 0 else len(line.raw)
+        return 0 if x < 0 else steps
     scaled = (x - piece.offset) * card.height / piece.height
     step = int(np.ceil((scaled - 0.5 - card.time_origin) / card.time_stride))
-    return min(max(step, 0), len(line.raw))
+    return min(max(step, 0), steps)

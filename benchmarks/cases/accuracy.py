@@ -102,7 +102,6 @@ def _read(
 ) -> Read:
     card = readers[0].card
     single, batched = (_texts(reader, lines.paths) for reader in readers)
-    known = card.alphabet.codes
     row = Accuracy(
         model=model,
         backend="runtime",
@@ -112,7 +111,7 @@ def _read(
         scores=intervals(lines.texts, [text or "" for text in single]),
         batch=batch,
         differing=sum(a != b for a, b in zip(single, batched, strict=True)),
-        outside=sum(any(character not in known for character in text) for text in lines.texts),
+        outside=sum(not card.alphabet.has(text) for text in lines.texts),
         unread=sum(text is None for text in single),
     )
     return Read(row, lines, [text or "" for text in single])

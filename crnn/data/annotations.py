@@ -186,7 +186,6 @@ class _Reader:
         self.file = file
         self.alphabet = alphabet
         self.codes = alphabet.codes
-        # Only single characters can be looked up one by one.
         self.code_by_word = {str(code): code for code in range(1, alphabet.num_classes)}
         self.images: list[str] = []
         self.flat = array("i")
@@ -218,16 +217,16 @@ class _Reader:
 
     def _encode(self, number: int, image: str, text: str) -> None:
         try:
-            self.keep(number, image, [self.codes[character] for character in text])
+            self.keep(number, image, [self.codes[entry] for entry in self.alphabet.split(text)])
             return
         except KeyError:
             composed = unicodedata.normalize("NFC", text)
         unknown = self.alphabet.unknown(composed)
         if not unknown:
             self.renormalized += 1
-            self.keep(number, image, [self.codes[character] for character in composed])
+            self.keep(number, image, self.alphabet.encode(composed))
             return
-        for character in composed:
+        for character in self.alphabet.split(composed):
             if character in unknown:
                 self.unknown.setdefault(character, []).append(number)
         shown = " ".join(f"{character!r} (U+{ord(character):04X})" for character in unknown)

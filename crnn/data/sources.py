@@ -133,13 +133,25 @@ class SyntheticLines:
         image = sample.image
         if self._color is not None:
             image = np.asarray(cv2.cvtColor(image, self._color), np.uint8)
+        alphabet = self.card.alphabet
+        entries = alphabet.split(sample.text)
         try:
-            codes = [self.card.alphabet.codes[character] for character in sample.text]
+            codes = [alphabet.codes[entry] for entry in entries]
         except KeyError as error:
             raise CrnnError(
                 f"{self.name} lines hold {error.args[0]!r}, which is not in the alphabet "
-                f"({len(self.card.alphabet)} characters): give a matching --alphabet"
+                f"({len(alphabet)} characters): give a matching --alphabet"
             ) from error
         pixels = resize_line(image, self.card)
-        scale = pixels.shape[1] / image.shape[1]
-        return Line(pixels, codes, sample.boxes[:, [0, 2]].mean(axis=1) * np.float32(scale))
+        scale = np.float32(pixels.shape[1] / image.shape[1])
+        return Line(pixels, codes, _middles(sample.boxes, entries) * scale)
+
+
+def _middles(boxes: NDArray[np.float32], entries: Sequence[str]) -> NDArray[np.float32]:
+    """x of the middle of each entry, from the boxes (left, top, right, bottom) of code points."""
+    lengths = np.array([len(entry) for entry in entries], np.int64)
+    starts = np.cumsum(lengths) - lengths
+    left = np.minimum.reduceat(boxes[:, 0], starts)
+    right = np.maximum.reduceat(boxes[:, 2], starts)
+    middles: NDArray[np.float32] = ((left + right) / 2).astype(np.float32)
+    return middles

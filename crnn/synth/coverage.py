@@ -28,7 +28,7 @@ class Coverage:
 
     def add(self, text: str) -> None:
         """Count one line."""
-        self.counts.update(text)
+        self.counts.update(self.alphabet.split(text))
         self.lines += 1
 
     def at_least(self, least: int) -> int:

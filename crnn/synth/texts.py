@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Texts:
         rare: float = 0.0,
     ) -> None:
         self._weights = dict(sources)
+        self._alphabet = alphabet
         self._split: Split = split
         self.lexicon = Lexicon(
             alphabet,
@@ -57,7 +59,9 @@ class Texts:
         self._rare = rare
         faces = fonts.main_faces
         self.without_font = [
-            c for c in alphabet if c != " " and not any(face.covers(c) for face in faces)
+            c
+            for c in alphabet
+            if c != " " and not (_is_drawn(c) and any(face.covers(c) for face in faces))
         ]
         missing = set(self.without_font)
         self.lifted = [c for c in dict.fromkeys(alphabet) if c not in missing]
@@ -69,18 +73,20 @@ class Texts:
         Raises:
             CrnnError: the generators or the corpus give nothing that the alphabet allows.
         """
-        text = self._plain(rng)
+        plain = text = self._plain(rng)
         if lift and self._rare and len(self.lifted) > 1:
             first, last = math.floor(index * self._rare), math.floor((index + 1) * self._rare)
             parts = last - first
             # Each into a part of its own, so that none overwrites another.
-            cuts = [len(text) * part // max(1, parts) for part in range(parts + 1)]
-            pieces = [text[a:b] for a, b in itertools.pairwise(cuts)]
+            entries = self._alphabet.split(text)
+            cuts = [len(entries) * part // max(1, parts) for part in range(parts + 1)]
+            pieces = ["".join(entries[a:b]) for a, b in itertools.pairwise(cuts)]
             for part, slot in enumerate(range(first, last)):
                 lifted = self.lifted[slot % len(self.lifted)]
                 pieces[part] = self._insert(pieces[part], lifted, rng)
             text = "".join(pieces).strip() or text
-        return text
+        # Where entries are several code points, neighbours may have become another entry.
+        return text if self.lexicon.allows(text) else plain
 
     def _plain(self, rng: random.Random) -> str:
         text = ""
@@ -107,9 +113,16 @@ class Texts:
             other = next(c for c in self.lifted if c != " ")
             middle = max(1, len(text) // 2)
             return f"{text[:middle].strip() or other} {text[middle + 1 :].strip() or other}"
-        word = self.lexicon.word_with(character, rng)
-        if len(word) > max(4, len(text)):
-            word = character
-        place = rng.randint(0, max(0, len(text) - len(word)))
-        rest = text[place + len(word) :]
-        return text[:place] + word + rest
+        entries = self._alphabet.split(text)
+        word = self._alphabet.split(self.lexicon.word_with(character, rng))
+        if len(word) > max(4, len(entries)):
+            word = [character]
+        place = rng.randint(0, max(0, len(entries) - len(word)))
+        return "".join((*entries[:place], *word, *entries[place + len(word) :]))
+
+
+def _is_drawn(entry: str) -> bool:
+    """Whether code points drawn one after the other show an entry: not marks, not flags."""
+    if len(entry) == 1:
+        return True
+    return not any(unicodedata.category(c)[0] in "MC" or "🇦" <= c <= "🇿" for c in entry)

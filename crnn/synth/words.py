@@ -6,7 +6,7 @@ import itertools
 import os
 import random
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -213,7 +213,6 @@ class Lexicon:
         self.split: Split = split
         self.corpus = corpus
         self._counts = counts
-        self._allowed: Collection[str] = alphabet.codes if alphabet else ()
         self._lists: dict[str, WordList | EmptyListError] = {}
         self._having: dict[str, list[str]] | None = None
 
@@ -222,7 +221,7 @@ class Lexicon:
 
     def allows(self, text: str) -> bool:
         """True if the alphabet has every character of ``text``."""
-        return self.alphabet is None or all(map(self._allowed.__contains__, text))
+        return self.alphabet is None or self.alphabet.has(text)
 
     def words(self, language: str) -> WordList:
         """The list of ``zh`` or ``en``, made at first use.

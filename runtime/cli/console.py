@@ -40,6 +40,7 @@ class Command(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (click's own signature)
         """Run as a program."""
         logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+        logging.getLogger("crnn_runtime.model").setLevel(logging.INFO)  # how a file was read
         for stream in (sys.stdin, sys.stdout, sys.stderr):
             # Paths may hold bytes that are not UTF-8: pass them on as they are.
             if reconfigure := getattr(stream, "reconfigure", None):

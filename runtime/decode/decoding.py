@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from crnn_runtime.decode.beam import Hypothesis, prefix_beam_search
 from crnn_runtime.decode.characters import permitted_classes
+from crnn_runtime.decode.fusion import ShallowFusion, open_fusion
 from crnn_runtime.decode.greedy import GreedyDecoder
-from crnn_runtime.decode.language_model import ShallowFusion, open_language_model
 from crnn_runtime.decode.lattice import Lattice, Outputs, align, to_lattice
 from crnn_runtime.decode.lexicon import Lexicon, read_entries
 from crnn_runtime.decode.reading import Decoder, Reading
@@ -57,7 +57,7 @@ class Decoding:
         length_bonus: added to the score per character.
         lexicon: texts of which every line is one, or a file with one a line. The
             search is then exact and ``beam_width`` and ``top_k`` have no effect.
-        allow: characters that may be read, None for all.
+        allow: characters that may be read, as a text or several, None for all.
         deny: characters that may not.
 
     Raises:
@@ -72,8 +72,8 @@ class Decoding:
     lm_weight: float = 0.5
     length_bonus: float = 0.0
     lexicon: str | Path | Sequence[str] | None = None
-    allow: str | None = None
-    deny: str = ""
+    allow: Sequence[str] | None = None
+    deny: Sequence[str] = ""
 
     def __post_init__(self) -> None:
         if self.method not in (None, "greedy", "beam"):
@@ -127,8 +127,9 @@ def open_decoder(options: Decoding, card: ModelCard) -> Decoder:
         return GreedyDecoder(alphabet, permitted)
     fusion = None
     if options.lm is not None:
-        model = open_language_model(options.lm)
-        fusion = ShallowFusion(model, alphabet.characters, options.lm_weight, options.length_bonus)
+        fusion = open_fusion(
+            options.lm, alphabet.characters, options.lm_weight, options.length_bonus
+        )
     return SearchDecoder(options, alphabet, permitted, fusion)
 
 

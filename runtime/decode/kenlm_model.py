@@ -9,13 +9,15 @@ import numpy as np
 from crnn_runtime.decode.language_model import (
     END,
     LN_10,
-    SPACE_WORDS,
     UNKNOWN,
     Floats,
     Ints,
     Scorer,
+    names_of,
 )
 from crnn_runtime.errors import CrnnError, MissingDependencyError
+
+_LEAST_SHARE = 0.5
 
 
 class KenLmModel:
@@ -43,9 +45,29 @@ class KenLmModel:
         """See `LanguageModel.words`."""
         first = len(self._names)
         for character in characters:
-            names = SPACE_WORDS if character == " " else (character,)
-            self._names.append(next((name for name in names if name in self._model), UNKNOWN))
+            known = (name for name in names_of(character) if name in self._model)
+            self._names.append(next(known, UNKNOWN))
         return np.arange(first, len(self._names))
+
+    def knows(self, character: str) -> bool:
+        """See `LanguageModel.knows`."""
+        return any(name in self._model for name in names_of(character))
+
+    def is_of_words(self, characters: Sequence[str]) -> bool:
+        """See `LanguageModel.is_of_words`.
+
+        KenLM does not list its words. So it is judged by how much of a text they are: a
+        model that lacks most of the characters and gives the others less than half of the
+        probability without context spends the rest on words.
+        """
+        known = {name for c in characters for name in names_of(c) if name in self._model}
+        if len(known) * 2 >= len(set(characters)):
+            return False
+        context, after = self._new_state(), self._new_state()
+        self._model.NullContextWrite(context)
+        words = known | {END}
+        share = sum(10 ** self._model.BaseScore(context, word, after) for word in words)
+        return bool(share < _LEAST_SHARE)
 
     def scorer(self) -> Scorer:
         """See `LanguageModel.scorer`."""

@@ -29,11 +29,22 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+def names_of(character: str) -> tuple[str, ...]:
+    """How a language model may write a character."""
+    return SPACE_WORDS if character == " " else (character,)
+
+
 class LanguageModel(Protocol):
     """A model of the characters that follow others."""
 
     def words(self, characters: Sequence[str]) -> Ints:
         """The words (whole numbers) that stand for characters."""
+
+    def knows(self, character: str) -> bool:
+        """Whether a character, a space too, is among its words."""
+
+    def is_of_words(self, characters: Sequence[str]) -> bool:
+        """Whether its words are those of a language, not the characters of a reader."""
 
     def scorer(self) -> "Scorer":
         """What scores the lines of one batch."""
@@ -76,60 +87,6 @@ def open_language_model(path: str | Path) -> LanguageModel:
     return ArpaModel(path)
 
 
-class ShallowFusion:
-    """A language model beside a reader (Gulcehre et al. 2015, section 4.1).
-
-    A text of L characters scores ``ln p(text | image) + weight · ln p_lm(text) +
-    length_bonus · L``.
-
-    Args:
-        model: of the language.
-        characters: what the reader's classes stand for, from class 1.
-        weight: of the language model.
-        length_bonus: added per character, against a language model's taste for
-            short texts.
-    """
-
-    def __init__(
-        self,
-        model: LanguageModel,
-        characters: Sequence[str],
-        weight: float,
-        length_bonus: float,
-    ) -> None:
-        self._model = model
-        self._words = np.append(np.zeros(1, np.int64), model.words(characters))
-        self._weight = weight
-        self._bonus = length_bonus
-
-    def session(self) -> "FusionSession":
-        """What scores the lines of one batch."""
-        return FusionSession(self._model.scorer(), self._words, self._weight, self._bonus)
-
-
-class FusionSession:
-    """Scores classes one after the other: a `crnn_runtime.decode.beam.Fusion`."""
-
-    def __init__(self, scorer: Scorer, words: Ints, weight: float, length_bonus: float) -> None:
-        self._scorer = scorer
-        self._words = words
-        self._weight = weight
-        self._bonus = length_bonus
-
-    def start(self) -> int:
-        """State of the empty text."""
-        return self._scorer.start
-
-    def grow(self, states: Ints, codes: Ints) -> tuple[Floats, Ints]:
-        """States and classes, broadcast → what they add to the score, and the next states."""
-        log_probs, following = self._scorer.advance(states, self._words[codes])
-        return self._weight * log_probs + self._bonus, following
-
-    def end(self, states: Ints) -> Floats:
-        """What a line's end adds."""
-        return self._weight * self._scorer.end(states)
-
-
 class ArpaModel:
     """A back-off model (Katz 1987), as an ARPA file holds it.
 
@@ -162,9 +119,19 @@ class ArpaModel:
         unknown = self._words[UNKNOWN]
         found = []
         for character in characters:
-            names = SPACE_WORDS if character == " " else (character,)
+            names = names_of(character)
             found.append(next((self._words[n] for n in names if n in self._words), unknown))
         return np.array(found, np.int64)
+
+    def knows(self, character: str) -> bool:
+        """See `LanguageModel.knows`."""
+        return any(name in self._words for name in names_of(character))
+
+    def is_of_words(self, characters: Sequence[str]) -> bool:
+        """See `LanguageModel.is_of_words`: more than half are longer than a character."""
+        own = [w for w in self._words if w not in (UNKNOWN, START, END, *SPACE_WORDS)]
+        entries = set(characters)
+        return sum(len(word) > 1 and word not in entries for word in own) > len(own) / 2
 
     def scorer(self) -> "Scorer":
         """The model itself: scoring changes nothing in it."""

@@ -17,7 +17,7 @@ from crnn_runtime.decode.beam import Fusion, Hypothesis
 from crnn_runtime.decode.lattice import BLANK, Lattice
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import read_text
-from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet, splitter
 
 logger = logging.getLogger(__name__)
 
@@ -70,9 +70,11 @@ class Lexicon:
             if permitted is None or permitted[code]
         }
         given = list(dict.fromkeys(entries))
-        self.entries = [entry for entry in given if entry and all(c in known for c in entry)]
+        cut = splitter(known)  # of the permitted ones, so that no other hides them
+        parts = {entry: cut(entry) for entry in given}
+        self.entries = [e for e in given if e and all(part in known for part in parts[e])]
         if len(self.entries) < len(given):
-            unfit = next(e for e in given if not e or any(c not in known for c in e))
+            unfit = next(e for e in given if not e or any(p not in known for p in parts[e]))
             logger.warning(
                 "%d of %d lexicon entries cannot be read (characters outside the alphabet "
                 "or not allowed) and are left out, the first is %r",
@@ -83,7 +85,9 @@ class Lexicon:
                 f"none of the {len(given)} lexicon entries consists of characters that the model "
                 "reads: check the lexicon against the model's alphabet"
             )
-        self._codes = [np.array([known[c] for c in entry], np.int64) for entry in self.entries]
+        self._codes = [
+            np.array([known[part] for part in parts[entry]], np.int64) for entry in self.entries
+        ]
         self._tree, self._leaves = _grow(self._codes)
         longest = max(map(len, self._codes))
         self._padded = np.zeros((len(self.entries), longest), np.int64)

@@ -2,30 +2,42 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.files import read_text
+from crnn_runtime.model.dictionary import ENTRY_A_LINE, Dictionary
 
 logger = logging.getLogger(__name__)
 
 NAMED_ALPHABETS = ("zh", "latin", "digits")
 """Shipped alphabets: simplified Chinese (5,989 characters), printable ASCII, ten digits."""
 
-_BLANK_WORDS = ("blank", "<blank>")
+
+def splitter(entries: Iterable[str]) -> Callable[[str], list[str]]:
+    """What cuts texts into entries, the longest first, and into single code points elsewhere.
+
+    ``👍🏽`` is one piece if it is an entry, two if it is none.
+    """
+    several = sorted({entry for entry in entries if len(entry) > 1}, key=len, reverse=True)
+    if not several:
+        return list
+    return re.compile("|".join((*map(re.escape, several), ".")), re.DOTALL).findall
 
 
 class Alphabet:
-    """An ordered list of characters; character ``i`` (from 0) has code ``i + 1``.
+    """An ordered list of entries; entry ``i`` (from 0) has code ``i + 1``.
 
-    Code 0 is the CTC blank, which is an index and never a character, so any
-    character, the space included, may be an entry. A character that appears
-    twice keeps both codes, and the first one encodes.
+    An entry is a character, and may be several code points: a flag, a letter with
+    marks. Code 0 is the CTC blank, which is an index and never a character, so any
+    character, the space included, may be an entry. An entry that appears twice keeps
+    both codes, and the first one encodes.
 
     Args:
-        characters: the entries in order, usually a string.
+        characters: the entries in order: a list, or a string of single code points.
 
     Raises:
         CrnnError: there is no entry, or an entry is empty.
@@ -39,44 +51,57 @@ class Alphabet:
             raise CrnnError(f"alphabet entry {self.characters.index('')} is empty")
 
     @classmethod
-    def from_file(cls, path: str | Path) -> "Alphabet":
-        """Read a UTF-8 text file: the entries of all lines, one after the other.
+    def from_file(cls, path: str | Path, classes: int | None = None) -> "Alphabet":
+        """Read a UTF-8 text file: this project's format or a PaddleOCR dictionary.
 
-        Lines are stripped of white space around them. A first line that is empty,
-        a lone space or the word ``blank`` stands for the CTC blank and is dropped;
-        any later line that is a lone space is the space character.
+        This project's format is the characters of all lines, one after the other.
+        Lines are stripped of white space around them. A first line that is empty, a
+        lone space or the word ``blank`` stands for the CTC blank and is dropped; any
+        later line that is a lone space is the space character. In a dictionary, every
+        line is an entry. What else a dictionary's lines may mean, and how the formats
+        are told apart: see `crnn_runtime.model.dictionary`.
+
+        Args:
+            path: of the file.
+            classes: of the model that it belongs to, the blank included: the reading
+                that makes them is taken.
 
         Raises:
-            CrnnError: the file is missing, empty or not UTF-8.
+            CrnnError: the file is missing, empty or not UTF-8, or makes other classes.
         """
-        text = read_text(path, "alphabet")
-        # Not splitlines(): U+2028 and friends may be entries.
-        lines = [line.rstrip("\r") for line in text.split("\n")]
-        if lines[0].strip(" \t").lower() in ("", *_BLANK_WORDS):
-            lines = lines[1:]
-        entries = "".join(line if line == " " else line.strip(" \t") for line in lines)
-        if not entries:
-            raise CrnnError(f"alphabet {path} holds no character")
-        alphabet = cls(entries)
-        alphabet._warn_of_duplicates(f"alphabet {path}")
+        return cls.from_dictionary(read_dictionary(path), classes)
+
+    @classmethod
+    def from_dictionary(cls, dictionary: Dictionary, classes: int | None = None) -> "Alphabet":
+        """The entries of a dictionary; see `from_file`.
+
+        Raises:
+            CrnnError: the dictionary makes other classes.
+        """
+        reading = dictionary.reading(classes)
+        if classes is not None or not dictionary.is_clear:
+            logger.info("alphabet %s: read as %s", dictionary.name, reading.how)
+        alphabet = cls(reading.entries)
+        # A space that is added where one is there already is no mistake of the file.
+        alphabet._warn_of_duplicates(f"alphabet {dictionary.name}", {" "})
         return alphabet
 
-    def _warn_of_duplicates(self, name: str) -> None:
-        if self.duplicates:
-            shown = " ".join(self.duplicates[:10])
+    def _warn_of_duplicates(self, name: str, expected: Iterable[str] = ()) -> None:
+        if odd := [entry for entry in self.duplicates if entry not in expected]:
             logger.warning(
                 "%s: %d characters appear more than once, the first code encodes: %s",
-                name, len(self.duplicates), shown,
+                name, len(odd), " ".join(odd[:10]),
             )  # fmt: skip
 
     @classmethod
-    def load(cls, text_or_path: str) -> "Alphabet":
+    def load(cls, text_or_path: str, classes: int | None = None) -> "Alphabet":
         """Take a shipped alphabet's name, else a file's entries, else the string's characters.
 
         The names are `NAMED_ALPHABETS`; a file of such a name is read as ``./zh``.
+        ``classes`` of the model choose how a file is read, see `from_file`.
 
         Raises:
-            CrnnError: the string looks like a file that is not there.
+            CrnnError: the string looks like a file that is not there, or see `from_file`.
         """
         if text_or_path in NAMED_ALPHABETS:
             return cls.from_file(Path(__file__).parent / "alphabets" / f"{text_or_path}.txt")
@@ -85,7 +110,7 @@ class Alphabet:
         except OSError:  # a string longer than a file name may be
             is_file = False
         if is_file:
-            return cls.from_file(text_or_path)
+            return cls.from_file(text_or_path, classes)
         if text_or_path.lower().endswith((".txt", ".dict", ".json", ".yaml", ".csv")):
             raise CrnnError(f"no alphabet file {text_or_path}")
         alphabet = cls(text_or_path)
@@ -96,17 +121,18 @@ class Alphabet:
         """The text of a file that `from_file` reads back to the same alphabet.
 
         Raises:
-            CrnnError: an entry cannot stand on a line of its own (a line break, a
-                tab, or more than one character).
+            CrnnError: an entry cannot stand on a line of its own: it holds a line break.
         """
-        unfit = [entry for entry in self.characters if len(entry) > 1 or entry in "\n\r\t"]
-        if unfit:
-            raise CrnnError(f"alphabet entry {unfit[0]!r} cannot be written to a text file")
-        return "\n".join(("blank", *self.characters)) + "\n"
+        for head in ("blank", ENTRY_A_LINE):
+            text = "\n".join((head, *self.characters)) + "\n"
+            if Dictionary.parse("", text).reading(None).entries == self.characters:
+                return text
+        unfit = next(e for e in self.characters if "\n" in e or e.endswith("\r"))
+        raise CrnnError(f"alphabet entry {unfit!r} cannot be written to a text file")
 
     @cached_property
     def codes(self) -> dict[str, int]:
-        """Character → code, the first code of each."""
+        """Entry → code, the first code of each."""
         codes: dict[str, int] = {}
         for code, character in enumerate(self.characters, start=1):
             codes.setdefault(character, code)
@@ -132,20 +158,33 @@ class Alphabet:
         joined = "\n".join(self.characters)
         return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()
 
+    @cached_property
+    def _splitter(self) -> Callable[[str], list[str]]:
+        return splitter(self.characters)
+
+    def split(self, text: str) -> list[str]:
+        """``text`` in entries, the longest first; what has no code is single code points."""
+        return self._splitter(text)
+
     def unknown(self, text: str) -> list[str]:
         """The characters of ``text`` that have no code, each once, in order."""
-        return [character for character in dict.fromkeys(text) if character not in self.codes]
+        return [entry for entry in dict.fromkeys(self.split(text)) if entry not in self.codes]
+
+    def has(self, text: str) -> bool:
+        """Whether every character of ``text`` has a code."""
+        return all(map(self.codes.__contains__, self.split(text)))
 
     def encode(self, text: str) -> list[int]:
-        """The codes of ``text``, one per character.
+        """The codes of ``text``, one per entry; where several entries fit, the longest.
 
         Raises:
             CrnnError: a character has no code.
         """
-        unknown = self.unknown(text)
-        if unknown:
-            raise CrnnError(f"not in the alphabet: {' '.join(map(repr, unknown))} in {text!r}")
-        return [self.codes[character] for character in text]
+        try:
+            return [self.codes[entry] for entry in self.split(text)]
+        except KeyError:
+            unknown = " ".join(map(repr, self.unknown(text)))
+            raise CrnnError(f"not in the alphabet: {unknown} in {text!r}") from None
 
     def decode(self, codes: Iterable[int]) -> str:
         """The characters of ``codes`` (1 and up), joined.
@@ -187,3 +226,12 @@ class Alphabet:
         shown = "".join(self.characters[:20])
         more = "…" if len(self) > 20 else ""
         return f"Alphabet({shown + more!r}, {len(self)} characters)"
+
+
+def read_dictionary(path: str | Path) -> Dictionary:
+    """The lines of an alphabet file.
+
+    Raises:
+        CrnnError: the file is missing, empty or not UTF-8.
+    """
+    return Dictionary.parse(str(path), read_text(path, "alphabet"))

@@ -113,6 +113,15 @@ def test_a_bundle_carries_the_weights_that_a_run_begins_with(tmp_path: Path) -> 
     assert run.stderr.endswith(": pip install -r requirements.txt\n")
 
 
+def test_a_bundle_keeps_an_alphabet_as_it_is(tmp_path: Path) -> None:
+    alphabet = Alphabet([" ", "0", "1", "ch"])  # a first line that is a space means the blank
+    config = dataclasses.replace(_config(tmp_path / "here"), alphabet=alphabet)
+    pack(config, tmp_path / "run.tar.xz")
+    with tarfile.open(tmp_path / "run.tar.xz") as tar:
+        tar.extract("alphabet.txt", tmp_path, filter="data")
+    assert Alphabet.from_file(tmp_path / "alphabet.txt") == alphabet
+
+
 def test_where_fonts_do_not_fit_every_kind_keeps_one(monkeypatch: pytest.MonkeyPatch) -> None:
     han = bitmap(np.array([ord(HAN)]))
     sizes = {"A-bold": 30_000, "A": 30_000, "B": 50_000, "C": 20_000, "Kai": 90_000}

@@ -77,6 +77,14 @@ def test_decomposed_labels_are_composed_only_when_that_helps(tmp_path: Path) -> 
     assert labels(read(tmp_path, "a\te\u0301\n", marks), marks) == ["e\u0301"]
 
 
+def test_labels_are_matched_with_the_longest_entries(tmp_path: Path) -> None:
+    alphabet = Alphabet(["c", "h", "ch", "🇨🇳", " "])
+    annotations = read(tmp_path, "a.png\tchc 🇨🇳\nb.png\tc🇨\n", alphabet)
+    assert annotations.label(0).tolist() == [3, 1, 5, 4]
+    assert list(annotations.unknown) == ["🇨"]
+    assert annotations.steps_needed().tolist() == [4]
+
+
 def test_a_duplicate_entry_keeps_its_own_code(tmp_path: Path) -> None:
     assert read(tmp_path, "a.jpg 3 1\n", Alphabet("aba")).label(0).tolist() == [3, 1]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from crnn.data.loader import START, Batch, Position, Stream, reading_batches, training_batches
 from crnn.data.plan import Mix, plan_epoch
-from crnn.data.sources import Line, SyntheticLines
+from crnn.data.sources import Line, SyntheticLines, _middles
 from crnn.model import default_card
 from crnn.synth import Synthesizer
 from crnn_runtime.errors import CrnnError, ImageError
@@ -209,6 +209,13 @@ def test_pools_with_unreadable_lines_keep_their_number_of_batches() -> None:
     batches = first_steps(stream, 8)
     assert sum(len(batch.failures) for batch in batches) == 60
     assert sum(index >= 0 for index in indices_of(batches)) == 4
+
+
+def test_an_entry_of_several_code_points_lies_in_the_middle_of_what_is_drawn() -> None:
+    boxes = np.array([[0, 0, 4, 9], [4, 0, 10, 9], [12, 0, 14, 9]], np.float32)
+    assert _middles(boxes, ["c", "h", "x"]).tolist() == [2, 7, 13]
+    assert _middles(boxes, ["ch", "x"]).tolist() == [5, 13]
+    assert _middles(boxes[:0], []).tolist() == []
 
 
 def test_synthetic_lines_need_a_matching_alphabet() -> None:

@@ -8,6 +8,7 @@ import pytest
 from han_font import write_han_font
 
 from crnn.synth import PRESETS, Sample, Synthesizer
+from crnn.synth.coverage import Coverage
 from crnn.synth.look import NEVER
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
@@ -106,6 +107,15 @@ def test_rare_characters_appear_as_often_as_promised(fonts: list[str]) -> None:
     assert least >= 2
     for character in alphabet:
         assert sum(character in text for text in texts) >= least, character
+
+
+def test_entries_of_several_code_points_are_lifted_and_counted(fonts: list[str]) -> None:
+    alphabet = Alphabet(["ch", *"abcdehinorst ", "e\u0301", "🇨🇳"])
+    synthesizer = Synthesizer("latin", fonts=fonts, alphabet=alphabet, rare=1.0)
+    assert set(synthesizer.texts.without_font) == {"e\u0301", "🇨🇳"}  # not drawn piece by piece
+    coverage = Coverage(alphabet, map(synthesizer.text, range(40)))
+    assert coverage.counts["ch"] >= 2
+    assert set(coverage.counts) <= set(alphabet)
 
 
 def test_the_split_shares_no_family_and_no_long_word(fonts: list[str]) -> None:

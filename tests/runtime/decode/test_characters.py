@@ -17,6 +17,13 @@ def test_every_code_of_a_character_follows_it() -> None:
     assert permitted_classes(ALPHABET, "ab", "b").tolist() == [True, True, False, False, True]
 
 
+def test_entries_of_several_code_points_are_allowed_and_denied_as_a_whole() -> None:
+    alphabet = Alphabet(["c", "h", "ch", "🇨🇳"])
+    assert permitted_classes(alphabet, "ch🇨🇳", "").tolist() == [True, False, False, True, True]
+    assert permitted_classes(alphabet, ["c", "h"], "").tolist() == [True, True, True, False, False]
+    assert permitted_classes(alphabet, None, ["ch"]).tolist() == [True, True, True, False, True]
+
+
 def test_mistakes_are_named(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(CrnnError, match="allowed characters that the model cannot read: 'x' 'y'"):
         permitted_classes(ALPHABET, "axy", "")
@@ -32,7 +39,7 @@ def test_mistakes_are_named(caplog: pytest.LogCaptureFixture) -> None:
 def test_characters_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "chars.txt"
     path.write_bytes("\ufeffab\r\n é\n".encode())
-    assert read_characters(f"@{path}") == "ab é"
+    assert read_characters(f"@{path}") == ("ab", " é")
     assert read_characters("@") == "@"
     assert read_characters("ab@") == "ab@"
     with pytest.raises(CrnnError, match="cannot read character list"):

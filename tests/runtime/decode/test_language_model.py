@@ -9,12 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crnn_runtime import CrnnError
-from crnn_runtime.decode.language_model import (
-    ArpaModel,
-    LanguageModel,
-    ShallowFusion,
-    open_language_model,
-)
+from crnn_runtime.decode.language_model import ArpaModel, LanguageModel, open_language_model
 from crnn_runtime.decode.ngram import build_ngrams
 
 ARPA = """
@@ -100,13 +95,6 @@ def test_kenlm_gives_the_same(
     ours, theirs = ArpaModel(path), KenLmModel(path)
     for text in texts:
         assert total(ours, text) == pytest.approx(total(theirs, text), abs=1e-4)
-
-
-def test_fusion_weighs_the_model_and_rewards_length(path: Path) -> None:
-    session = ShallowFusion(open_language_model(path), "ab", 0.5, 0.25).session()
-    added, state = session.grow(np.array([session.start()]), np.array([1]))
-    assert added[0] == pytest.approx(0.5 * -0.25 * math.log(10) + 0.25)
-    assert session.end(state)[0] == pytest.approx(0.5 * (-0.15 - 0.4 - 1.0) * math.log(10))
 
 
 @pytest.mark.parametrize(("content", "message"), [
