@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo docs docker-lint test lint types layers unit fast gpu-check fonts style clean
+.PHONY: help install system demo docs docker-lint test lint types layers unit fast gpu-check fonts texts style clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ system:  ## install what tests use of the system: a browser, and Triton's Python
 
 fonts: $(INSTALLED)  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
 	FONTTOOLS=$(CURDIR)/$(BIN)/fonttools bash crnn/synth/install-fonts.sh
+
+texts: $(INSTALLED)  ## fetch documents and extract sentences to draw lines of, Chinese and English (Debian)
+	PYTHON=$(CURDIR)/$(BIN)/python bash crnn/synth/corpora/install-texts.sh
 
 style: $(INSTALLED)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

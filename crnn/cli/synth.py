@@ -48,7 +48,13 @@ _EPILOG = "Presets: " + "; ".join(f"{name}: {p.summary}" for name, p in PRESETS.
     metavar="FILE",
     help="Report how often each character appears: .tsv a table, .png a plot; may be repeated.",
 )
-@click.option("--corpus", type=_PATH, multiple=True, help="UTF-8 text file or folder to draw from.")
+@click.option(
+    "--corpus",
+    type=_PATH,
+    multiple=True,
+    help="UTF-8 text file or folder to draw from, or the word words.  [default: what `make texts` "
+    "installed, else words]",
+)
 @click.option("--words", type=_PATH, help="UTF-8 word list to draw from: word, space, count.")
 @click.option("--fonts", multiple=True, help="Font file, folder, packages, system or a query.")
 @click.option("--backgrounds", type=_PATH, multiple=True, help="Folder of pictures to print on.")
@@ -124,6 +130,10 @@ def _synthesizer(preset: str, options: dict[str, Any]) -> Synthesizer:
 
 
 def _warn(synthesizer: Synthesizer) -> None:
+    if synthesizer.texts.is_made_up:
+        click.echo(
+            "note: sentences are words in a random order: `make texts` installs real ones", err=True
+        )
     missing = synthesizer.texts.without_font
     if missing:
         shown = "".join(missing[:20])

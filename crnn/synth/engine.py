@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from crnn.synth.corpora.corpus import find_texts
 from crnn.synth.degrade import degrade
 from crnn.synth.fontfiles import find_fonts
 from crnn.synth.fonts import HAN, FontSet, load_faces
@@ -63,7 +64,8 @@ class Synthesizer:
             packages and system.
         split: ``train``, ``heldout`` or ``all`` font families and words.
         alphabet: characters that may appear; None takes the preset's.
-        corpus: UTF-8 files or folders of running text in place of made-up prose.
+        corpus: UTF-8 files or folders of running text; the word ``words`` makes prose
+            of words; None takes the texts that ``make texts`` installed, else words.
         words: a UTF-8 word list, ``word count`` a line, in place of the shipped ones;
             or a folder of ``zh.txt`` and ``en.txt``.
         pictures: photographs or folders of them to put behind the text.
@@ -114,7 +116,7 @@ class Synthesizer:
             self.alphabet,
             self.fonts,
             split=split,
-            corpus=_paths(corpus),
+            corpus=find_texts(None if corpus is None else _several(corpus)),
             words=words,
             rare=rare,
         )
@@ -188,13 +190,14 @@ class Synthesizer:
 
 
 def _paths(where: Paths | None) -> list[Path]:
-    if where is None:
-        return []
-    several = [where] if isinstance(where, str | Path) else where
-    paths = [Path(path).expanduser() for path in several]
+    paths = [path.expanduser() for path in _several(where or ())]
     if missing := [path for path in paths if not path.exists()]:
         raise CrnnError(f"no file or folder {missing[0]}")
     return paths
+
+
+def _several(where: Paths) -> list[Path]:
+    return [*map(Path, [where] if isinstance(where, str | Path) else where)]
 
 
 def _override(preset: Preset, overrides: dict[str, Any], photo: float = 0.0) -> Preset:

@@ -1,12 +1,18 @@
 """Running text, Chinese and English: from the corpus if there is one, else made of words."""
 
 import random
+import re
 
 from crnn.synth.words import Lexicon
 
 _ZH_STOPS = "，，，，，，。。。、、；：？！…"
+_CLAUSES = re.compile(f"[^{_ZH_STOPS}]+[{_ZH_STOPS}]?")
 _ZH_PAIRS = tuple(map(tuple, ("“”", "“”", "《》", "（）", "‘’", "【】", "()", '""')))
 
+_TYPEWRITTEN = str.maketrans(
+    {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "--", "…": "..."}
+)
+_HYPHENATED = 0.06
 _EN_PAIRS = tuple(map(tuple, ("()", '""', "''", "[]", "()")))
 
 
@@ -44,36 +50,75 @@ def _figure(rng: random.Random) -> str:
     ))()  # fmt: skip
 
 
-def _window(rng: random.Random, lexicon: Lexicon, language: str, length: int) -> str:
-    """``length`` characters from anywhere in running text."""
-    if lexicon.corpus is not None:
-        line = lexicon.corpus.line(rng)
-        start = rng.randint(0, max(0, len(line) - length))
-        return line[start : start + length].strip()
-    if language == "zh":
+def zh_cut(rng: random.Random, lexicon: Lexicon, length: int) -> str:
+    """Some ``length`` characters from anywhere in running text, not from inside a Latin word."""
+    if lexicon.corpus is None:
+        return zh_window(rng, lexicon, length)
+    line = lexicon.corpus.line(rng, "zh")
+    start = rng.randint(0, max(0, len(line) - length))
+    end = start + length
+    while start and _in_word(line, start):
+        start -= 1
+    while end < len(line) and _in_word(line, end):
+        end += 1
+    return line[start:end].strip()
+
+
+def _in_word(line: str, place: int) -> bool:
+    """True if a Latin word goes on across ``place``."""
+    around = line[place - 1 : place + 1]
+    return around.isascii() and " " not in around
+
+
+def _en_cut(rng: random.Random, lexicon: Lexicon, length: int) -> str:
+    """About ``length`` characters of running text that begin and end at a word's bounds."""
+    if lexicon.corpus is None:
+        return _en_prose(rng, lexicon, length)
+    line = lexicon.corpus.line(rng, "en")
+    if not lexicon.allows("’"):
+        line = line.translate(_TYPEWRITTEN)
+    start = rng.randint(0, max(0, len(line) - length))
+    start = line.rfind(" ", 0, start + 1) + 1
+    end = line.find(" ", start + length) if start + length < len(line) else len(line)
+    text = line[start:end] if end > 0 else line[start:]
+    if rng.random() < _HYPHENATED and len(word := text.rsplit(" ", 1)[-1]) > 6 and word.isalpha():
+        text = text[: -rng.randint(3, len(word) - 3)] + "-"
+    return text
+
+
+def zh_window(rng: random.Random, lexicon: Lexicon, length: int = 10) -> str:
+    """Ten characters cut out of running text, as the original's lines are."""
+    if lexicon.corpus is None:
         offset = rng.randint(0, 3)
         return _zh_prose(rng, lexicon, length + offset)[offset : offset + length]
-    return _en_prose(rng, lexicon, length)
-
-
-def zh_window(rng: random.Random, lexicon: Lexicon) -> str:
-    """Ten characters cut out of running text, as the original's lines are."""
-    return _window(rng, lexicon, "zh", 10)
+    line = lexicon.corpus.line(rng, "zh")
+    start = rng.randint(0, max(0, len(line) - length))
+    return line[start : start + length].strip()
 
 
 def zh_running(rng: random.Random, lexicon: Lexicon) -> str:
     """A printed line: 8 to 36 characters cut out of running text."""
-    return _window(rng, lexicon, "zh", rng.randint(8, 36))
+    return zh_cut(rng, lexicon, rng.randint(8, 36))
 
 
 def zh_phrase(rng: random.Random, lexicon: Lexicon) -> str:
     """A clause of 2 to 14 characters that starts at a word."""
     if lexicon.corpus is not None:
-        return _window(rng, lexicon, "zh", rng.randint(2, 14))
+        line = lexicon.corpus.line(rng, "zh", short=rng.random() < 0.5)
+        return _clause(rng, line, rng.randint(2, 14))
     text, length = lexicon.zh(rng), rng.randint(2, 14)
     while len(text) < length:
         text += lexicon.zh(rng)
     return text + rng.choice(("", "", "", "。", "，", "！", "：", "；", "？"))
+
+
+def _clause(rng: random.Random, line: str, length: int) -> str:
+    """A clause of ``line`` with the mark after it or without, cut to ``length`` characters."""
+    clauses = [clause for clause in _CLAUSES.findall(line) if not clause.isspace()]
+    clause = rng.choice(clauses).strip() if clauses else line
+    if clause[-1] in _ZH_STOPS and rng.random() < 0.5:
+        clause = clause[:-1]
+    return clause[:length]
 
 
 def _en_prose(rng: random.Random, lexicon: Lexicon, length: int) -> str:
@@ -121,9 +166,14 @@ def _en_figure(rng: random.Random) -> str:
 
 def en_running(rng: random.Random, lexicon: Lexicon) -> str:
     """A printed line of 25 to 70 characters."""
-    return _window(rng, lexicon, "en", rng.randint(25, 70))
+    return _en_cut(rng, lexicon, rng.randint(25, 70))
 
 
 def en_phrase(rng: random.Random, lexicon: Lexicon) -> str:
     """One to about six words of prose."""
-    return _window(rng, lexicon, "en", rng.randint(2, 30))
+    length = rng.randint(2, 30)
+    if lexicon.corpus is not None and rng.random() < 0.4:  # a caption, a menu's item
+        text = lexicon.corpus.line(rng, "en", short=True)
+        if len(text) <= length + 10:
+            return text
+    return _en_cut(rng, lexicon, length)

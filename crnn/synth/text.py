@@ -5,10 +5,11 @@ presets name generators and how often each is used.
 """
 
 import random
+import re
 import string
 from collections.abc import Callable
 
-from crnn.synth.prose import en_phrase, en_running, zh_phrase, zh_running, zh_window
+from crnn.synth.prose import en_phrase, en_running, zh_cut, zh_phrase, zh_running, zh_window
 from crnn.synth.words import Lexicon
 
 TextSource = Callable[[random.Random, Lexicon], str]
@@ -151,6 +152,11 @@ def zh_field(rng: random.Random, lexicon: Lexicon) -> str:
 
 def zh_mixed(rng: random.Random, lexicon: Lexicon) -> str:
     """Chinese with numbers, Latin words and spaces, such as ``第3章 iPhone 使用 GB18401``."""
+    if lexicon.corpus is not None and rng.random() < 0.6:
+        for _ in range(6):  # until there is one with both
+            text = zh_cut(rng, lexicon, rng.randint(5, 20))
+            if re.search(r"[A-Za-z0-9]", text):
+                return text
     parts = [lexicon.zh(rng)]
     for _ in range(rng.randint(1, 4)):
         kind = rng.random()

@@ -1,0 +1,1 @@
+"""Running text for synthetic lines: drawn from files, and extracted from documents."""
