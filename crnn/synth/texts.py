@@ -53,3 +53,83 @@ class Texts:
     ) -> None:
         self._weights = dict(sources)
         self.is_made_up = not corpus and not _PROSE.isdisjoint(sources)
+        self._alphabet = alphabet
+        self._split: Split = split
+        self.lexicon = Lexicon(
+            alphabet,
+            split,
+            open_corpus(corpus, split) if corpus else None,
+            read_languages(Path(words)) if words is not None else None,
+        )
+        if not 0 <= rare <= 3:
+            raise CrnnError(f"{rare:g} lifted characters per line, of 0 to 3: draw more lines")
+        self._rare = rare
+        faces = fonts.main_faces
+        self.without_font = [
+            c
+            for c in alphabet
+            if c != " " and not (_is_drawn(c) and any(face.covers(c) for face in faces))
+        ]
+        missing = set(self.without_font)
+        self.lifted = [c for c in dict.fromkeys(alphabet) if c not in missing]
+        random.Random(len(self.lifted)).shuffle(self.lifted)
+
+    def draw(self, index: int, rng: random.Random, *, lift: bool) -> str:
+        """The text of line ``index``.
+
+        Raises:
+            CrnnError: the generators or the corpus give nothing that the alphabet allows.
+        """
+        plain = text = self._plain(rng)
+        if lift and self._rare and len(self.lifted) > 1:
+            first, last = math.floor(index * self._rare), math.floor((index + 1) * self._rare)
+            parts = last - first
+            # Each into a part of its own, so that none overwrites another.
+            entries = self._alphabet.split(text)
+            cuts = [len(entries) * part // max(1, parts) for part in range(parts + 1)]
+            pieces = ["".join(entries[a:b]) for a, b in itertools.pairwise(cuts)]
+            for part, slot in enumerate(range(first, last)):
+                lifted = self.lifted[slot % len(self.lifted)]
+                pieces[part] = self._insert(pieces[part], lifted, rng)
+            text = "".join(pieces).strip() or text
+        # Where entries are several code points, neighbours may have become another entry.
+        return text if self.lexicon.allows(text) else plain
+
+    def _plain(self, rng: random.Random) -> str:
+        text = ""
+        for attempt in range(_ATTEMPTS):
+            source = SOURCES[pick(rng, self._weights)]
+            try:
+                text = source(rng, self.lexicon).strip()
+            except EmptyListError:  # another source may do without words
+                continue
+            if attempt >= _PATIENCE:
+                # A small alphabet: take what it has of a text rather than no text.
+                text = "".join(filter(self.lexicon.allows, text)).strip()
+            if text and self.lexicon.allows(text) and in_split(text, self._split):
+                return text
+        raise CrnnError(
+            f"{_ATTEMPTS} texts in a row are empty or outside the alphabet, the last "
+            f"{text[:20]!r}: give another corpus or alphabet"
+        )
+
+    def _insert(self, text: str, character: str, rng: random.Random) -> str:
+        """Put a word with ``character`` somewhere in ``text``, whose length changes little."""
+        if character == " ":
+            # Inside, where it can be seen; next to a character of its own if need be.
+            other = next(c for c in self.lifted if c != " ")
+            middle = max(1, len(text) // 2)
+            return f"{text[:middle].strip() or other} {text[middle + 1 :].strip() or other}"
+        entries = self._alphabet.split(text)
+        word = self._alphabet.split(self.lexicon.word_with(character, rng))
+        if len(word) > max(4, len(entries)):
+            word = [character]
+        place = rng.randint(0, max(0, len(entries) - len(word)))
+        return "".join((*entries[:place], *word, *entries[place + len(word) :]))
+
+
+def _is_drawn(entry: str) -> bool:
+    """Whether code points drawn one after the other show an entry: not marks, not flags."""
+    if len(entry) == 1:
+        return True
+    return not any(unicodedata.category(c)[0] in "MC" or "🇦" <= c <= "🇿" for c in entry)
