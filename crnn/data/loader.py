@@ -1,10 +1,11 @@
 """Batches out of worker processes, from any position of any epoch."""
 
+import contextlib
 import dataclasses
-import signal
-import sys
-from collections.abc import Iterator, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 import cv2
@@ -12,11 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
 
 from crnn.data.plan import Mix, Task, plan_epoch, plan_reading
 from crnn.data.sources import Line, Source
-from crnn.workers import interrupts_held
+from crnn.workers import in_order
 from crnn_runtime.errors import ImageError
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.preprocess import to_input, valid_steps
@@ -188,42 +188,28 @@ _Key = tuple[Task, tuple[int, int]]
 def _load(
     sources: Sequence[Source], card: ModelCard, keys: Iterator[_Key], workers: int, pin: bool
 ) -> Iterator[list[Batch]]:
-    if workers:
-        # A forked process that reconfigures OpenCV waits for threads it did not inherit.
-        cv2.setNumThreads(1)
-    loader: DataLoader[list[Batch]] = DataLoader(
-        _Tasks(sources, card),
-        batch_size=None,
-        sampler=_Once(keys),
-        num_workers=workers,
-        pin_memory=pin,
-        worker_init_fn=_start_worker,
-        generator=torch.Generator(),  # the global one belongs to the model
-        # Workers must see the sources as they are, fonts and all, without a copy.
-        multiprocessing_context="fork" if workers and sys.platform != "win32" else None,
+    if not workers:
+        yield from map(_Tasks(sources, card), keys)
+        return
+    # A forked process that reconfigures OpenCV waits for threads it did not inherit.
+    cv2.setNumThreads(1)
+    yield from in_order(
+        _Packing(_Tasks(sources, card)),
+        keys,
+        workers=workers,
+        what="loads lines (--workers)",
+        receive=lambda parcel: parcel.opened(pin=pin),
     )
-    with interrupts_held():
-        return iter(loader)
 
 
-class _Once(Sampler[Any]):
-    """Lends an iterator to a DataLoader, which never asks for its length."""
-
-    def __init__(self, keys: Iterator[_Key]) -> None:
-        self.keys = keys
-
-    def __iter__(self) -> Iterator[_Key]:
-        return self.keys
-
-
-class _Tasks(Dataset[list[Batch]]):
-    """Loads one task at a time; lives in the workers."""
+class _Tasks:
+    """Loads one task at a time."""
 
     def __init__(self, sources: Sequence[Source], card: ModelCard) -> None:
         self.sources = sources
         self.card = card
 
-    def __getitem__(self, key: _Key) -> list[Batch]:
+    def __call__(self, key: _Key) -> list[Batch]:
         task, (seed, epoch) = key
         lines: list[tuple[int, Line]] = []
         failures: list[str] = []
@@ -265,8 +251,71 @@ class _Tasks(Dataset[list[Batch]]):
         return np.clip(steps.round(), 0, last).astype(np.int64)
 
 
-def _start_worker(_: int) -> None:
-    # For Windows: elsewhere `interrupts_held` has blocked it already.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What OpenCV writes about a picture does not name it; the failure that we report does.
-    cv2.utils.logging.setLogLevel(0)
+class _Packing:
+    """What a worker does: loads a task and makes it ready for its way to the parent."""
+
+    def __init__(self, tasks: _Tasks) -> None:
+        self._tasks = tasks
+        self._is_new = True
+
+    def __call__(self, key: _Key) -> "_Parcel":
+        if self._is_new:
+            self._is_new = False
+            torch.set_num_threads(1)
+            # What OpenCV writes about a picture does not name it; the failure that we report
+            # does.
+            cv2.utils.logging.setLogLevel(0)
+        return _Parcel.of(self._tasks(key))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parcel:
+    """Batches between two processes: the pictures are shared memory, if there is enough.
+
+    A container has 64 MB of it unless it is told otherwise, and what does not fit would be
+    lost. Then pictures travel as all the rest does, through a pipe, which costs copies.
+
+    Attributes:
+        batches: without their images, all else as arrays: a tensor would be a file handle.
+        shapes: of their images.
+        images: of all batches one after the other: float32, or a pickled shared tensor.
+    """
+
+    batches: list[Batch]
+    shapes: list[torch.Size]
+    images: NDArray[np.float32] | bytes
+
+    @classmethod
+    def of(cls, batches: list[Batch]) -> "_Parcel":
+        """Pack them."""
+        flat = np.concatenate([batch.images.numpy().ravel() for batch in batches])
+        images: NDArray[np.float32] | bytes = flat
+        # RuntimeError is PyTorch's of a full /dev/shm, OSError of too many files or full disks.
+        with contextlib.suppress(RuntimeError, OSError):
+            shared: Tensor = torch.from_numpy(flat).share_memory_()  # type: ignore[no-untyped-call]
+            images = bytes(ForkingPickler.dumps(shared))
+        plain = [_mapped(batch._replace(images=_NOTHING), Tensor.numpy) for batch in batches]
+        return cls(plain, [batch.images.shape for batch in batches], images)
+
+    def opened(self, *, pin: bool) -> list[Batch]:
+        """The batches as they were; ``pin`` where a GPU can fetch them."""
+        if isinstance(self.images, bytes):
+            flat: Tensor = pickle.loads(self.images)
+        else:
+            flat = torch.from_numpy(self.images)
+        if pin:
+            flat = flat.pin_memory()
+        parts = torch.split(flat, [shape.numel() for shape in self.shapes])
+        return [
+            _mapped(batch, torch.from_numpy)._replace(images=part.view(shape))
+            for batch, part, shape in zip(self.batches, parts, self.shapes, strict=True)
+        ]
+
+
+_NOTHING = torch.zeros(0)
+
+
+def _mapped(batch: Batch, change: Callable[[Any], Any]) -> Batch:
+    """A batch, everything changed but its failures."""
+    changed: dict[str, Any] = {name: change(getattr(batch, name)) for name in Batch._fields[:-1]}
+    return batch._replace(**changed)

@@ -1,17 +1,15 @@
 """Sizes of many images, from their headers alone: in parallel, and remembered."""
 
 import hashlib
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn.workers import interrupts_held
+from crnn.workers import in_order
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.files import write_atomically
@@ -91,11 +89,8 @@ def _run(tasks: list[_Task], workers: int | None) -> list[_Result]:
     count = min(workers or available_cpus(), len(tasks))
     if count <= 1:
         return [_measure_chunk(task) for task in tasks]
-    context = multiprocessing.get_context("spawn" if os.name == "nt" else "fork")
-    with ProcessPoolExecutor(count, mp_context=context) as pool:
-        with interrupts_held():
-            results = pool.map(_measure_chunk, tasks)
-        return list(results)
+    what = "measures pictures, one for each CPU that this process may use,"
+    return list(in_order(_measure_chunk, tasks, workers=count, what=what))
 
 
 def _measure_chunk(task: _Task) -> _Result:

@@ -1,24 +1,17 @@
 """Encoded lines in order, drawn by several processes."""
 
 import dataclasses
-import multiprocessing
-import signal
-from collections import deque
 from collections.abc import Generator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 
 import cv2
 
 from crnn.synth.engine import Synthesizer
-from crnn.workers import interrupts_held
-from crnn_runtime.errors import CrnnError
+from crnn.workers import in_order
 
 CHUNK = 64
 """Lines that a worker draws at a time; writers commit at these bounds."""
 
 _QUALITY = 95
-_synthesizer: Synthesizer | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -41,17 +34,15 @@ def encode(synthesizer: Synthesizer, indices: range) -> list[Encoded]:
     return lines
 
 
-def _start(synthesizer: Synthesizer) -> None:
-    global _synthesizer  # noqa: PLW0603 - the one state of a worker process
-    # For Windows: elsewhere `interrupts_held` has blocked it already.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-    _synthesizer = synthesizer
+class _Drawing:
+    """What a worker does; it is pickled to each."""
 
+    def __init__(self, synthesizer: Synthesizer) -> None:
+        self.synthesizer = synthesizer
 
-def _work(indices: range) -> list[Encoded]:
-    assert _synthesizer is not None
-    return encode(_synthesizer, indices)
+    def __call__(self, indices: range) -> list[Encoded]:
+        cv2.setNumThreads(1)
+        return encode(self.synthesizer, indices)
 
 
 def encoded_chunks(
@@ -73,19 +64,7 @@ def encoded_chunks(
         for indices in ranges:
             yield encode(synthesizer, indices)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(synthesizer,))
-    waiting: deque[Future[list[Encoded]]] = deque()
-    try:
-        for indices in ranges:
-            with interrupts_held():  # submitting starts the workers
-                waiting.append(pool.submit(_work, indices))
-            # Enough ahead that no worker idles, few enough that memory stays bounded.
-            if len(waiting) > 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool as error:
-        raise CrnnError("a worker was killed, perhaps for memory: use fewer --workers") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    yield from in_order(
+        _Drawing(synthesizer), ranges, workers=workers, what="draws lines (--workers)",
+        method="spawn",
+    )  # fmt: skip

@@ -1,11 +1,15 @@
 import itertools
+import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -251,12 +255,56 @@ def test_workers_start_after_opencv_has_used_threads() -> None:
     assert done.stdout == "loaded\n", done.stderr
 
 
-def test_workers_silence_opencv() -> None:
-    code = """
-import cv2
-from crnn.data.loader import _start_worker
-cv2.utils.logging.setLogLevel(3)
-_start_worker(0)
-assert cv2.utils.logging.getLogLevel() == 0
+@pytest.mark.parametrize("room", [True, False])
+def test_batches_come_out_of_workers_as_they_went_in(
+    monkeypatch: pytest.MonkeyPatch, *, room: bool
+) -> None:
+    """Through shared memory, or where there is none through a pipe."""
+    source = Fake([40, 300, 90] * 20, known=False, endless=True)
+    source.bad = {7}
+    stream = Stream(mix=Mix.of(source), card=CARD, batch_size=4)
+    if not room:
+        refuse = Mock(side_effect=RuntimeError("unable to allocate shared memory"))
+        monkeypatch.setattr(torch.Tensor, "share_memory_", refuse)
+    steps = itertools.islice(training_batches(stream, workers=2), 30)
+    loaded = [batch for _, batches in steps for batch in batches]
+    for batch, plain in zip(loaded, first_steps(stream, 30), strict=True):
+        assert batch.failures == plain.failures
+        for one, other in zip(batch[:-1], plain[:-1], strict=True):
+            assert torch.equal(one, other)
+
+
+def test_workers_need_few_file_handles_and_little_shared_memory() -> None:
+    """64 MB of it is a container's default; here there is room for one small batch."""
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("only root can mount a small /dev/shm")
+    limits = 'mount -t tmpfs -o size=1m tmpfs /dev/shm && ulimit -n 64 && exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", limits, sys.executable, _LARGE],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"cannot mount a small /dev/shm here: {done.stderr.strip()}")
+    assert done.stdout == "loaded\n", done.stderr
+    assert done.stderr == ""
+
+
+_LARGE = """
+import numpy as np
+from crnn.data.loader import Stream, training_batches
+from crnn.data.plan import Mix
+from crnn.data.sources import Line
+from crnn.model import default_card
+from crnn_runtime.model.alphabet import Alphabet
+class Wide:
+    name, widths, endless = "wide", None, True
+    def __len__(self):
+        return 1000
+    def line(self, index, rng):
+        return Line(np.zeros((32, 1000, 1), np.uint8), [1])
+card = default_card("lite", Alphabet("0123456789"))
+stream = Stream(mix=Mix.of(Wide()), card=card, batch_size=16)
+batches = training_batches(stream, workers=4)
+held = [next(batches) for _ in range(100)]
+print("loaded")
 """
-    subprocess.run([sys.executable, "-c", code], check=True)

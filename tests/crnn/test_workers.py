@@ -1,16 +1,125 @@
-"""Ctrl-C while workers start."""
+"""Workers that are killed, and signals while they start."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from crnn.workers import interrupts_held
+from crnn.workers import WorkerDiedError, in_order, interrupts_held
+
+
+def _square(number: int) -> int:
+    match number:
+        case 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case 20:
+            raise LookupError(number)
+        case 30:
+            raise MemoryError
+        case 40:
+            return lambda: None  # type: ignore[return-value]  # cannot be pickled
+    return number * number
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_results_come_in_order_until_a_worker_is_killed(method: str) -> None:
+    numbers = [5, 6, 9, 8, 5, 7, 5]
+    results = in_order(
+        _square, iter(numbers), workers=2, what="squares", method=method,
+        receive=lambda square: square + 1,
+    )  # fmt: skip
+    assert [next(results) for _ in range(5)] == [26, 37, 82, 65, 26]
+    with pytest.raises(WorkerDiedError, match="SIGKILL"):
+        next(results)
+
+
+@pytest.mark.parametrize(
+    ("number", "error"), [(20, LookupError), (30, WorkerDiedError), (40, RuntimeError)]
+)
+def test_an_error_is_raised_in_its_place(number: int, error: type[Exception]) -> None:
+    results = in_order(_square, iter([1, number, 1]), workers=2, what="squares")
+    assert next(results) == 1
+    with pytest.raises(error):
+        next(results)
+
+
+def test_tasks_are_taken_as_they_are_needed() -> None:
+    taken = []
+
+    def endless() -> Iterator[int]:
+        for number in itertools.count(100):
+            taken.append(number)
+            yield number
+
+    results = in_order(_square, endless(), workers=2, what="squares")
+    assert next(results) == 10_000
+    results.close()
+    assert len(taken) < 10
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_no_worker_outlives_a_parent_that_was_killed(method: str) -> None:
+    code = f"""
+import os, time
+from crnn.workers import in_order
+if __name__ == "__main__":
+    results = in_order(abs, iter(range(-99, 0)), workers=3, what="counts", method={method!r})
+    next(results)
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        workers = _children(parent.pid)
+        assert len(workers) >= 3
+        parent.kill()
+    deadline = time.monotonic() + 60
+    while any(Path(f"/proc/{worker}/stat").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_a_synthesis_whose_worker_is_killed_says_so_in_a_line(tmp_path: Path) -> None:
+    program = "from crnn.cli.synth import main; main()"
+    options = ["--preset", "digits", "--fonts", "packages", "--out", str(tmp_path / "D")]
+    command = [sys.executable, "-c", program, *options, "--workers", "2", "--count", "100000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("D/images/**/*.jpg")):
+            assert time.monotonic() < deadline
+            assert run.poll() is None
+            time.sleep(0.02)
+        os.kill(next(worker for worker in _children(run.pid) if _is_worker(worker)), 9)
+        _, errors = run.communicate(timeout=120)
+    assert run.returncode == 2
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1].startswith("Error: ")
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            stat = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(stat[1]) == parent:
+            found.append(int(entry.name))
+    return found
+
+
+def _is_worker(process: int) -> bool:
+    return b"spawn_main" in Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot block signals")
@@ -50,18 +159,6 @@ def _interrupted_threads() -> list[str]:
     return ["main", "native"]
 
 
-def _spawned(parent: int) -> bool:
-    """True once a worker of `multiprocessing` is there, importing at most."""
-    for entry in Path("/proc").iterdir():
-        try:
-            stat = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            if int(stat[1]) == parent and b"spawn_main" in (entry / "cmdline").read_bytes():
-                return True
-        except (OSError, IndexError):
-            continue
-    return False
-
-
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_a_run_stopped_while_its_workers_import_says_one_thing(tmp_path: Path) -> None:
     program = "from crnn.cli.synth import main; main()"
@@ -71,7 +168,7 @@ def test_a_run_stopped_while_its_workers_import_says_one_thing(tmp_path: Path) -
         command, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
         deadline = time.monotonic() + 120
-        while not _spawned(run.pid):
+        while not any(map(_is_worker, _children(run.pid))):  # importing at most
             assert time.monotonic() < deadline
             assert run.poll() is None
             time.sleep(0.002)
