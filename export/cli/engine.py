@@ -1,8 +1,9 @@
 """The engine part of ``crnn-export``: what is asked of TensorRT, and what it made."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -92,6 +93,12 @@ class EngineOptions:
         return [Range.parse(text) for text in self.batch]
 
 
+_RTX_INT8 = (
+    "TensorRT for RTX documents int8 for weights of matrix products only: compare its speed "
+    "with --precision fp16, which is recommended"
+)
+
+
 def describe_engine(info: EngineInfo) -> str:
     """What was built, in a few lines."""
     record = info.record
@@ -104,5 +111,17 @@ def describe_engine(info: EngineInfo) -> str:
         f"  built with {record.built_with} for {', '.join(record.targets) or 'its default GPUs'}\n"
         f"  precision {record.precision}, read back from the {record.evidence} ({weights} weights)"
         f"{memory if record.activation_bytes else ''}\n"
-        f"  profiles: {profiles}"
+        f"  profiles: {profiles}\n"
+        f"  {_verified(record.verified)}"
+        + (f"\n  {_RTX_INT8}" if (record.flavour, info.card.precision) == ("rtx", "int8") else "")
     )
+
+
+def _verified(found: Mapping[str, Any]) -> str:
+    """How the engine ran, or why it did not."""
+    if "equal" in found:
+        return (
+            f"run on this GPU in {found['shapes']} shapes: {found['equal']:.2%} of "
+            f"{found['steps']} time steps as {found['reference']} reads them"
+        )
+    return f"not run: {found.get('reason', 'there is no GPU here, so run it where it will read')}"

@@ -12,15 +12,18 @@ import onnx
 from crnn_export.onnx_file import OnnxSource, read_source
 from crnn_export.trt.builder import BuildOptions, build_plan
 from crnn_export.trt.options import (
+    builds_for_this_gpu,
+    check_precision,
     check_profiles,
     check_request,
     default_profiles,
     widest_line,
 )
 from crnn_export.trt.progress import Progress, ProgressCallback
-from crnn_export.trt.readback import EngineFacts, check_facts
+from crnn_export.trt.readback import EngineFacts, check_facts, weigh
+from crnn_export.trt.verify import verify_plan
 from crnn_runtime.backends.cuda_device import capability, device_count, device_name
-from crnn_runtime.backends.tensorrt_library import load_library
+from crnn_runtime.backends.tensorrt.library import load_library
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard
@@ -33,6 +36,7 @@ from crnn_runtime.model.engine_file import (
     sha256_of,
     sidecar_path,
     sidecar_text,
+    targets_of,
 )
 
 _ONNX_TYPES = {
@@ -69,7 +73,8 @@ def build_engine(
 ) -> EngineInfo:
     """Build an engine from an ONNX file of this project and write both it and its sidecar.
 
-    Nothing is written unless the engine is what was asked.
+    Nothing is written unless the engine is what was asked and, where there is a GPU that
+    it is for, reads what the ONNX file reads.
 
     Args:
         onnx_path: the file; its graph decides the engine's precision.
@@ -78,7 +83,8 @@ def build_engine(
         profiles: the batches and widths to serve; None is `default_profiles`.
         opt_level: 0 (fast build) to 5 (fast engine), None for TensorRT's default.
         targets: GPUs to build for, as ``sm_86``; TensorRT for RTX only. None given
-            means compute capability 8.0 and later; TensorRT builds for the GPU here.
+            means the GPU here, or compute capability 8.0 and later where there is none;
+            TensorRT builds for the GPU here.
         tf32: let float32 products round their factors to 10 bits of mantissa.
         timing_cache: file that keeps measured kernels between builds of TensorRT;
             TensorRT for RTX has none.
@@ -86,7 +92,7 @@ def build_engine(
 
     Raises:
         ModelError: the ONNX file is no reader of this project, TensorRT cannot
-            build it, or the engine is not what was asked.
+            build it, or the engine is not what was asked or reads something else.
         MissingDependencyError: the library or its GPU is missing.
         CrnnError: the options contradict each other, or a file cannot be written.
     """
@@ -95,8 +101,12 @@ def build_engine(
     chosen, targets = check_request(flavour, targets, opt_level, timing_cache)
     _check_writable(path)
     source = read_source(Path(onnx_path))
+    current = builds_for_this_gpu(chosen, targets)
+    built_for = (f"sm_{capability(0)}",) if current else targets
+    check_precision(chosen, built_for, source.card.precision)
     options = BuildOptions(
         flavour=chosen,
+        current=current,
         profiles=default_profiles(source.card) if profiles is None else tuple(profiles),
         opt_level=opt_level,
         targets=targets,
@@ -105,7 +115,9 @@ def build_engine(
     )
     check_profiles(options.profiles, source.card)
     plan, facts = build_plan(source, options, Progress(progress))
-    check_facts(facts, source.card.precision, weight_elements(source.data), options.profiles)
+    weights = weight_elements(source.data)
+    facts = weigh(facts, weights)
+    check_facts(facts, source.card.precision, weights, options.profiles)
     record = _describe(plan, facts, source, options)
     name = FLAVOUR_NAMES[record.flavour]
     most = source.card.max_width
@@ -115,7 +127,8 @@ def build_engine(
         max_width=most,
         versions={**source.card.versions, name: record.version},
     )
-    record = _write_pair(path, plan, card, record)
+    verified = verify_plan(plan, source, card, record)
+    record = _write_pair(path, plan, card, dataclasses.replace(record, verified=verified))
     return EngineInfo(path, sidecar_path(path), card, record, time.monotonic() - started)
 
 
@@ -155,6 +168,8 @@ def _describe(
     targets = options.targets
     if options.flavour == "tensorrt":
         targets = (f"sm_{capability(0)}",)
+    elif options.current:
+        targets = targets_of(header.targets or 0)
     return EngineRecord(
         flavour=options.flavour,
         version=header.version or version,
@@ -168,7 +183,11 @@ def _describe(
         size=len(plan),
         sha256="",
         onnx_sha256=source.sha256,
-        options={"opt_level": options.opt_level, "tf32": options.tf32},
+        options={
+            "opt_level": options.opt_level,
+            "tf32": options.tf32,
+            **({"target": "current"} if options.current else {}),
+        },
     )
 
 

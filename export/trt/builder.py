@@ -14,10 +14,11 @@ from crnn_export.trt.progress import Progress, make_monitor
 from crnn_export.trt.readback import EngineFacts, from_build_log, from_engine
 from crnn_runtime.backends import INPUT_NAME
 from crnn_runtime.backends.cuda_device import device_count
-from crnn_runtime.backends.tensorrt_library import (
+from crnn_runtime.backends.tensorrt.library import (
     LogLine,
     collect_logs,
-    last_error,
+    create,
+    first_error,
     load_library,
     shared_logger,
 )
@@ -36,6 +37,8 @@ class BuildOptions:
     targets: tuple[str, ...] = ()
     tf32: bool = False
     timing_cache: Path | None = None
+    current: bool = False
+    """Whether TensorRT for RTX builds for the GPU here alone, which it does best."""
 
 
 def build_plan(
@@ -81,14 +84,14 @@ def _build(
 ) -> bytes:
     trt = load_library(options.flavour)
     name = FLAVOUR_NAMES[options.flavour]
-    builder = trt.Builder(shared_logger(options.flavour))
+    builder = create(options.flavour, "Builder")
     typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(typed)
     parser = trt.OnnxParser(network, shared_logger(options.flavour))
     if not parser.parse(source.data) or network.num_outputs == 0:
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         reason = f"{errors[-1].node_operator()}: {errors[-1].desc()}" if errors else ""
-        reason = " ".join(reason.split()) or last_error(lines)
+        reason = " ".join(reason.split()) or first_error(lines)
         raise ModelError(f"{source.path}: {name} cannot read it: {reason}")
     config, cache = _configure(trt, builder, source, options)
     config.progress_monitor = make_monitor(trt, progress)
@@ -96,7 +99,7 @@ def _build(
     if progress.error is not None:
         raise progress.error
     if serialized is None:
-        reason = "it was stopped" if progress.stop.is_set() else last_error(lines)
+        reason = "it was stopped" if progress.stop.is_set() else first_error(lines)
         raise ModelError(f"{source.path}: {name} cannot build it: {reason}")
     if cache is not None and options.timing_cache is not None:
         content = bytes(cache.serialize())
@@ -122,10 +125,10 @@ def _configure(
     resize = getattr(trt.PreviewFeature, "RUNTIME_ACTIVATION_RESIZE_10_10", None)
     if resize is not None:
         config.set_preview_feature(resize, True)
-    if options.targets:
-        config.num_compute_capabilities = len(options.targets)
-        for index, target in enumerate(options.targets):
-            name = target.replace("sm_", "SM")
+    names = ["CURRENT"] if options.current else [t.replace("sm_", "SM") for t in options.targets]
+    if names:
+        config.num_compute_capabilities = len(names)
+        for index, name in enumerate(names):
             config.set_compute_capability(getattr(trt.ComputeCapability, name), index)
     height, channels = source.card.height, source.card.channels
     for wanted in options.profiles:
@@ -159,12 +162,11 @@ def _read_back(plan: bytes, flavour: Flavour, lines: list[LogLine]) -> EngineFac
     if device_count() == 0:
         return facts
     trt = load_library(flavour)
-    engine = trt.Runtime(shared_logger(flavour)).deserialize_cuda_engine(plan)
+    engine = create(flavour, "Runtime").deserialize_cuda_engine(plan)
     if engine is None:  # built for other GPUs than the one here
         return facts
     inspected = from_engine(trt, engine, INPUT_NAME)
-    return (
-        inspected
-        if inspected.weights
-        else dataclasses.replace(inspected, evidence=facts.evidence, weights=facts.weights)
-    )
+    if sum(inspected.weights.values()) >= sum(facts.weights.values()):
+        return inspected
+    # TensorRT for RTX names the types of weights in its log only.
+    return dataclasses.replace(inspected, evidence=facts.evidence, weights=facts.weights)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn_runtime.backends.cuda_device import device_count
-from crnn_runtime.backends.tensorrt_library import is_installed
+from crnn_export.trt.readback import PRECISION_TYPES
+from crnn_runtime.backends.cuda_device import capability, device_count, why_no_gpu
+from crnn_runtime.backends.tensorrt.library import is_installed
 from crnn_runtime.errors import CrnnError, MissingDependencyError, install_command
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.engine_file import FLAVOURS, RTX_TARGETS, Flavour, Profile, Range
@@ -64,8 +65,8 @@ def choose_flavour(flavour: str, targets: Sequence[str] = ()) -> Flavour:
         _need("tensorrt")
         if device_count() == 0:
             raise MissingDependencyError(
-                "TensorRT builds engines on an NVIDIA GPU and none can be used here: "
-                "run it on the machine that will read, or use flavour rtx"
+                f"TensorRT builds engines on an NVIDIA GPU and none can be used here "
+                f"({why_no_gpu()}): run it on the machine that will read, or use flavour rtx"
             )
         return "tensorrt"
     if is_installed("tensorrt") and device_count() > 0:
@@ -94,6 +95,40 @@ def normalise_targets(targets: Iterable[str]) -> tuple[str, ...]:
             )
         wanted.add(name)
     return tuple(target for target in RTX_TARGETS if target in wanted)
+
+
+def builds_for_this_gpu(flavour: Flavour, targets: Sequence[str]) -> bool:
+    """Whether TensorRT for RTX is to build for the GPU of this machine alone.
+
+    Without targets, where there is one that it serves: an engine that is built without a
+    GPU can be slower (its release notes of 1.6, "Known issues").
+    """
+    if flavour != "rtx" or targets or device_count() == 0:
+        return False
+    return f"sm_{capability(0)}" in RTX_TARGETS
+
+
+def check_precision(flavour: Flavour, targets: Sequence[str], precision: str) -> None:
+    """Refuse a graph's precision that no engine can have.
+
+    Args:
+        flavour: that is to build.
+        targets: GPUs to build for.
+        precision: of the model card.
+
+    Raises:
+        CrnnError: it is for CPUs, or TensorRT for RTX has no such products on a target.
+    """
+    if precision not in PRECISION_TYPES:
+        raise CrnnError(
+            f"a graph in {precision} is for CPUs: make an engine of one in "
+            f"{', '.join(PRECISION_TYPES)}"
+        )
+    if flavour == "rtx" and "sm_75" in targets and precision in ("fp32", "bf16"):
+        raise CrnnError(
+            f"TensorRT for RTX multiplies no matrices in {precision} on sm_75: "
+            "convert the graph with --precision fp16, or leave that target out"
+        )
 
 
 def check_profiles(profiles: Sequence[Profile], card: ModelCard) -> None:

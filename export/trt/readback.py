@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
-from crnn_runtime.backends.tensorrt_library import LogLine
+from crnn_runtime.backends.tensorrt.library import LogLine
 from crnn_runtime.errors import ModelError
 from crnn_runtime.model.engine_file import Profile, Range
 
@@ -45,7 +45,7 @@ class EngineFacts:
     """What was read back from a built engine.
 
     Attributes:
-        evidence: ``inspector``, ``build log`` or ``none``.
+        evidence: ``inspector``, ``build log``, ``partial`` (see `weigh`) or ``none``.
         weights: elements of the layers' constants by TensorRT's type name. An engine has
             its layers once for each profile and their weights in memory once; of several
             profiles these are the weights of the one whose weights are widest.
@@ -94,15 +94,17 @@ def from_engine(trt: Any, engine: Any, input_name: str) -> EngineFacts:  # noqa:
     """Facts from a loaded engine: needs the GPU that it was built for."""
     inspector = engine.create_engine_inspector()
     text = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
-    found = json.loads(text)
+    try:
+        found = json.loads(text)
+    except ValueError:  # of no use; the build's log may tell
+        found = {}
     layers = found.get("Layers", []) if isinstance(found, dict) else found
     weights = _widest((json.dumps(layer), _constants(layer)) for layer in layers)
     profiles = tuple(
         profile_of(*map(list, engine.get_tensor_profile_shape(input_name, index)))
         for index in range(engine.num_optimization_profiles)
     )
-    # TensorRT 10.0 has the first name only, 11 the second.
-    memory = getattr(engine, "device_memory_size_v2", None) or engine.device_memory_size
+    memory = getattr(engine, "device_memory_size_v2", 0)
     evidence = "inspector" if weights else "none"
     return EngineFacts(evidence, weights, profiles, int(memory))
 
@@ -110,6 +112,20 @@ def from_engine(trt: Any, engine: Any, input_name: str) -> EngineFacts:  # noqa:
 def profile_of(least: list[int], best: list[int], most: list[int]) -> Profile:
     """Three shapes (N, C, H, W) as a profile."""
     return Profile(Range(least[0], best[0], most[0]), Range(least[3], best[3], most[3]))
+
+
+def weigh(facts: EngineFacts, weights: Mapping[str, int]) -> EngineFacts:
+    """The facts, marked as ``partial`` where less than half of the graph's weights were found.
+
+    Not every release lists the weights of every layer; what is not listed proves nothing.
+
+    Args:
+        facts: read back.
+        weights: elements of the ONNX file's weights by TensorRT's type name.
+    """
+    if facts.evidence == "none" or _total(facts.weights) >= _total(weights) / 2:
+        return facts
+    return dataclasses.replace(facts, evidence="partial")
 
 
 def check_facts(
@@ -131,7 +147,7 @@ def check_facts(
             f"the built engine serves {'; '.join(map(str, facts.profiles))}, "
             f"asked was {'; '.join(map(str, profiles))}"
         )
-    if facts.evidence == "none":
+    if facts.evidence in ("none", "partial"):
         return
     if facts.precision != precision:
         raise ModelError(

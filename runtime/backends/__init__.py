@@ -71,7 +71,7 @@ def _onnx_runtime(path: Path, options: Options) -> Backend:
 
 
 def _tensorrt(path: Path, options: Options) -> Backend:
-    from crnn_runtime.backends.tensorrt_backend import TensorRTBackend  # noqa: PLC0415
+    from crnn_runtime.backends.tensorrt.backend import TensorRTBackend  # noqa: PLC0415
 
     if options.gpu_memory_limit is not None:
         raise CrnnError(

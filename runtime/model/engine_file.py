@@ -84,7 +84,8 @@ class EngineRecord:
             default was left (TensorRT for RTX: compute capability 8.0 and later).
         gpu: name of the GPU it was built on; empty when built without one.
         precision: read back from the built engine; ``unknown`` when this was not possible.
-        evidence: where ``precision`` was read: ``inspector``, ``build log`` or ``none``.
+        evidence: where ``precision`` was read: ``inspector`` or ``build log``, ``partial``
+            where less than half of the weights were found there, or ``none``.
         weights: elements of the built engine's weights by type.
         profiles: in the order of their index in the engine.
         activation_bytes: device memory that the largest shapes need; 0 when not known.
@@ -92,6 +93,8 @@ class EngineRecord:
         sha256: of the engine file.
         onnx_sha256: of the ONNX file that it was built from.
         options: of the build: optimisation level and the like.
+        verified: how it compared with the ONNX file when it was run after the build; a
+            ``reason`` where it could not be compared, empty where it was not run.
     """
 
     flavour: Flavour
@@ -107,6 +110,7 @@ class EngineRecord:
     sha256: str
     onnx_sha256: str
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    verified: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def built_with(self) -> str:

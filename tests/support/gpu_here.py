@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from crnn_runtime.backends.cuda_device import capability, device_count
-from crnn_runtime.backends.tensorrt_library import is_installed
+from crnn_runtime.backends.tensorrt.library import is_installed
 from crnn_runtime.model.engine_file import RTX_TARGETS
 
 _missing = pytest.mark.skipif(device_count() == 0, reason="no NVIDIA GPU can be used here")

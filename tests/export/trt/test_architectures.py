@@ -12,7 +12,7 @@ from crnn_export.precision.reduce import convert_precision
 from crnn_export.trt import build_engine
 from crnn_export.trt.options import DEFAULT_BATCH, DEFAULT_WIDTH
 from crnn_runtime.backends import open_backend
-from crnn_runtime.backends.tensorrt_backend import TensorRTBackend
+from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
 from crnn_runtime.decode.greedy import best_path
 from crnn_runtime.model.engine_file import Profile, read_engine
 

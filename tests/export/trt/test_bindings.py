@@ -26,22 +26,32 @@ BUILDER = {
     "cache": "ITimingCache",
     "profile": "IOptimizationProfile",
 }
-LANE = {"engine": "ICudaEngine", "context": "IExecutionContext", "config": "IRuntimeConfig"}
+ENGINE = {
+    "runtime": "Runtime",
+    "engine": "ICudaEngine",
+    "context": "IExecutionContext",
+    "config": "IRuntimeConfig",
+}
+CONTEXT = {"raw": "IExecutionContext"}
+BACKEND = "runtime/backends/tensorrt"
 FILES = {
     "export/trt/builder.py": BUILDER,
     "export/trt/readback.py": {"engine": "ICudaEngine", "inspector": "EngineInspector"},
     "export/trt/progress.py": {},
-    "runtime/backends/tensorrt_lane.py": LANE,
-    "runtime/backends/tensorrt_backend.py": {"runtime": "Runtime", "engine": "ICudaEngine"},
-    "runtime/backends/tensorrt_library.py": {},
+    f"{BACKEND}/lane.py": CONTEXT,
+    f"{BACKEND}/contexts.py": CONTEXT,
+    f"{BACKEND}/engine.py": ENGINE,
+    f"{BACKEND}/kernel_cache.py": {"config": "IRuntimeConfig", "_cache": "IRuntimeCache"},
+    f"{BACKEND}/library.py": {},
 }
 # Used for one flavour only, or where they exist.
 RTX_ONLY = {
     "ICudaEngine.create_runtime_config",  # also in later TensorRT 10, not used there
     "IBuilderConfig.num_compute_capabilities",
     "IBuilderConfig.set_compute_capability",
+    "Runtime.get_engine_validity",
+    "Runtime.engine_header_size",
 }
-EITHER = ("ICudaEngine.device_memory_size", "ICudaEngine.device_memory_size_v2")
 BY_STRING = {"ParserError.desc", "ParserError.node_operator", "IExecutionContext.device_memory"}
 
 
@@ -87,27 +97,23 @@ def test_the_names_exist_in_tensorrt(version: str) -> None:
         f"{kind}.{member}" for kind, members in RECORDED[version].items() for member in members
     }
     wanted = {use for use in USES if use.split(".")[0] in CLASSES}
-    assert wanted - RTX_ONLY - set(EITHER) - names == set()
-    assert names & set(EITHER)
-    assert names & {"PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10"} or version.startswith(
-        ("10.0", "10.7")
-    )
+    assert wanted - RTX_ONLY - names == set()
+    assert names & {"PreviewFeature.RUNTIME_ACTIVATION_RESIZE_10_10"} or version.startswith("10.8")
 
 
 @pytest.mark.parametrize("use", USES)
 def test_the_name_exists_in_tensorrt_for_rtx(use: str) -> None:
     trt = pytest.importorskip("tensorrt_rtx")
     kind, member = use.split(".")
-    if use == EITHER[0]:
-        kind, member = EITHER[1].split(".")
     assert hasattr(getattr(trt, kind), member)
 
 
 def cuda_names() -> list[str]:
     """Functions, called by name, and constants of the CUDA runtime."""
     names = set()
-    for file in ("cuda_device.py", "tensorrt_lane.py"):
-        for node in ast.walk(ast.parse((ROOT / "runtime/backends" / file).read_text("utf-8"))):
+    files = [ROOT / "runtime/backends/cuda_device.py", *(ROOT / BACKEND).glob("*.py")]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             found = node.attr if isinstance(node, ast.Attribute) else getattr(node, "value", None)
             if isinstance(found, str) and re.fullmatch("cuda[A-Z][A-Za-z]+", found):
                 names.add(found)
@@ -127,14 +133,34 @@ def test_the_name_exists_in_the_cuda_bindings(name: str) -> None:
 
 
 def test_the_stand_in_has_no_name_of_its_own() -> None:
-    fake = import_module("fake_gpu")
+    fake = import_module("fake_tensorrt")
     trt = pytest.importorskip("tensorrt_rtx")
     for kind, real in (
         (fake.FakeEngine, trt.ICudaEngine),
         (fake.FakeContext, trt.IExecutionContext),
+        (fake.FakeConfig, trt.IRuntimeConfig),
+        (fake.FakeCache, trt.IRuntimeCache),
     ):
-        own = {"cuda", "profiles", "logger", "refuses", "contexts", "compute", "memory_of"} | {
-            "managed", "profile", "shape", "addresses", "busy", "engine",
-        }  # fmt: skip
-        names = {name for name in vars(kind) if not name.startswith("_")} - own
+        names = {name for name in vars(kind) if not name.startswith("_")} - fake.HELPERS
         assert {name for name in names if not hasattr(real, name)} == set()
+    runtime = pytest.importorskip("cuda.bindings.runtime")
+    cuda = import_module("fake_cuda").FakeCuda
+    assert {
+        name for name in vars(cuda) if name.startswith("cuda") and not hasattr(runtime, name)
+    } == set()
+    fake_gpu = import_module("fake_gpu")
+    for fake_kind, real in (
+        (fake_gpu.Validity, trt.EngineValidity),
+        (fake_gpu.Diagnostics, trt.EngineInvalidityDiagnostics),
+    ):
+        assert all(int(getattr(real, each.name)) == each.value for each in fake_kind)
+
+
+def test_the_messages_that_the_stand_in_raises_are_those_of_the_bindings() -> None:
+    bindings = pytest.importorskip("tensorrt_rtx_bindings.tensorrt_rtx")
+    content = Path(bindings.__file__).read_bytes()
+    fake = (ROOT / "tests/support/fake_tensorrt.py").read_text("utf-8")
+    for words in ("Error in set optimization profile async.", "infer_shapes error code: "):
+        assert words in fake
+        assert words.encode() in content
+    assert b"factory function returned nullptr" in content

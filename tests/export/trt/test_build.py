@@ -9,8 +9,9 @@ import pytest
 from onnx import TensorProto, helper
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
-from crnn_export.trt import build_engine
+from crnn_export.trt import build, build_engine, options
 from crnn_runtime import CrnnError, ModelError
+from crnn_runtime.backends.cuda_device import device_count
 from crnn_runtime.model.engine_file import Profile, Range, parse_header, read_engine, targets_of
 
 pytest.importorskip("tensorrt_rtx")
@@ -30,6 +31,7 @@ def test_engine_and_sidecar_describe_each_other(tiny_onnx: Path, tmp_path: Path)
     assert (card, record) == (info.card, info.record)
     assert card.alphabet.characters == tuple("0123456789")
     assert (record.flavour, record.precision, record.evidence) == ("rtx", "fp32", "build log")
+    assert (record.verified == {}) == (device_count() == 0)
     assert sum(record.weights.values()) == pytest.approx(32 * 16 + 32 * 32 * 8 + 32 * 11, rel=0.1)
     assert record.profiles == (Profile(Range(1, 8, 64), Range(32, 320, 2048)),)
     assert record.activation_bytes > 64 * 8 * 8 * 512 * 4  # the first layer's output
@@ -57,13 +59,41 @@ def test_targets_are_in_the_header(tiny_onnx: Path, tmp_path: Path) -> None:
     assert targets_of(header.targets) == info.record.targets == ("sm_86", "sm_89")
 
 
-def test_a_target_that_cannot_run_the_graph_names_the_reason(
-    tiny_onnx: Path, tmp_path: Path
+def test_a_target_that_cannot_run_the_graph_is_refused_before_the_build(
+    tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ModelError, match="SM75") as error:
+    seen: list[float] = []
+    with pytest.raises(CrnnError, match="fp16") as error:
+        build_engine(
+            tiny_onnx,
+            tmp_path / "x.trt",
+            flavour="rtx",
+            targets=("sm_75",),
+            progress=lambda _, share: seen.append(share),
+        )
+    one_line(error)
+    assert seen == []
+    monkeypatch.setattr(build, "check_precision", lambda *_: None)
+    with pytest.raises(ModelError, match="SM75") as error:  # TensorRT says so, too
         build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", targets=("sm_75",))
     one_line(error)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_gpu_is_the_build_is_for_it_alone(
+    tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device_count():
+        info = build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+        assert info.record.options["target"] == "current"
+        return
+    monkeypatch.setattr(options, "device_count", lambda: 1)
+    for module in (options, build):
+        monkeypatch.setattr(module, "capability", lambda _: 86)
+    # The library looks for the GPU that it is to build for, and finds none.
+    with pytest.raises(ModelError, match="generateForCurrent"):
+        build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+    build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL, targets=("sm_86",))
 
 
 @pytest.mark.parametrize("target", ["sm_90", "H100", "", "sm_999"])

@@ -9,6 +9,8 @@ from tiny_reader import tiny_card
 
 from crnn_export.trt import options
 from crnn_export.trt.options import (
+    builds_for_this_gpu,
+    check_precision,
     check_profiles,
     check_request,
     choose_flavour,
@@ -19,9 +21,9 @@ from crnn_export.trt.options import (
     widest_line,
 )
 from crnn_runtime import CrnnError, MissingDependencyError
-from crnn_runtime.backends.tensorrt_library import is_installed, load_library
+from crnn_runtime.backends.tensorrt.library import is_installed, load_library
 from crnn_runtime.errors import install_command
-from crnn_runtime.model.engine_file import Profile, Range
+from crnn_runtime.model.engine_file import Flavour, Profile, Range
 from crnn_runtime.picture.preprocess import padded_width, width_bucket
 
 BATCH = Range(1, 8, 64)
@@ -88,6 +90,51 @@ def test_without_a_gpu_auto_takes_the_flavour_that_builds_without() -> None:
 @pytest.mark.parametrize("text", ["sm_89", "SM89", "8.9", "89", "sm89"])
 def test_targets_are_read_in_all_spellings(text: str) -> None:
     assert normalise_targets([text, "8.6", text]) == ("sm_86", "sm_89")
+
+
+@pytest.mark.parametrize(
+    ("flavour", "targets", "precision", "good"),
+    [
+        ("rtx", ("sm_75",), "fp32", False),
+        ("rtx", ("sm_75", "sm_86"), "bf16", False),
+        ("rtx", ("sm_75",), "fp16", True),
+        ("rtx", ("sm_86",), "fp32", True),
+        ("rtx", (), "fp32", True),
+        ("tensorrt", ("sm_75",), "fp32", True),
+        ("tensorrt", (), "int8-cpu", False),
+        ("rtx", (), "int8-cpu", False),
+    ],
+)
+def test_precisions_that_an_engine_cannot_have_are_refused(
+    flavour: Flavour, targets: tuple[str, ...], precision: str, good: bool
+) -> None:
+    if good:
+        check_precision(flavour, targets, precision)
+    else:
+        with pytest.raises(CrnnError):
+            check_precision(flavour, targets, precision)
+
+
+@pytest.mark.parametrize(
+    ("flavour", "targets", "gpu", "current"),
+    [
+        ("rtx", (), 86, True),
+        ("rtx", (), 90, False),  # TensorRT for RTX does not name it
+        ("rtx", ("sm_89",), 86, False),
+        ("rtx", (), None, False),
+        ("tensorrt", (), 86, False),
+    ],
+)
+def test_rtx_builds_for_the_gpu_that_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+    flavour: Flavour,
+    targets: tuple[str, ...],
+    gpu: int | None,
+    current: bool,
+) -> None:
+    monkeypatch.setattr(options, "device_count", lambda: int(gpu is not None))
+    monkeypatch.setattr(options, "capability", lambda _: gpu)
+    assert builds_for_this_gpu(flavour, targets) == current
 
 
 def profile(least: int, best: int, most: int) -> Profile:

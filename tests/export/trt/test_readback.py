@@ -1,6 +1,6 @@
 import pytest
 
-from crnn_export.trt.readback import EngineFacts, check_facts, from_build_log, from_engine
+from crnn_export.trt.readback import EngineFacts, check_facts, from_build_log, from_engine, weigh
 from crnn_runtime import ModelError
 from crnn_runtime.model.engine_file import Profile, Range
 
@@ -70,6 +70,29 @@ def test_without_evidence_nothing_is_claimed() -> None:
     found = from_build_log([(10, "Total Activation Memory: 1024 bytes")], "images")
     assert (found.evidence, found.precision, found.activation_bytes) == ("none", "unknown", 1024)
     check_facts(found, "fp16", {"Half": 1000}, PROFILES)
+
+
+def test_a_list_of_half_the_weights_proves_nothing() -> None:
+    graph = {"Half": 1000}
+    few = weigh(facts(Float=100), graph)
+    assert few.evidence == "partial"
+    check_facts(few, "fp16", graph, PROFILES)
+    most = weigh(facts(Float=600), graph)
+    assert most.evidence == "inspector"
+    with pytest.raises(ModelError):
+        check_facts(most, "fp16", graph, PROFILES)
+    assert weigh(EngineFacts(), graph).evidence == "none"
+    with pytest.raises(ModelError):  # the profiles are known all the same
+        check_facts(few, "fp16", graph, (Profile(Range(1, 1, 1), Range(32, 64, 128)),))
+
+
+def test_an_engine_that_does_not_know_its_memory_is_described_all_the_same() -> None:
+    class Older(Engine):
+        device_memory_size_v2 = property(lambda _: (_ for _ in ()).throw(AttributeError))
+
+    found = from_engine(Module, Older("no JSON {"), "images")
+    assert (found.evidence, found.activation_bytes) == ("none", 0)
+    assert found.profiles == PROFILES
 
 
 class Engine:

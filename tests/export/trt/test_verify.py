@@ -1,0 +1,119 @@
+"""An engine that was built is run before it is written, where there is a GPU."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import fake_gpu
+import numpy as np
+import pytest
+from engine_checks import PROFILES, refusal
+from fake_tensorrt import FakeEngine
+from tiny_reader import tiny_card, write_tiny_reader
+
+from crnn_export.cli.engine import describe_engine
+from crnn_export.onnx_file import read_source
+from crnn_export.trt import build, build_engine
+from crnn_export.trt.readback import EngineFacts
+from crnn_export.trt.verify import verify_plan
+from crnn_runtime import ModelError
+from crnn_runtime.model.engine_file import EngineRecord, read_engine, sidecar_path
+
+Outputs = dict[str, np.ndarray]
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_gpu.FakeGpu]:
+    yield fake_gpu.install(monkeypatch, PROFILES)
+    monkeypatch.undo()
+    fake_gpu.uninstall()
+
+
+@pytest.fixture
+def without_a_builder(monkeypatch: pytest.MonkeyPatch, gpu: fake_gpu.FakeGpu) -> None:
+    """A build that gives the stand-in's engine."""
+
+    def built(source: object, *_: object) -> tuple[bytes, EngineFacts]:
+        return fake_gpu.fake_plan(source.data), EngineFacts(profiles=PROFILES)  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(build, "build_plan", built)
+
+
+def build_tiny(folder: Path, **changes: object) -> EngineRecord:
+    """Build an engine of the tiny reader with the stand-in."""
+    source = write_tiny_reader(folder / "x.onnx", tiny_card(**changes))
+    info = build_engine(source, folder / "x.trt", flavour="tensorrt", profiles=PROFILES)
+    assert "run on this GPU" in describe_engine(info)
+    return info.record
+
+
+@pytest.mark.usefixtures("without_a_builder")
+def test_what_was_run_is_in_the_sidecar(gpu: fake_gpu.FakeGpu, tmp_path: Path) -> None:
+    record = build_tiny(tmp_path)
+    assert read_engine(tmp_path / "x.trt")[1] == record
+    found = json.loads(sidecar_path(tmp_path / "x.trt").read_text("utf-8"))["engine"]["verified"]
+    assert found["equal"] == 1.0
+    assert found["difference"] < 1e-6
+    assert found["shapes"] == 6  # the least, best and largest of two profiles
+    assert found["reference"].startswith("onnxruntime ")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["x.onnx", "x.trt", "x.trt.json"]
+    assert gpu.cuda.is_empty
+
+
+def wrong_in_large_batches(outputs: Outputs) -> Outputs:
+    if len(outputs["ids"]) < 8:
+        return outputs
+    return {**outputs, "ids": (outputs["ids"] + 1) % 10}
+
+
+def wrong_in_one_row(outputs: Outputs) -> Outputs:
+    ids = outputs["ids"].copy()
+    ids[-1] = 0
+    return {**outputs, "ids": ids}
+
+
+def no_numbers(outputs: Outputs) -> Outputs:
+    return {**outputs, "probs": np.full_like(outputs["probs"], np.nan)}
+
+
+def too_sure(outputs: Outputs) -> Outputs:
+    return {**outputs, "probs": outputs["probs"] * 0 + 1}
+
+
+@pytest.mark.usefixtures("without_a_builder")
+@pytest.mark.parametrize("spoil", [wrong_in_large_batches, wrong_in_one_row, no_numbers, too_sure])
+def test_an_engine_that_reads_something_else_is_not_written(
+    gpu: fake_gpu.FakeGpu,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Outputs], Outputs],
+) -> None:
+    right = FakeEngine.compute
+    monkeypatch.setattr(FakeEngine, "compute", lambda self, images: spoil(right(self, images)))
+    assert "reads something else" in refusal(build_tiny, tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["x.onnx"]
+    assert gpu.cuda.is_empty
+
+
+@pytest.mark.usefixtures("without_a_builder")
+def test_an_engine_that_cannot_run_its_largest_shape_is_not_written(
+    gpu: fake_gpu.FakeGpu, tmp_path: Path
+) -> None:
+    gpu.cuda.limit = 200_000
+    assert "out of memory" in refusal(build_tiny, tmp_path)
+    assert not (tmp_path / "x.trt").exists()
+
+
+def test_what_cannot_be_compared_says_why(gpu: fake_gpu.FakeGpu, tmp_path: Path) -> None:
+    source = read_source(write_tiny_reader(tmp_path / "x.onnx"))
+    fields = {"profiles": PROFILES, "size": 1, "sha256": "", "onnx_sha256": ""}
+    record = EngineRecord(flavour="rtx", version="1.7.1.116", targets=("sm_120",), **fields)  # type: ignore[arg-type]
+    plan = fake_gpu.fake_plan(source.data, "rtx")
+    assert "sm_86" in verify_plan(plan, source, source.card, record)["reason"]
+    gpu.cuda.devices = 0
+    assert verify_plan(plan, source, source.card, record) == {}
+    gpu.cuda.devices = 1
+    gpu.validity = (fake_gpu.Validity.INVALID, 1)
+    here = EngineRecord(flavour="rtx", version="1.7.1.116", targets=("sm_86",), **fields)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="version mismatch"):
+        verify_plan(plan, source, source.card, here)

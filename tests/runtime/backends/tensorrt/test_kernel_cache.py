@@ -1,0 +1,81 @@
+"""The kernels of TensorRT for RTX, kept beside the engine."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import fake_gpu
+import pytest
+from engine_checks import check, noise
+from fake_tensorrt import FakeCache
+
+from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
+
+
+def run(gpu: fake_gpu.FakeGpu, path: Path, widths: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shapes whose kernels a process compiled to read batches of these widths."""
+    with TensorRTBackend(path) as backend:
+        for width in widths:
+            backend.infer(noise(4, width))
+        return list(gpu.engines[0].compiled)
+
+
+def test_what_was_compiled_is_not_compiled_again(
+    gpu: fake_gpu.FakeGpu, rtx_engine: Path, onnx_file: Path
+) -> None:
+    assert len(run(gpu, rtx_engine, (64, 96, 64, 128))) == 3
+    cache = rtx_engine.with_name(rtx_engine.name + ".rtxcache")
+    assert cache.is_file()
+    assert run(gpu, rtx_engine, (64, 96, 128)) == []
+    assert run(gpu, rtx_engine, (128, 160)) == [(4, 1, 32, 160)]
+    with TensorRTBackend(rtx_engine) as backend:
+        check(backend.infer(noise(4, 160)), onnx_file, noise(4, 160))
+
+
+def test_all_lanes_share_one_cache(gpu: fake_gpu.FakeGpu, rtx_engine: Path) -> None:
+    with TensorRTBackend(rtx_engine) as backend, ThreadPoolExecutor(4) as pool:
+        list(pool.map(backend.infer, [noise(4, 64)] * 40))
+        assert len(set(map(id, gpu.engines[0].caches))) == 1
+
+
+def test_a_process_that_is_killed_has_saved_the_most(
+    gpu: fake_gpu.FakeGpu, rtx_engine: Path
+) -> None:
+    backend = TensorRTBackend(rtx_engine)
+    for width in range(64, 257, 32):
+        backend.infer(noise(4, width))
+    copy = rtx_engine.with_name("copy.trt")
+    for suffix in ("", ".json", ".rtxcache"):
+        shutil.copy(f"{rtx_engine}{suffix}", f"{copy}{suffix}")
+    backend.close()
+    assert 1 <= len(run(gpu, copy, tuple(range(64, 257, 32)))) <= 4  # of seven shapes
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"1.6.1 Fake GPU\nold"])
+def test_a_cache_of_elsewhere_is_ignored(
+    gpu: fake_gpu.FakeGpu, rtx_engine: Path, content: bytes
+) -> None:
+    cache = rtx_engine.with_name(rtx_engine.name + ".rtxcache")
+    cache.write_bytes(content)
+    assert len(run(gpu, rtx_engine, (64,))) == 1
+    assert cache.read_bytes().startswith(FakeCache.RELEASE)
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(
+    gpu: fake_gpu.FakeGpu, rtx_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert len(run(gpu, rtx_engine, (64, 96))) == 2
+    assert not rtx_engine.with_name(rtx_engine.name + ".rtxcache").exists()
+    assert gpu.cuda.is_empty
+
+
+def test_tensorrt_itself_has_no_such_cache(gpu: fake_gpu.FakeGpu, engine: Path) -> None:
+    run(gpu, engine, (64,))
+    assert sorted(each.name for each in engine.parent.iterdir()) == [
+        engine.name,
+        f"{engine.name}.json",
+    ]

@@ -1,0 +1,100 @@
+"""Which TensorRT is used, and what it logs."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import fake_gpu
+import pytest
+from engine_checks import PROFILES, refusal
+
+from crnn_runtime import MissingDependencyError
+from crnn_runtime.backends.tensorrt import library
+from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
+from crnn_runtime.model.engine_file import Flavour
+
+
+@pytest.mark.parametrize(
+    ("flavour", "version", "good"),
+    [
+        ("tensorrt", "10.7.0.23", False),
+        ("tensorrt", "10.8.0.43", True),
+        ("tensorrt", "10.13.3.9.post1", True),
+        ("tensorrt", "11.0.0.1", True),
+        ("rtx", "1.6.1.30", False),
+        ("rtx", "1.7.0.1", True),
+        ("rtx", "1.10.0.1", True),
+        ("rtx", "2.0.0.1", True),
+    ],
+)
+def test_releases_with_known_faults_are_refused(
+    monkeypatch: pytest.MonkeyPatch, flavour: Flavour, version: str, good: bool
+) -> None:
+    fake_gpu.install(monkeypatch, PROFILES, versions={"tensorrt": version, "rtx": version})
+    try:
+        if good:
+            assert library.load_library(flavour).__version__ == version
+        else:
+            with pytest.raises(MissingDependencyError) as error:
+                library.load_library(flavour)
+            assert version in str(error.value)
+            assert "\n" not in str(error.value)
+    finally:
+        monkeypatch.undo()
+        fake_gpu.uninstall()
+
+
+def test_a_library_that_cannot_start_says_why(gpu: fake_gpu.FakeGpu, engine: Path) -> None:
+    gpu.unusable = "CUDA initialization failure\nwith error: 35"
+    message = refusal(TensorRTBackend, engine)
+    assert "CUDA initialization failure with error: 35" in message
+    assert "13.2" in message  # of the driver
+    with pytest.raises(MissingDependencyError):
+        library.create("tensorrt", "Builder")
+
+
+def test_the_first_error_of_a_cascade_is_the_cause(gpu: fake_gpu.FakeGpu) -> None:
+    levels = fake_gpu.FakeLogger.Severity
+    logger = library.shared_logger("tensorrt")
+    with library.collect_logs() as lines:
+        logger.log(levels.WARNING, "a hint")
+        logger.log(levels.ERROR, "the\ncause")
+        logger.log(levels.INTERNAL_ERROR, "a consequence")
+    assert library.first_error(lines) == "the cause"
+    assert library.first_error(lines[:1])
+
+
+def testlisteners_of_several_threads_neither_miss_nor_stay(gpu: fake_gpu.FakeGpu) -> None:
+    logger = library.shared_logger("tensorrt")
+    level = fake_gpu.FakeLogger.Severity.INFO
+    missing: list[str] = []
+
+    def listen(name: str) -> None:
+        for number in range(500):
+            with library.collect_logs() as lines:
+                logger.log(level, f"{name} {number}")
+            if not any(message == f"{name} {number}" for _, message in lines):
+                missing.append(f"{name} {number}")
+
+    run_at_once([lambda name=str(n): listen(name) for n in range(4)])  # type: ignore[misc]
+    assert missing == []
+    with library.collect_logs() as lines:
+        logger.log(level, "last")
+    assert [message for _, message in lines] == ["last"]
+    assert library.listeners == ()
+
+
+def run_at_once(functions: list[Callable[[], None]]) -> None:
+    """Run each in a thread of its own, switching between them as often as possible."""
+    import sys
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=function) for function in functions]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
