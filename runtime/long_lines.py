@@ -23,7 +23,7 @@ def join(pieces: Sequence[Piece], lines: Sequence[Line], card: ModelCard) -> Lin
         for piece, line in zip(pieces, lines, strict=True)
     ]
     seams = [
-        _seam(left, after.offset, before.offset + before.width)
+        seam(left, after.offset, before.offset + before.width)
         for before, after, left in zip(pieces, pieces[1:], placed, strict=False)
     ]
     bounds = [-np.inf, *seams, np.inf]
@@ -45,7 +45,7 @@ def join(pieces: Sequence[Piece], lines: Sequence[Line], card: ModelCard) -> Lin
     )
 
 
-def _seam(chars: Sequence[Char], start: float, end: float) -> float:
+def seam(chars: Sequence[Char], start: float, end: float) -> float:
     """The middle of the widest gap in the middle half of an overlap."""
     quarter = (end - start) / 4
     start, end = start + quarter, end - quarter

@@ -53,8 +53,8 @@ _READERS = 2
 _CHUNK = 8  # pictures that a worker takes at once: handing them over costs as much as one
 _WAITING = 3 * _CHUNK  # pictures taken for each worker: enough to keep it busy, few to hold
 _QUICK = 0.001  # seconds for a picture up to which it is worth while to wait for a chunk
-_SLOW = 0.25  # seconds for a picture from which on an iterable is slow: a person, a camera
-_PATIENCE = 1.0  # seconds: it is asked again when its lines were handed out, or then
+SLOW = 0.25  # seconds for a picture from which on an iterable is slow: a person, a camera
+PATIENCE = 1.0  # seconds: it is asked again when its lines were handed out, or then
 
 
 @dataclass(slots=True)
@@ -205,7 +205,7 @@ class _Books:
             return
         now = monotonic()
         took = now - asked
-        self._ask_at = now + _PATIENCE if took > _SLOW else 0.0
+        self._ask_at = now + PATIENCE if took > SLOW else 0.0
         number = self._handed_out + len(self._entries)
         self._entries.append(_Entry(_size(source)))
         self._held += self._entries[-1].held

@@ -8,10 +8,11 @@ import pytest
 from barcode import ALPHABET, STEP, STRIDE, barcode_card, draw_barcode, write_barcode_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from crnn_runtime import ImageError, Recognizer
 from crnn_runtime.line import Char
-from crnn_runtime.long_lines import _seam
+from crnn_runtime.long_lines import seam
 from crnn_runtime.picture.preprocess import cut
 
 CARD = barcode_card(head="greedy", max_width=320)
@@ -100,9 +101,9 @@ def test_a_fixed_width_model_never_cuts() -> None:
 
 
 def test_an_absurd_shape_is_refused() -> None:
-    with pytest.raises(ImageError, match="more than 2000 times as wide as high"):
+    with refused(4, 8001, kind=ImageError):
         cut(4, 8001, CARD)
-    with pytest.raises(ImageError, match="3 × 5000 pixels, more than 32 times as high as wide"):
+    with refused(5000, 3, kind=ImageError):
         cut(5000, 3, CARD)
     assert len(cut(96, 3, CARD)) == 1
 
@@ -110,8 +111,8 @@ def test_an_absurd_shape_is_refused() -> None:
 def test_the_seam_lies_in_the_widest_gap() -> None:
     # Between 25 and 75 of an overlap of 100: gaps of 5, 22, 8 and 4.
     chars = [Char("a", 1.0, *edges) for edges in ((30, 32), (54, 60), (68, 71), (80, 90))]
-    assert _seam(chars, 0, 100) == 43.0
-    assert _seam([], 0, 100) == 50.0
+    assert seam(chars, 0, 100) == 43.0
+    assert seam([], 0, 100) == 50.0
 
 
 def test_draw_barcode_is_not_cut(readers: dict[int, Recognizer]) -> None:

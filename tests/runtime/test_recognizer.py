@@ -9,8 +9,9 @@ import pytest
 from barcode import STRIDE, barcode_card, draw_barcode, write_barcode_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
-from crnn_runtime import CrnnError, ImageError, ModelCard, ModelError, Recognizer, pipeline
+from crnn_runtime import ImageError, ModelCard, ModelError, Recognizer, pipeline
 from crnn_runtime.model.card import HEADS
 
 TEXTS = st.text("0123456789", max_size=60)
@@ -70,7 +71,7 @@ def test_one_bad_image_spoils_only_itself(recognizer: Recognizer, tmp_path: Path
     lines = recognizer.read(images, errors="return")
     assert [line.text for line in lines] == ["42", "", "42", "7", ""]
     assert [line.error is None for line in lines] == [True, False, True, True, False]
-    with pytest.raises(ImageError, match=r"missing\.png: cannot read the file: No such file"):
+    with refused("missing.png", kind=ImageError):
         recognizer.read(images)
 
 
@@ -93,26 +94,26 @@ def test_an_alphabet_too_short_for_the_model_is_an_error(tmp_path: Path) -> None
     short = barcode_card(head="greedy", alphabet=Alphabet("012"))
     onnx.helper.set_model_props(model, {METADATA_KEY: short.to_json()})
     onnx.save(model, path)
-    with pytest.raises(ModelError, match="gave class 10 but its alphabet makes 4"):
+    with refused(10, 4, kind=ModelError):
         Recognizer(path).read([draw_barcode("9")])
 
 
 @pytest.mark.parametrize("lone", ["line.png", Path("line.png"), b"png", draw_barcode("1")])
 def test_one_image_instead_of_a_list_is_refused(recognizer: Recognizer, lone: object) -> None:
-    with pytest.raises(CrnnError, match=r"read\(\[image\]\)"):
+    with refused("[image]"):
         recognizer.read(lone)
 
 
 @pytest.mark.parametrize("option", ["threads", "batch_size"])
 def test_counts_must_be_positive(model: Path, option: str) -> None:
-    with pytest.raises(CrnnError, match=f"{option} is 0: it must be at least 1"):
+    with refused(option, 0):
         Recognizer(model, **{option: 0})
 
 
 @pytest.mark.parametrize("option", ["threads", "batch_size"])
 @pytest.mark.parametrize("value", ["big", "2", 1.5, True])
 def test_counts_must_be_whole_numbers(model: Path, option: str, value: object) -> None:
-    with pytest.raises(CrnnError, match=f"{option} is {value!r}: it must be a whole number"):
+    with refused(option, repr(value)):
         Recognizer(model, **{option: value})
 
 
@@ -192,9 +193,8 @@ def test_what_is_not_a_number_is_an_error_of_its_line(tmp_path: Path, head: str)
     images = [draw_barcode("34"), dark, draw_barcode("56"), np.hstack([dark] * 8)]
     lines = reader.read(images, errors="return")
     assert [line.text for line in lines] == ["34", "", "56", ""]
-    wrong = "the model gave values that are not numbers"
-    assert [line.error for line in lines] == [None, wrong, None, wrong]
-    with pytest.raises(ModelError, match=wrong):
+    assert [line.error is None for line in lines] == [True, False, True, False]
+    with refused(kind=ModelError):
         reader.read(images)
 
 

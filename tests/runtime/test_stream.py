@@ -16,8 +16,9 @@ import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
-from crnn_runtime import CrnnError, ImageError, ModelError, Recognizer, stream
+from crnn_runtime import ImageError, ModelError, Recognizer, stream
 from crnn_runtime.backends import open_backend
 from crnn_runtime.decode.decoding import Decoding, open_decoder
 from crnn_runtime.pipeline import AUTO_COLUMNS, AUTO_LINES, Pipeline
@@ -117,7 +118,7 @@ def test_no_more_is_taken_than_the_look_ahead(recognizer: Recognizer) -> None:
 def test_images_that_wait_are_bounded_in_bytes_too(model: Path) -> None:
     images = Counted(map(draw_barcode, repeat("1", 40)))
     most = 2 * draw_barcode("1").nbytes
-    lines = read_stream(images, pipeline_of(model, 3), workers=0, max_bytes=most)
+    lines = read_stream(images, pipeline_of(model, 9), workers=0, max_bytes=most)
     for number, line in enumerate(lines):
         assert line.text == "1"
         assert images.taken <= number + 1 + 3
@@ -146,8 +147,8 @@ def test_the_line_that_has_waited_longest_is_read_first(model: Path) -> None:
 def test_a_slow_iterable_is_asked_when_its_lines_are_handed_out(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "_SLOW", -1.0)
-    monkeypatch.setattr(stream, "_PATIENCE", 60.0)
+    monkeypatch.setattr(stream, "SLOW", -1.0)
+    monkeypatch.setattr(stream, "PATIENCE", 60.0)
     images = Counted(map(draw_barcode, "0123456789"))
     for number, line in enumerate(recognizer.stream(images)):
         assert line.text == str(number)
@@ -167,7 +168,7 @@ def test_an_iterable_that_fails_does_so_after_its_lines(recognizer: Recognizer) 
 
     lines = recognizer.stream(images())
     assert [next(lines).text for _ in range(5)] == [*"12345"]
-    with pytest.raises(LookupError, match="the camera is gone"):
+    with pytest.raises(LookupError):
         next(lines)
     with pytest.raises(LookupError):
         recognizer.read(images())
@@ -176,7 +177,7 @@ def test_an_iterable_that_fails_does_so_after_its_lines(recognizer: Recognizer) 
 def test_a_bad_image_is_raised_when_its_turn_comes(recognizer: Recognizer) -> None:
     lines = recognizer.stream([draw_barcode("1"), draw_barcode("2"), b"", draw_barcode("3")])
     assert [next(lines).text, next(lines).text] == ["1", "2"]
-    with pytest.raises(ImageError, match="empty"):
+    with refused(kind=ImageError):
         next(lines)
     with pytest.raises(StopIteration):
         next(lines)
@@ -217,10 +218,13 @@ def test_a_stream_that_is_never_finished_does_not_hold_up_the_exit(model: Path) 
 def test_one_image_is_read_without_threads(
     recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "ThreadPoolExecutor", None)
+    def refuse(_: threading.Thread) -> None:
+        raise AssertionError("a thread was started")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
     assert [line.text for line in recognizer.read([draw_barcode("1" * 40)])] == ["1" * 40]
     assert recognizer.read([]) == []
-    with pytest.raises(TypeError):
+    with pytest.raises(AssertionError):
         recognizer.read([draw_barcode("1")] * 2)
 
 
@@ -248,14 +252,14 @@ def test_a_model_that_fails_is_an_error_where_its_line_is_due(model: Path) -> No
 def test_one_image_instead_of_several_is_refused_before_the_iteration(
     recognizer: Recognizer,
 ) -> None:
-    with pytest.raises(CrnnError, match=r"stream\(\) takes a list of images: stream\(\[image\]\)"):
+    with refused("stream"):
         recognizer.stream("line.png")
 
 
 def test_options_out_of_range(recognizer: Recognizer) -> None:
-    with pytest.raises(CrnnError, match="look_ahead is 0: it must be at least 1"):
+    with refused("look_ahead", 0):
         recognizer.stream([], look_ahead=0)
-    with pytest.raises(CrnnError, match="errors is 'ignore': it must be raise or return"):
+    with refused("errors", "ignore"):
         recognizer.stream([], errors="ignore")
 
 

@@ -7,6 +7,7 @@ import cv2
 import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 from click.testing import CliRunner, Result
+from refusals import assert_usage_error
 
 from crnn_runtime.cli.infer import main
 from crnn_runtime.decode.ngram import build_ngrams
@@ -46,8 +47,7 @@ def test_options_reach_the_decoder(
     for head in ("topk", "log-probs"):
         result = infer(folder, head, *arguments)
         if "--lexicon" in arguments and text is None:
-            assert result.exit_code == 2
-            assert "none of the 3 lexicon entries" in result.stderr
+            assert_usage_error(result, "lexicon")
             continue
         assert result.exit_code == 0, result.output
         read = result.stdout.rstrip("\n").split("\t")[1]
@@ -66,31 +66,30 @@ def test_json_holds_the_alternatives(folder: Path) -> None:
     assert "alternatives" not in json.loads(infer(folder, "log-probs", "--json").stdout)
 
 
-@pytest.mark.parametrize(("head", "arguments", "message"), [
-    ("greedy", ("--decoder", "beam"), "crnn-export --head topk or --head log-probs"),
-    ("greedy", ("--deny", "1"), "crnn-export --head topk or --head log-probs"),
-    ("topk", ("--decoder", "greedy", "--nbest", "2"), "the greedy decoder takes no lm"),
-    ("topk", ("--nbest", "9"), "nbest is 9 but beam_width is 8"),
-    ("topk", ("--nbest", "2"), "--nbest has alternatives that only --json shows"),
-    ("topk", ("--lm-weight", "0.5"), "--lm-weight balances a language model: give --lm too"),
-    ("topk", ("--length-bonus", "0"), "--length-bonus balances a language model: give --lm too"),
-    ("topk", ("--lm", "{folder}/lm.arpa", "--lm-weight", "nan"), "lm_weight is nan: it must be"),
-    ("topk", ("--lm", "{folder}/lm.arpa", "--length-bonus", "-inf"), "length_bonus is -inf"),
-    ("topk", ("--beam-width", "8"), "--beam-width is of the beam search: give --decoder beam too"),
-    ("topk", ("--top-k", "2", "--decoder", "greedy"), "--top-k is of the beam search"),
-    ("topk", ("--top-k", "2", "--lexicon", "{folder}/words.txt"), "--top-k has no effect"),
-    ("topk", ("--top-k", "9", "--decoder", "beam"), "top_k is 9 but the model gives 2 classes"),
-    ("log-probs", ("--top-k", "12", "--nbest", "2", "--json"), "top_k is 12 but"),
-    ("topk", ("--allow", "ab"), "allowed characters that the model cannot read: 'a' 'b'"),
-    ("topk", ("--lm", "{folder}/none.arpa"), "cannot read language model"),
-    ("topk", ("--lm", "{folder}/words.txt"), "neither an ARPA file nor a KenLM binary"),
-    ("topk", ("--lexicon", "{folder}/none.txt"), "cannot read lexicon"),
-    ("topk", ("--deny", "@{folder}/none.txt"), "cannot read character list"),
+@pytest.mark.parametrize(("head", "arguments", "name"), [
+    ("greedy", ("--decoder", "beam"), "--head"),
+    ("greedy", ("--deny", "1"), "--head"),
+    ("topk", ("--decoder", "greedy", "--nbest", "2"), "nbest"),
+    ("topk", ("--nbest", "9"), "beam_width"),
+    ("topk", ("--nbest", "2"), "--json"),
+    ("topk", ("--lm-weight", "0.5"), "--lm-weight"),
+    ("topk", ("--length-bonus", "0"), "--length-bonus"),
+    ("topk", ("--lm", "{folder}/lm.arpa", "--lm-weight", "nan"), "nan"),
+    ("topk", ("--lm", "{folder}/lm.arpa", "--length-bonus", "-inf"), "-inf"),
+    ("topk", ("--beam-width", "8"), "--beam-width"),
+    ("topk", ("--top-k", "2", "--decoder", "greedy"), "--top-k"),
+    ("topk", ("--top-k", "2", "--lexicon", "{folder}/words.txt"), "--top-k"),
+    ("topk", ("--top-k", "9", "--decoder", "beam"), "top_k is 9"),
+    ("log-probs", ("--top-k", "12", "--nbest", "2", "--json"), "top_k is 12"),
+    ("topk", ("--allow", "ab"), "'a' 'b'"),
+    ("topk", ("--lm", "{folder}/none.arpa"), "none.arpa"),
+    ("topk", ("--lm", "{folder}/words.txt"), "words.txt"),
+    ("topk", ("--lexicon", "{folder}/none.txt"), "none.txt"),
+    ("topk", ("--deny", "@{folder}/none.txt"), "none.txt"),
 ])  # fmt: skip
 def test_mistakes_are_one_line(
-    folder: Path, head: str, arguments: tuple[str, ...], message: str
+    folder: Path, head: str, arguments: tuple[str, ...], name: str
 ) -> None:
     result = infer(folder, head, *arguments)
-    assert result.exit_code == 2
-    assert message in result.stderr
+    assert_usage_error(result, name)
     assert result.stderr.count("\n") == 1

@@ -1,5 +1,6 @@
 """crnn-infer as a user runs it: in a process of its own."""
 
+import errno
 import json
 import math
 import os
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
+from refusals import assert_line, assert_usage_error
 
 from crnn_runtime.cli.infer import format_line
 from crnn_runtime.errors import install_command
@@ -110,7 +112,6 @@ def test_bad_images_are_named_and_the_rest_is_read(folder: Path, tmp_path: Path)
     assert result.stdout == "good.png\t31\n"
     named = [line.split(":")[0] for line in result.stderr.splitlines()]
     assert named == [*sorted(bad), "gone.png", "no*.png", "bare", "bare"]  # one line each
-    assert result.stderr.count("no image in this folder") == 2
 
 
 def test_a_damaged_jpeg_is_read_with_a_warning(folder: Path, tmp_path: Path) -> None:
@@ -123,8 +124,7 @@ def test_a_damaged_jpeg_is_read_with_a_warning(folder: Path, tmp_path: Path) -> 
     result = infer(tmp_path, str(folder / "reader.onnx"), "damaged.jpg", "whole.jpg")
     assert result.returncode == 0
     assert len(result.stdout.splitlines()) == 2
-    assert len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith("damaged.jpg: warning, the picture may be damaged: ")
+    assert_line(result.stderr.removesuffix("\n"), "damaged.jpg", "warning")
 
 
 def test_damage_is_told_of_the_right_picture_among_many(folder: Path, tmp_path: Path) -> None:
@@ -174,8 +174,7 @@ def test_a_bar_is_shown_to_a_person_only(folder: Path, images: list[str], shown:
     assert len(done.stdout.splitlines()) == 3
     assert "lines" in written
     assert shown in written
-    gone = "gone.png: cannot read the file: No such file or directory\r\n"
-    assert (f"\x1b[K{gone}" in written) == (done.returncode == 1) == ("gone.png" in images)
+    assert ("\x1b[Kgone.png: " in written) == (done.returncode == 1) == ("gone.png" in images)
 
 
 def test_a_folder_is_walked_in_the_order_of_its_names(tmp_path: Path) -> None:
@@ -237,7 +236,7 @@ def test_a_path_stays_in_its_field(folder: Path, tmp_path: Path) -> None:
     path.write_bytes(png(draw_barcode("64")))
     result = infer(tmp_path, str(folder / "reader.onnx"), path.name, "no\nfile.png")
     assert result.stdout == "a\\tb\\nc.png\t64\n"
-    assert result.stderr.startswith("no\\nfile.png: cannot read the file")
+    assert_line(result.stderr.removesuffix("\n"), "no\\nfile.png: ")
 
 
 def test_standard_input_that_is_closed(folder: Path) -> None:
@@ -245,8 +244,7 @@ def test_standard_input_that_is_closed(folder: Path) -> None:
     result = subprocess.run(
         ["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=False
     )
-    assert result.returncode == 2
-    assert result.stderr == "Error: standard input is closed: - reads a list of files from it\n"
+    assert_usage_error(result, "standard input")
 
 
 def test_a_full_disk_is_said_in_one_line(folder: Path) -> None:
@@ -256,31 +254,24 @@ def test_a_full_disk_is_said_in_one_line(folder: Path) -> None:
             cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert result.returncode == 2
-    assert result.stderr == "Error: No space left on device\n"
+    assert_line(result.stderr.removesuffix("\n"), os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "name"),
     [
-        ((), "Missing argument 'MODEL'"),
-        (("reader.onnx",), "Missing argument 'IMAGES...'"),
-        (("reader.onnx", "x.png", "--raw", "--json"), "exclude each other"),
-        (("reader.onnx", "x.png", "--batch-size", "0"), "0 is not in the range x>=1"),
-        (("reader.onnx", "x.png", "--batch-size", "all"), "'all' is not a valid integer range"),
-        (("gone.onnx", "x.png"), "Error: gone.onnx: no such file"),
-        (("reader.pth", "x.png"), "Error: reader.pth: not a model file (.onnx, .trt"),
-        (
-            ("reader.onnx", "x.png", "--device", "tpu"),
-            "Error: device 'tpu' is not one of cpu, cuda",
-        ),
+        ((), "MODEL"),
+        (("reader.onnx",), "IMAGES"),
+        (("reader.onnx", "x.png", "--raw", "--json"), "--json"),
+        (("reader.onnx", "x.png", "--batch-size", "0"), "--batch-size"),
+        (("reader.onnx", "x.png", "--batch-size", "all"), "all"),
+        (("gone.onnx", "x.png"), "gone.onnx"),
+        (("reader.pth", "x.png"), ".onnx"),
+        (("reader.onnx", "x.png", "--device", "tpu"), "tpu"),
     ],
 )
-def test_wrong_usage_exits_with_2(folder: Path, arguments: tuple[str], message: str) -> None:
-    result = infer(folder, *arguments)
-    assert result.returncode == 2
-    assert result.stdout == ""
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+def test_wrong_usage_exits_with_2(folder: Path, arguments: tuple[str], name: str) -> None:
+    assert_usage_error(infer(folder, *arguments), name)
 
 
 def test_a_device_that_is_missing_is_an_error(folder: Path) -> None:
@@ -289,7 +280,5 @@ def test_a_device_that_is_missing_is_an_error(folder: Path) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine's ONNX Runtime supports CUDA")
     result = infer(folder, "reader.onnx", "行 é", "--device", "cuda")
-    assert result.returncode == 2
-    assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
-    assert install_command("gpu") in result.stderr
+    assert_usage_error(result, install_command("gpu"))

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from crnn_runtime import Alphabet, CrnnError
 from crnn_runtime.decode.characters import permitted_classes, read_characters
@@ -25,11 +26,11 @@ def test_entries_of_several_code_points_are_allowed_and_denied_as_a_whole() -> N
 
 
 def test_mistakes_are_named(caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(CrnnError, match="allowed characters that the model cannot read: 'x' 'y'"):
+    with refused("x", "y"):
         permitted_classes(ALPHABET, "axy", "")
-    with pytest.raises(CrnnError, match="no character may be read"):
+    with refused():
         permitted_classes(ALPHABET, "a", "a")
-    with pytest.raises(CrnnError, match="no character may be read"):
+    with refused():
         permitted_classes(ALPHABET, "", "")
     with caplog.at_level(logging.WARNING):
         permitted_classes(ALPHABET, None, "x")

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lattices import alphabet_of, random_log_probs
 from numpy.typing import NDArray
+from refusals import refused
 
-from crnn_runtime import Alphabet, CrnnError, Decoding, ImageError, Recognizer
+from crnn_runtime import Alphabet, Decoding, ImageError, Recognizer
 from crnn_runtime.decode.decoding import SearchDecoder, open_decoder
 from crnn_runtime.decode.greedy import GreedyDecoder
 from crnn_runtime.decode.ngram import build_ngrams
@@ -186,16 +187,17 @@ def test_a_character_under_two_codes_is_one_alternative() -> None:
     assert [a.text for a in reading.alternatives] == ["a", ""]
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"method": "viterbi"}, "decoder is 'viterbi': it must be greedy or beam"),
-    ({"beam_width": 0}, "beam_width is 0: it must be at least 1"),
-    ({"nbest": 9}, "nbest is 9 but beam_width is 8"),
-    ({"method": "greedy", "nbest": 2}, "the greedy decoder takes no lm"),
-    ({"method": "greedy", "lexicon": ["a"]}, "the greedy decoder takes no lm"),
-    ({"length_bonus": 1.0}, "length_bonus balances a language model"),
+@pytest.mark.parametrize(("options", "name"), [
+    ({"method": "viterbi"}, "viterbi"),
+    ({"beam_width": 0}, "beam_width"),
+    ({"nbest": 9}, "nbest"),
+    ({"method": "greedy", "nbest": 2}, "nbest"),
+    ({"method": "greedy", "lexicon": ["a"]}, "lexicon"),
+    ({"length_bonus": 1.0}, "length_bonus"),
+    ({"lm": "x.arpa", "lm_weight": float("nan")}, "lm_weight"),
 ])  # fmt: skip
-def test_options_that_make_no_sense_are_refused(options: dict[str, object], message: str) -> None:
-    with pytest.raises(CrnnError, match=message):
+def test_options_that_make_no_sense_are_refused(options: dict[str, object], name: str) -> None:
+    with refused(name):
         Decoding(**options)
 
 
@@ -203,7 +205,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, object], mess
     {"method": "beam"}, {"nbest": 2}, {"allow": "0"}, {"deny": "0"}, {"lexicon": ["0"]}
 ])  # fmt: skip
 def test_a_greedy_head_is_refused(options: dict[str, object]) -> None:
-    with pytest.raises(CrnnError, match="crnn-export --head topk or --head log-probs"):
+    with refused("topk", "log-probs"):
         open_decoder(Decoding(**options), barcode_card(head="greedy"))
 
 
@@ -261,8 +263,8 @@ def test_a_lexicon_takes_no_pieces_of_lines(models: dict[str, Path]) -> None:
     recognizer = Recognizer(models["log-probs"], threads=1, decoder=decoder)
     short, long = recognizer.read([draw_wide("315"), draw_wide("31" * 20)], errors="return")
     assert short.text == "314"
-    assert "a lexicon holds whole lines" in str(long.error)
-    with pytest.raises(ImageError, match="lexicon"):
+    assert long.error
+    with refused("lexicon", kind=ImageError):
         recognizer.read([draw_wide("31" * 20)])
 
 

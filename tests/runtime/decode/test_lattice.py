@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lattices import alphabet_of, dense_lattice, every_text, random_log_probs, small_batches
 from numpy.typing import NDArray
+from refusals import refused
 
 from crnn_runtime import Alphabet, ModelError
 from crnn_runtime.decode.lattice import align, best_classes, to_lattice
@@ -63,7 +64,7 @@ def test_what_a_topk_head_did_not_give_shares_what_is_missing() -> None:
     top_k_outputs([[0.9, 0.1]], [[6, 1]]),
 ])  # fmt: skip
 def test_another_alphabet_is_refused(outputs: dict[str, NDArray[np.generic]]) -> None:
-    with pytest.raises(ModelError, match="but its alphabet makes 4"):
+    with refused(4, kind=ModelError):
         to_lattice(outputs, np.array([1]), alphabet=Alphabet("abc"))
 
 

@@ -4,6 +4,7 @@ import pytest
 from barcode import barcode_card
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from crnn_runtime import Alphabet, ImageError, ModelCard
 from crnn_runtime.picture.preprocess import (
@@ -44,7 +45,7 @@ def test_the_aspect_ratio_is_kept(height: int, width: int) -> None:
     if exact < 2048:
         assert abs(scaled_width(CARD, height, width) - max(exact, 1)) <= 0.5
     elif exact >= 2049:
-        with pytest.raises(ImageError, match="cut it into pieces"):
+        with refused(kind=ImageError):
             scaled_width(CARD, height, width)
 
 

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from refusals import refused
 
 from crnn_runtime import ImageError
-from crnn_runtime.picture.header import image_size
+from crnn_runtime.picture.header import image_size, jpeg_is_complete
 from crnn_runtime.picture.load import MAX_FILE_BYTES, load_image
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
@@ -49,14 +50,14 @@ def test_size_of_every_kind_of_webp() -> None:
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.99])
 def test_a_truncated_file_is_an_error(kind: str, share: float) -> None:
     data = encode(Image.fromarray(PICTURE), kind)
-    with pytest.raises(ImageError, match=r"truncated|cut off"):
+    with refused(kind=ImageError):
         load_image(data[: int(len(data) * share)])
 
 
 def test_a_png_with_one_wrong_byte_is_an_error() -> None:
     data = bytearray(encode(Image.fromarray(PICTURE), "PNG"))
     data[len(data) // 2] ^= 1
-    with pytest.raises(ImageError, match="damaged or truncated"):
+    with refused(kind=ImageError):
         load_image(bytes(data))
 
 
@@ -70,7 +71,9 @@ def test_a_truncated_jpeg_with_a_whole_thumbnail_is_an_error() -> None:
     thumbnail = encode(Image.fromarray(PICTURE[:16, :16]), "JPEG")
     data = encode(Image.fromarray(PICTURE), "JPEG", exif=b"Exif\0\0" + thumbnail)
     assert load_image(data).shape == (48, 160, 3)
-    with pytest.raises(ImageError, match="truncated"):
+    assert jpeg_is_complete(data)
+    assert not jpeg_is_complete(data[:-20])  # some decoders fill the rest with grey
+    with refused(kind=ImageError):
         load_image(data[:-20])
 
 
@@ -132,7 +135,7 @@ def test_damaged_exif_is_no_exif(damage: bytes) -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "line.png")
-    with pytest.raises(ImageError, match=r"^cannot read the file: it is a device, pipe or socket"):
+    with refused(kind=ImageError):
         load_image(tmp_path / "line.png")
 
 
@@ -140,7 +143,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "line.png"
     with path.open("wb") as file:
         file.truncate(MAX_FILE_BYTES + 1_000_000)  # takes no room on the disk
-    with pytest.raises(ImageError, match=r"^cannot read the file: it has 257 MB, more than 256"):
+    with refused(257, 256, kind=ImageError):
         load_image(path)
 
 
@@ -161,32 +164,34 @@ def bomb(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("source", "message"),
+    ("source", "name"),
     [
-        (b"", r"empty \(0 bytes\)"),
-        (b"Not a picture at all.", "not an image"),
-        (b"\x89PNG\r\n\x1a\n", "cut off in its header"),
-        (bomb(20_000, 20_000), "20000 × 20000 pixels, more than 64 million"),
-        (bomb(1, 0), "1 × 0 pixels, a line is 1 high at least"),
-        (np.zeros((0, 1, 3), np.uint8), "1 × 0 pixels"),
-        ("/dev/null", "it is a device, pipe or socket"),
-        (np.zeros((8, 8)), "dtype float64: give uint8"),
-        (np.zeros((8, 8, 2), np.uint8), r"shape \(8, 8, 2\)"),
-        (np.zeros(8, np.uint8), r"shape \(8,\)"),
+        (b"", ""),
+        (b"Not a picture at all.", ""),
+        (b"\x89PNG\r\n\x1a\n", ""),
+        (bomb(20_000, 20_000), "20000 × 20000"),
+        (bomb(1, 0), "1 × 0"),
+        (np.zeros((0, 1, 3), np.uint8), "1 × 0"),
+        ("/dev/null", ""),
+        (np.zeros((8, 8)), "float64"),
+        (np.zeros((8, 8, 2), np.uint8), "(8, 8, 2)"),
+        (np.zeros(8, np.uint8), "(8,)"),
         (None, "None"),
-        ("no/such/file.png", "cannot read the file: No such file"),
-        ("/", "cannot read the file: Is a directory"),
-        ("nul\0byte.png", "cannot read the file"),
+        (7, "int"),
+        (ImageError("lost on the way"), "lost on the way"),
+        ("no/such/file.png", "No such file"),
+        ("/", "directory"),
+        ("nul\0byte.png", ""),
     ],
 )
-def test_what_cannot_be_read_says_why(source: object, message: str) -> None:
-    with pytest.raises(ImageError, match=message):
+def test_what_cannot_be_read_says_why(source: object, name: str) -> None:
+    with refused(name, kind=ImageError):
         load_image(source)
 
 
 def test_float_pixels_are_refused() -> None:
     data = encode(Image.fromarray(PICTURE).convert("F"), "TIFF")
-    with pytest.raises(ImageError, match="float32 pixels"):
+    with refused("float32", kind=ImageError):
         load_image(data)
 
 
