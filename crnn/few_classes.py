@@ -8,7 +8,8 @@ gradient over them one thread. Losses fused with their linear layer do the same 
 cross-entropy (Hsu et al. 2024, Liger Kernel: FusedLinearCrossEntropy).
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,18 @@ _TINY = 1e-30
 _NOTHING = -1e4
 """Log-probability of no class; finite, for CTC's gradient subtracts it from itself."""
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
+
+def uncompiled(function: Function) -> Function:
+    """Leave a function to PyTorch where ``torch.compile`` compiles what calls it.
+
+    For what is small and depends on values: every other value would be compiled anew.
+    """
+    return cast(Function, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
+
+
+@uncompiled  # as many parts as fit a cache, each by a library's product
 def few_log_probs(columns: Tensor, weight: Tensor, bias: Tensor, classes: Tensor) -> Tensor:
     """Log-probabilities of each line's own classes, and of all others together.
 

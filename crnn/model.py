@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crnn.backbones import Backbone, backbone_class
-from crnn.few_classes import few_log_probs
 from crnn.folding import fold_norms
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
@@ -37,8 +36,8 @@ class CRNN(nn.Module):
         """Width of the classifier."""
         return self.classifier.out_features
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Unnormalised scores: (N, C, H, W) -> (N, T, `num_classes`).
+    def columns(self, x: Tensor) -> Tensor:
+        """What the classifier looks at: (N, C, H, W) -> (N, T, F), F its input features.
 
         Raises:
             CrnnError: the lines have other channels than the model, or are too small.
@@ -46,35 +45,25 @@ class CRNN(nn.Module):
         # An exported graph has symbolic sizes, which a check would pin down.
         if not torch.compiler.is_compiling():
             self._check(x)
-        scores: Tensor = self.classifier(self.backbone(x))
-        return scores
+        columns: Tensor = self.backbone(x)
+        return columns
 
-    def forward(
-        self, x: Tensor, steps: Tensor | None = None, classes: Tensor | None = None
-    ) -> Tensor:
-        """Log-probabilities in float32: (N, C, H, W) -> (N, T, `num_classes`).
-
-        The last two arguments are for training: the classifier of thousands of characters
-        costs as much as the backbone.
-
-        Args:
-            x: the lines.
-            steps: (K,) int64, time steps n * T + t that alone are classified. The result is
-                (K, `num_classes`) then.
-            classes: (N, K) int64, those of each line that alone are wanted, -1 where there
-                are fewer. The result is (N, T, K + 1) then, see `few_log_probs`.
+    def logits(self, x: Tensor) -> Tensor:
+        """Unnormalised scores: (N, C, H, W) -> (N, T, `num_classes`).
 
         Raises:
-            CrnnError: see `logits`.
+            CrnnError: see `columns`.
         """
-        if steps is None and classes is None:
-            return F.log_softmax(self.logits(x).float(), dim=-1)
-        self._check(x)
-        columns = self.backbone(x)  # (N, T, F)
-        if classes is not None:
-            return few_log_probs(columns, self.classifier.weight, self.classifier.bias, classes)
-        scores = self.classifier(columns.flatten(0, 1)[steps])
-        return F.log_softmax(scores.float(), dim=-1)
+        scores: Tensor = self.classifier(self.columns(x))
+        return scores
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Log-probabilities in float32: (N, C, H, W) -> (N, T, `num_classes`).
+
+        Raises:
+            CrnnError: see `columns`.
+        """
+        return F.log_softmax(self.logits(x).float(), dim=-1)
 
     def _check(self, x: Tensor) -> None:
         backbone = self.backbone

@@ -45,15 +45,15 @@ class Batch(NamedTuple):
     failures: list[str]
 
 
-def on_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch where the model is."""
-    if device.type == "cpu":
-        return batch
+def on_device(batch: Batch, device: torch.device, *, channels_last: bool = False) -> Batch:
+    """The batch where the model is, its images in the model's memory layout."""
     moved: dict[str, Any] = {
         name: value.to(device, non_blocking=True)
         for name, value in batch._asdict().items()
         if isinstance(value, Tensor)
     }
+    if channels_last:
+        moved["images"] = moved["images"].contiguous(memory_format=torch.channels_last)
     return batch._replace(**moved)
 
 

@@ -16,15 +16,8 @@ from crnn.training import distributed, state
 from crnn.training.board import demand_tensorboard
 from crnn.training.config import TrainConfig
 from crnn.training.inputs import Inputs, load_inputs, write_lines
-from crnn.training.loss import (
-    MANY_CLASSES,
-    chosen_steps,
-    ctc_loss,
-    own_classes,
-    steps_loss,
-    taught_loss,
-)
 from crnn.training.memory import keep_freed_memory
+from crnn.training.objective import Objective
 from crnn.training.optim import gradient_norm, learning_rate
 from crnn.training.reading import Reading, evaluate
 from crnn.training.report import Reporter
@@ -138,6 +131,7 @@ class Run:
         self.steps_before = self.state.steps
         self.started = time.monotonic() - self.state.seconds
         self.skipped_in_a_row = 0
+        self.objective = Objective(self.state.model, config)
         self.net = self._network()
 
     def go(self) -> TrainResult:
@@ -180,10 +174,10 @@ class Run:
         self.reporter.step(loss, len(lanes), self.rate, run, progress)
 
     def _network(self) -> nn.Module:
-        """What is called and differentiated: the model, compiled and shared out if asked."""
+        """What is called and differentiated: the objective, compiled and shared out if asked."""
         self.frozen = self.state.position.epoch < self.config.freeze_backbone
         self.state.model.backbone.requires_grad_(not self.frozen)
-        net: nn.Module = self.state.model
+        net: nn.Module = self.objective
         if self.config.compile:
             net = torch.compile(net, dynamic=True)  # type: ignore[assignment]
         return distributed.wrapped(net)
@@ -221,41 +215,16 @@ class Run:
         for number, batch in enumerate(lanes):
             self.failures.update(dict.fromkeys(batch.failures))
             is_last = number == len(lanes) - 1
+            lines = on_device(batch, self.device, channels_last=config.channels_last)
             with nullcontext() if is_last else distributed.unsynchronised(self.net):
-                loss = self._loss(batch, progress) / len(lanes)
-                run.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                loss = self.net(lines, progress) / len(lanes)
+                run.scaler.scale(loss).backward()
             losses.append(loss.detach())
         run.scaler.unscale_(run.optimizer)
         norm = gradient_norm(run.model.parameters(), config.clip)
         self._apply(bool(torch.isfinite(norm)))
         run.optimizer.zero_grad(set_to_none=True)
         return torch.stack(losses).sum()
-
-    def _loss(self, batch: Batch, progress: float) -> torch.Tensor:
-        config = self.config
-        batch = on_device(batch, self.device)
-        images = batch.images
-        if config.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        if progress < config.align_first:
-            return self._first_loss(images, batch)
-        classes = None
-        if self.state.model.num_classes >= MANY_CLASSES:
-            classes, batch = own_classes(batch)
-        with distributed.autocast(self.device, config.precision):
-            log_probs = self.net(images, classes=classes)  # (N, T, C) float32
-        if progress < config.align:
-            faded = (progress - config.align_first) / (config.align - config.align_first)
-            return taught_loss(log_probs, batch, 1 - faded)
-        return ctc_loss(log_probs, batch)
-
-    def _first_loss(self, images: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Of the time steps that show a character, and of some blanks."""
-        frames = self.state.model.backbone.time_steps(images.shape[3])
-        steps = chosen_steps(batch, frames)
-        with distributed.autocast(self.device, self.config.precision):
-            log_probs = self.net(images, steps.indices)  # (K, C) float32
-        return steps_loss(log_probs, steps)
 
     def _apply(self, is_finite: bool) -> None:
         """Step the optimiser, unless the gradient is not finite."""

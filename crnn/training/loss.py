@@ -1,4 +1,4 @@
-"""The losses of a batch: CTC, and a teacher of alignment for its start."""
+"""The losses of a batch: CTC, and the places of characters where they are known."""
 
 from typing import NamedTuple
 
@@ -7,13 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crnn.data.loader import Batch
-
-MANY_CLASSES = 1000
-"""From so many on a loss looks at `own_classes` alone."""
+from crnn.few_classes import uncompiled
 
 
+@uncompiled
 def own_classes(batch: Batch) -> tuple[Tensor, Batch]:
-    """The classes that the text of each line names, for `crnn.model.CRNN.forward`.
+    """The classes that the text of each line names, for `crnn.few_classes.few_log_probs`.
 
     Args:
         batch: on any device.
@@ -38,6 +37,7 @@ def own_classes(batch: Batch) -> tuple[Tensor, Batch]:
     return classes, batch._replace(targets=place[places])
 
 
+@uncompiled
 def ctc_loss(log_probs: Tensor, batch: Batch, weights: Tensor | None = None) -> Tensor:
     """Mean over the lines of the loss per character (Graves et al. 2006), always in float32.
 
@@ -62,6 +62,7 @@ def ctc_loss(log_probs: Tensor, batch: Batch, weights: Tensor | None = None) -> 
     return (losses / batch.lengths.clamp(min=1) * weights).mean()
 
 
+@uncompiled
 def taught_loss(log_probs: Tensor, batch: Batch, teaching: float) -> Tensor:
     """CTC and the teacher of alignment, for the lines that know where their characters are.
 
@@ -115,6 +116,7 @@ class Steps(NamedTuple):
     weights: Tensor
 
 
+@uncompiled
 def chosen_steps(batch: Batch, frames: int) -> Steps:
     """The steps on which characters are centred, and a random share of the blank ones.
 
@@ -132,6 +134,7 @@ def chosen_steps(batch: Batch, frames: int) -> Steps:
     return Steps(indices, classes.flatten()[indices], weights[indices])
 
 
+@uncompiled
 def steps_loss(log_probs: Tensor, steps: Steps) -> Tensor:
     """`alignment_loss` over chosen steps alone.
 

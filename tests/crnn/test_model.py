@@ -27,16 +27,6 @@ def test_log_probabilities_are_batch_first_and_sum_to_one(lite: CRNN) -> None:
 
 
 @torch.no_grad()
-def test_chosen_steps_have_the_log_probabilities_of_all(lite: CRNN) -> None:
-    x = torch.randn(3, 1, 32, 77)
-    everything = lite(x)
-    frames = everything.shape[1]
-    steps = torch.tensor([0, frames, 2 * frames + 5])
-    expected = torch.stack([everything[0, 0], everything[1, 0], everything[2, 5]])
-    torch.testing.assert_close(lite(x, steps), expected)
-
-
-@torch.no_grad()
 def test_log_probabilities_are_float32_under_autocast(lite: CRNN) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         x = torch.randn(1, 1, 32, 64)

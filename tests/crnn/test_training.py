@@ -94,7 +94,7 @@ def test_losses_over_own_classes_train_as_those_over_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(config(tmp_path / "all", align=0.5))
-    monkeypatch.setattr("crnn.training.loop.MANY_CLASSES", 2)
+    monkeypatch.setattr("crnn.training.objective.MANY_CLASSES", 2)
     train(config(tmp_path / "own", align=0.5))
     assert losses(tmp_path / "own") != losses(tmp_path / "all"), "they are rounded differently"
     assert losses(tmp_path / "own") == pytest.approx(losses(tmp_path / "all"), rel=1e-2)

@@ -1,0 +1,65 @@
+"""The objective: which loss a batch has at which point of a run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from crnn.data.loader import Batch
+from crnn.model import CRNN, build_model
+from crnn.training import TrainConfig
+from crnn.training.objective import Objective
+from crnn_runtime.model.alphabet import Alphabet
+
+
+def config(**changes: Any) -> TrainConfig:  # noqa: ANN401
+    options: dict[str, Any] = {
+        "arch": "lite", "alphabet": Alphabet("01"), "directory": Path("x"), "synth": "digits",
+        "align_first": 0.25, "align": 0.75,
+    }  # fmt: skip
+    return TrainConfig(**(options | changes))
+
+
+def reader(classes: int) -> CRNN:
+    torch.manual_seed(1)
+    model = build_model("lite", classes)
+    torch.nn.init.normal_(model.classifier.weight, std=0.3)
+    return model.eval()
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """A repeated character, a photograph that does not know its places, an empty line."""
+    return Batch(
+        images=torch.linspace(-1, 1, 3 * 32 * 96).cos().reshape(3, 1, 32, 96),
+        steps=torch.tensor([24, 20, 12]),
+        targets=torch.tensor([3, 3, 7, 2, 9]),
+        lengths=torch.tensor([3, 2, 0]),
+        columns=torch.tensor([2, 9, 20, -1, -1]),
+        indices=torch.arange(3),
+        failures=[],
+    )
+
+
+def losses(objective: Objective, batch: Batch) -> list[float]:
+    found: list[float] = []
+    for progress in (0.1, 0.25, 0.5, 0.9):
+        torch.manual_seed(4)  # some blanks are drawn
+        loss: Tensor = objective(batch, progress)
+        found.append(loss.item())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("classes", "recorded"),
+    [
+        (11, [3.008287, 16.070612, 18.282347, 20.49408]),
+        (1200, [6.987742, 55.058228, 62.276482, 69.494728]),
+    ],
+)
+def test_losses_are_those_that_the_curriculum_always_had(
+    batch: Batch, classes: int, recorded: list[float]
+) -> None:
+    assert losses(Objective(reader(classes), config()), batch) == pytest.approx(recorded, rel=1e-4)
