@@ -1,4 +1,4 @@
-"""How many processors this process may really use."""
+"""How many processors this process may use."""
 
 import os
 from pathlib import Path

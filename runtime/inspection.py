@@ -1,4 +1,4 @@
-"""One line looked into: what the model gave at every time step, and where the time went.
+"""Shows how a line was read: what the model gave at every time step, and where the time went.
 
 The steps of `crnn_runtime.pipeline` are done as `Recognizer.read` does them, and what
 passes between them is kept. So what a person is shown is what is read.
@@ -22,8 +22,8 @@ from crnn_runtime.picture.preprocess import Piece
 from crnn_runtime.pipeline import UNREADABLE, Pipeline, Strip, char_spans, named
 
 STAGES = ("load", "preprocess", "infer", "decode", "search")
-"""What is timed: decoding the file; cutting, scaling, normalising; the network; from its
-outputs to the line; the search for alternatives."""
+"""What is timed: decoding the file; cutting, scaling and normalising; the network; turning
+its outputs into the line; the search for alternatives."""
 TOP_K = 8
 """Classes of a time step that are kept, at most."""
 
@@ -119,11 +119,11 @@ class _StopWatch:
         self.start()
 
     def start(self) -> None:
-        """What was done since the last call is not counted."""
+        """Leave out the time since the last call."""
         self._since = perf_counter()
 
     def stop(self, stage: str) -> None:
-        """What was done since the last call was this stage; the next begins."""
+        """Add the time since the last call to a stage."""
         now = perf_counter()
         self.seconds[stage] += now - self._since
         self._since = now

@@ -108,7 +108,7 @@ class Pipeline:
         return self.join([strip.piece for strip in strips], lines)
 
     def prepare(self, source: ImageSource) -> list[Strip] | Line:
-        """A picture → its strips from left to right, or a line with the error.
+        """A picture → its strips from left to right, or a line that holds the error.
 
         Raises:
             ImageError: the picture cannot be read and `errors` is ``raise``.

@@ -16,7 +16,7 @@ from crnn_runtime.line import Line
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.load import ImageSource
 from crnn_runtime.pipeline import Errors, Pipeline
-from crnn_runtime.stream import LOOK_AHEAD, Pause, read_stream
+from crnn_runtime.stream import LOOK_AHEAD, LineStream, Pause
 
 if TYPE_CHECKING:
     from crnn_runtime.inspection import Inspection
@@ -93,7 +93,7 @@ class Recognizer:
         if len(first) < 2:  # there is no other to be decoded beside
             return [pipeline.read(image) for image in first]
         workers = self._workers if overlap else 0
-        return list(read_stream(chain(first, images), pipeline, workers=workers))
+        return list(LineStream(chain(first, images), pipeline, workers=workers).lines())
 
     def stream(
         self,
@@ -131,7 +131,7 @@ class Recognizer:
         if look_ahead < 1:
             raise CrnnError(f"look_ahead is {look_ahead}: it must be at least 1")
         pipeline = self._pipeline(errors)
-        return read_stream(images, pipeline, workers=self._workers, look_ahead=look_ahead)
+        return LineStream(images, pipeline, workers=self._workers, look_ahead=look_ahead).lines()
 
     def inspect(self, image: ImageSource, *, nbest: int = 5) -> "Inspection":
         """Read one line and give, beside it, what the model gave and how long it took.

@@ -23,7 +23,7 @@ stopped anywhere.
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -82,57 +82,27 @@ class _InPlace:
         pass
 
 
-def read_stream(
-    sources: Iterable[ImageSource | Pause],
-    pipeline: Pipeline,
-    *,
-    workers: int,
-    look_ahead: int = LOOK_AHEAD,
-    max_bytes: int = MAX_BYTES,
-) -> Generator[Line, None, None]:
-    """Read pictures lazily, their lines in order.
-
-    At a `Pause`, all lines so far are handed out before the iterable is asked again.
-    An error of a picture is raised when its turn comes, an error of the iterable
-    after the lines of all pictures before it. Closing the generator stops the
-    threads; what is in the model then is finished first.
+class LineStream:
+    """Reads pictures lazily and hands out their lines in order: see `lines`.
 
     Args:
-        sources: the pictures.
+        sources: the pictures. At a `Pause`, all lines so far are handed out before the
+            iterable is asked again.
         pipeline: what is done to them.
         workers: threads that prepare pictures; with 0 everything is done in the
             caller's thread, which is quickest where there is nothing to overlap.
         look_ahead: see `LOOK_AHEAD`.
         max_bytes: see `MAX_BYTES`.
     """
-    preparing: ThreadPoolExecutor | _InPlace = _InPlace()
-    reading: ThreadPoolExecutor | _InPlace = _InPlace()
-    if workers:
-        preparing = ThreadPoolExecutor(workers, "crnn-prepare")
-        reading = ThreadPoolExecutor(_READERS, "crnn-read")
-    books = _Books(
-        sources, pipeline, workers, look_ahead, max_bytes, preparing.submit, reading.submit
-    )
-    try:
-        yield from books.lines()
-    finally:
-        preparing.shutdown(wait=False, cancel_futures=True)
-        reading.shutdown(wait=True, cancel_futures=True)
-        preparing.shutdown(wait=True)
-
-
-class _Books:
-    """What was taken, what is being done and what is due: kept by the thread that iterates."""
 
     def __init__(
         self,
         sources: Iterable[ImageSource | Pause],
         pipeline: Pipeline,
+        *,
         workers: int,
-        look_ahead: int,
-        max_bytes: int,
-        to_worker: Callable[..., object],
-        to_reader: Callable[..., object],
+        look_ahead: int = LOOK_AHEAD,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._sources = iter(sources)
         self._end: Exception | bool = False  # of the sources: reached, or what they raised
@@ -140,8 +110,8 @@ class _Books:
         self._workers = workers
         self._look_ahead = look_ahead
         self._max_bytes = max_bytes
-        self._to_worker = to_worker
-        self._to_reader = to_reader
+        self._to_worker: ThreadPoolExecutor | _InPlace = _InPlace()
+        self._to_reader: ThreadPoolExecutor | _InPlace = _InPlace()
         self._in_model = threading.Lock()
         self._done: SimpleQueue[_Prepared | _Batch] = SimpleQueue()
         self._entries: deque[_Entry] = deque()
@@ -154,28 +124,44 @@ class _Books:
         self._ask_at = 0.0  # when a slow iterable is asked again
 
     def lines(self) -> Generator[Line, None, None]:
-        while True:
-            self._collect(wait=0)
-            if not self._reading and self._workers:
-                self._submit_largest()
-            if self._entries and self._entries[0].outcome is not None:
-                if not self._ask_at:
-                    self._take_all()
-                yield self._hand_out()
-            elif self._may_take():
-                patience = self._ask_at - monotonic() if self._ask_at else 0
-                if patience > 0 and self._entries:
-                    self._keep_busy()
-                    self._collect(wait=None if patience == math.inf else patience)
-                else:
-                    self._take()
-            elif self._entries:
+        """The lines, once.
+
+        An error of a picture is raised when its turn comes, an error of the iterable
+        after the lines of all pictures before it. Closing the generator stops the
+        threads; what is in the model then is finished first.
+        """
+        if self._workers:
+            self._to_worker = ThreadPoolExecutor(self._workers, "crnn-prepare")
+            self._to_reader = ThreadPoolExecutor(_READERS, "crnn-read")
+        try:
+            while self._entries or not self._end:
+                yield from self._next_step()
+        finally:
+            self._to_worker.shutdown(wait=False, cancel_futures=True)
+            self._to_reader.shutdown(wait=True, cancel_futures=True)
+            self._to_worker.shutdown(wait=True)
+        if isinstance(self._end, Exception):
+            raise self._end
+
+    def _next_step(self) -> Iterator[Line]:
+        """Do what is most urgent: hand out the next line, take a picture, or wait."""
+        self._collect(wait=0)
+        if not self._reading and self._workers:
+            self._submit_largest()
+        if self._entries and self._entries[0].outcome is not None:
+            if not self._ask_at:
+                self._take_all()
+            yield self._hand_out()
+        elif self._may_take():
+            patience = self._ask_at - monotonic() if self._ask_at else 0
+            if patience > 0 and self._entries:
                 self._keep_busy()
-                self._collect(wait=None)
-            elif isinstance(self._end, Exception):
-                raise self._end
+                self._collect(wait=None if patience == math.inf else patience)
             else:
-                return
+                self._take()
+        else:
+            self._keep_busy()
+            self._collect(wait=None)
 
     def _may_take(self) -> bool:
         return (
@@ -217,7 +203,7 @@ class _Books:
 
     def _submit_chunk(self) -> None:
         if self._chunk:
-            self._to_worker(self._prepare, self._chunk)
+            self._to_worker.submit(self._prepare, self._chunk)
             self._chunk = []
 
     def _prepare(self, chunk: list[tuple[int, ImageSource]]) -> None:
@@ -299,7 +285,7 @@ class _Books:
 
     def _submit(self, bucket: int) -> None:
         self._reading += 1
-        self._to_reader(self._read, self._buckets.pop(bucket))
+        self._to_reader.submit(self._read, self._buckets.pop(bucket))
 
     def _hold(self, entry: _Entry, change: int) -> None:
         entry.held += change

@@ -16,7 +16,7 @@ _NBEST = click.option(
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Alternatives that --json shows.",
+    help="Number of alternatives that --json shows.",
 )
 _OPTIONS = (
     click.option(
@@ -45,7 +45,7 @@ _OPTIONS = (
         type=click.Path(),
         help="Character language model: ARPA (see crnn-lm) or KenLM binary.",
     ),
-    click.option("--lm-weight", type=float, default=0.5, show_default=True, help="Of --lm."),
+    click.option("--lm-weight", type=float, default=0.5, show_default=True, help="Weight of --lm."),
     click.option(
         "--length-bonus",
         type=float,
@@ -80,7 +80,7 @@ def to_decoding(
     deny: str | None,
     **options: Any,  # noqa: ANN401
 ) -> "Decoding":
-    """The options' values → what `Recognizer` takes.
+    """The options' values → the `Decoding` that `Recognizer` takes.
 
     Raises:
         CrnnError: the values exclude each other, an option would have no effect, or a
@@ -109,9 +109,9 @@ def _check_effect(ctx: click.Context, decoding: "Decoding", *, as_json: bool) ->
         if given(name) and decoding.lexicon is not None:
             raise CrnnError(f"{_flag(name)} has no effect: the search in a lexicon is exact")
         if given(name) and not decoding.searches:
-            raise CrnnError(f"{_flag(name)} is of the beam search: give --decoder beam too")
+            raise CrnnError(f"{_flag(name)} needs the beam search: give --decoder beam too")
     if given("nbest") and not as_json:
-        raise CrnnError("--nbest has alternatives that only --json shows: give --json too")
+        raise CrnnError("only --json shows the alternatives of --nbest: give --json too")
 
 
 def _flag(name: str) -> str:

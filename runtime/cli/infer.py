@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _COUNTED = 100_000
-"""Paths that are counted beforehand for the progress bar; of more the total is not known."""
+"""The progress bar counts so many paths beforehand; if there are more, it shows no total."""
 
 
 def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int | Literal["auto"]:
@@ -114,7 +114,7 @@ def main(
 def _read(
     recognizer: "Recognizer", images: tuple[str, ...]
 ) -> Iterator[tuple[str, "Line", str, Callable[[str], None]]]:
-    """Every path, its line, what the decoder said of it, and how to write to the terminal."""
+    """Each path, its line, the decoder's warning, and a function that writes to the terminal."""
     from crnn_runtime.stream import PAUSE, Pause  # noqa: PLC0415 (numpy: not for --help)
 
     ahead: deque[str] = deque()  # paths whose lines are still to come
@@ -141,9 +141,9 @@ def _read(
 def _progress(
     images: tuple[str, ...],
 ) -> Generator[tuple[Callable[[], None], Callable[[str], None]], None, None]:
-    """A bar on standard error while a person looks at it and the lines go elsewhere.
+    """A bar on standard error, if that is a terminal and standard output is not.
 
-    Gives what advances it and what writes a line without spoiling it.
+    Yields two functions: one advances the bar, the other writes a line above it.
     """
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda: None, lambda text: click.echo(text, err=True)
@@ -160,7 +160,7 @@ def _progress(
 
 
 def _shown(path: str) -> str:
-    """A path in one field of one line."""
+    """A path as it is printed: tabs and line ends are escaped."""
     return path.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
@@ -176,7 +176,7 @@ def _reason(path: str, error: str) -> str:
 
 
 def _finite(value: float) -> float | None:
-    """A number for JSON, which knows no infinity: that of a probability of 0 is null."""
+    """A number for JSON, which has no infinity: the logarithm of 0 becomes null."""
     return round(value, 4) if math.isfinite(value) else None
 
 
@@ -200,7 +200,7 @@ def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:
                 for a in line.alternatives
             ]
         text = json.dumps(content, ensure_ascii=False, allow_nan=False)
-        # What of a path is not UTF-8 are lone surrogates: escaped as JSON writes them.
+        # Bytes of a path that are not UTF-8 are lone surrogates here: escape them as JSON does.
         return text.encode("utf-8", "backslashreplace").decode()
     text = f"{line.raw} => {line.text}" if raw else line.text
     return f"{_shown(path)}\t{text}"

@@ -62,8 +62,8 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
-    """The steps of a batch that matter, time first, probabilities relative to the best."""
+class _SearchedSteps:
+    """The steps that are searched, time first, probabilities relative to the best."""
 
     ids: Ints  # (A, N, K)
     probs: Floats  # (A, N, K), of the blank 0
@@ -126,13 +126,14 @@ def prefix_beam_search(
     return _hypotheses(beams, log_scale, _traced(came_from, grew_by), best, fusion)
 
 
-def _relevant_steps(lattice: Lattice, sure_blank: float) -> _Steps:
-    """Leave out padding and sure blanks; what remains moves up, lines short of it pause."""
+def _relevant_steps(lattice: Lattice, sure_blank: float) -> _SearchedSteps:
+    """Drop padding and sure blanks, move the other steps up, fill shorter lines with blanks."""
     length = lattice.ids.shape[1]
     is_blank = lattice.ids == BLANK
     log_blank = np.max(lattice.log_probs, axis=2, where=is_blank, initial=-np.inf)
     valid = np.arange(length) < lattice.steps[:, None]
-    sure = valid & (log_blank > np.log(sure_blank))
+    # Rounded, the logarithm of a probability of 1 may be above 0.
+    sure = valid & (log_blank > (np.log(sure_blank) if sure_blank < 1 else np.inf))
     kept = valid & ~sure
     counts = kept.sum(axis=1)
     order = np.argsort(~kept, axis=1, kind="stable")[:, : max(1, counts.max(initial=0))]
@@ -149,7 +150,7 @@ def _relevant_steps(lattice: Lattice, sure_blank: float) -> _Steps:
     pause = np.zeros(order.shape, bool)
     pause[:, 1:] = order[:, 1:] > order[:, :-1] + 1
     log_scale = peak.sum(axis=1) + np.sum(log_blank, axis=1, where=sure)
-    return _Steps(
+    return _SearchedSteps(
         ids=np.ascontiguousarray(ids.transpose(1, 0, 2)),
         probs=np.ascontiguousarray(probs.transpose(1, 0, 2)),
         blank=np.ascontiguousarray(blank.T),
@@ -226,10 +227,10 @@ def _advance(
 
 
 def _merge(beams: _Beams, same: NDArray[np.bool_], grown: Floats, held: Floats) -> None:
-    """Add a beam that grows into another one to that one.
+    """If a beam grows into the prefix of another beam, add its probability to that beam.
 
-    Two beams never grow into the same prefix; a beam j is what a beam i grows into
-    when i is its parent and the class is j's last.
+    Two beams never grow into the same prefix. Beam i grows into beam j if i is j's
+    parent and the class is j's last.
     """
     width, classes = beams.last.shape[1], same.shape[2]
     pairs = np.flatnonzero(beams.parent[:, :, None] == beams.name[:, None, :])
@@ -247,7 +248,7 @@ def _merge(beams: _Beams, same: NDArray[np.bool_], grown: Floats, held: Floats) 
 
 
 def _hash(names: NDArray[np.uint64], codes: Ints) -> NDArray[np.uint64]:
-    """The hashes of prefixes grown by a class each."""
+    """The hashes of prefixes after each has grown by one class."""
     mixed = (names + codes.astype(np.uint64)) * _HASH_FACTOR
     return mixed ^ (mixed >> np.uint64(29))
 

@@ -1,4 +1,4 @@
-"""What a model gives → what each line says: the one place where outputs become text.
+"""How a model's outputs become text: the options, and the search decoder.
 
 Formulas, for every decoder (docs/decoding.md explains the choices):
 

@@ -75,7 +75,7 @@ class KenLmModel:
 
 
 class _KenLmScorer:
-    """KenLM answers one word at a time, so what it said is remembered while a batch lasts."""
+    """Scores words with KenLM, one at a time; its answers are kept for the rest of the batch."""
 
     def __init__(self, model: Any, new_state: Any, names: Sequence[str]) -> None:  # noqa: ANN401
         self._model = model

@@ -41,7 +41,7 @@ class Lattice:
     dense: NDArray[np.floating] | None = None
 
     def of_lines(self, lines: slice) -> "Lattice":
-        """Some of the lines."""
+        """The lattice of some of its lines."""
         return Lattice(
             self.ids[lines],
             self.log_probs[lines],
@@ -73,9 +73,9 @@ def to_lattice(
 ) -> Lattice:
     """What a ``topk`` or ``log-probs`` head gave → its ``top_k`` best permitted classes.
 
-    A step of a ``topk`` head whose classes are all forbidden tells nothing of the
-    permitted ones: it becomes a blank with the probability that the head left to
-    the classes it did not give.
+    If all classes that a ``topk`` head gave for a step are forbidden, nothing is known
+    of the permitted ones: the step becomes a blank, with the probability that the head
+    left to the classes it did not give.
 
     Args:
         outputs: of the model.

@@ -1,4 +1,4 @@
-"""Lines that can only be an entry of a list: the exact probability of every entry.
+"""Reads lines that can only be an entry of a list: the exact probability of every entry.
 
 Entries share their beginnings in a tree, and the forward pass of CTC (Graves et al.
 2006, section 4.1) runs over all its nodes at once, with no beam: of the entries,

@@ -18,7 +18,7 @@ IMAGE_SUFFIXES = frozenset(
 def iter_paths(images: Iterable[str]) -> Iterator[str]:
     """Expand folders, globs and ``-`` (paths on standard input, one a line).
 
-    What holds no image is given as it is, so that reading it says so.
+    A folder or glob that holds no image is yielded itself: reading it gives the error.
     """
     for image in images:
         path = Path(image)
@@ -36,7 +36,7 @@ def iter_paths(images: Iterable[str]) -> Iterator[str]:
 
 
 def listed_paths() -> Iterator[str | None]:
-    """Paths on standard input, one a line; None where there are no more for now."""
+    """Paths on standard input, one a line; None when the next line is not there yet."""
     if sys.stdin is None:
         raise CrnnError("standard input is closed: - reads a list of files from it")
     try:
@@ -58,9 +58,10 @@ def listed_paths() -> Iterator[str | None]:
 
 
 def walk_files(folder: Path, suffixes: Container[str] = IMAGE_SUFFIXES) -> Iterator[str]:
-    """The images below a folder, sorted within each; holds the names of one at a time.
+    """The images below a folder, sorted within each folder.
 
-    A folder within that cannot be listed is given as it is.
+    Only the names of one folder at a time are in memory. A folder that cannot be
+    listed is yielded itself: reading it gives the error.
 
     Args:
         folder: where to begin; links to folders within it are not followed.

@@ -1,4 +1,7 @@
-"""Image dimensions from a file's first bytes, so that a huge picture is refused unread."""
+"""What an image file says of itself, before it is decoded: size, orientation, whether it is whole.
+
+A huge picture is refused by its header, undecoded.
+"""
 
 import struct
 import zlib
@@ -46,7 +49,7 @@ def image_orientation(data: bytes) -> int:
 
 
 def _chunk(data: bytes, wanted: bytes, position: int, *, order: Literal["big", "little"]) -> bytes:
-    """What a PNG's (big) or WebP's first chunk of a kind holds, nothing if there is none."""
+    """Content of the first such chunk, empty if there is none. PNG is big-endian, WebP little."""
     while position + 8 <= len(data):
         fields = data[position : position + 4], data[position + 4 : position + 8]
         size, kind = fields if order == "big" else fields[::-1]
@@ -154,7 +157,7 @@ def _tiff(data: bytes) -> tuple[int, int]:
 
 
 def _tiff_values(data: bytes, tags: Sequence[int]) -> dict[int, int]:
-    """Those of a TIFF's first directory that are one whole number, by tag."""
+    """Tag → value, for those tags in a TIFF's first directory; each value is one whole number."""
     order = "<" if data.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, directory)

@@ -23,9 +23,9 @@ from crnn_runtime.picture.header import (
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused before they are decoded: a line of text is small."""
 MAX_FILE_BYTES = 256_000_000
-"""Larger files are refused unread: as many as `MAX_PIXELS` take, uncompressed and in colour."""
+"""Larger files are refused unread: `MAX_PIXELS` in 8-bit colour take less, even uncompressed."""
 MIN_HEIGHT = 1
-"""Lower pictures are refused: very small ones are read, enlarged, as well as that goes."""
+"""Lower pictures are refused. Very small ones are enlarged and read, well or badly."""
 
 ImageSource = str | Path | bytes | bytearray | memoryview | NDArray[np.uint8] | ImageError
 """A file's path, its bytes, or an array (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4).
@@ -61,10 +61,10 @@ _UNCUT = 0.95  # of the widest line: certain to be read in one piece, edges lost
 def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
     """An image as (H, W, 3) in the asked order of channels, or (H, W) for ``gray``.
 
-    Transparent pixels become white, 16-bit pixels 8-bit; a picture is turned upright
-    by its EXIF orientation (JPEG, PNG, WebP, TIFF). Bytes are read before they are decoded, so any
-    path works that Python can open. JPEG has no checksums: one that is damaged in
-    the middle is decoded as far as it goes, and libjpeg says so on standard error.
+    Transparent pixels become white, 16-bit pixels 8-bit. A picture is turned upright
+    by its EXIF orientation (JPEG, PNG, WebP, TIFF). Python reads the bytes, so any path
+    works that Python can open. JPEG has no checksums: a file that is damaged in the
+    middle is decoded as far as possible, and libjpeg says so on standard error.
 
     Raises:
         ImageError: missing, empty, truncated, not an image, too large or too low.

@@ -22,7 +22,7 @@ from crnn_runtime import ImageError, ModelError, Recognizer, stream
 from crnn_runtime.backends import open_backend
 from crnn_runtime.decode.decoding import Decoding, open_decoder
 from crnn_runtime.pipeline import AUTO_COLUMNS, AUTO_LINES, Pipeline
-from crnn_runtime.stream import PAUSE, read_stream
+from crnn_runtime.stream import PAUSE, LineStream
 
 # Of 0 to 40 characters: one to several pieces at the widest of 160 pixels.
 TEXTS = st.lists(st.text("0123456789", max_size=40), max_size=20)
@@ -102,7 +102,7 @@ def test_a_stream_is_what_one_by_one_is(
 def test_with_any_number_of_workers(model: Path, workers: int) -> None:
     texts = [str(number) * (number % 7) for number in range(50)]
     images = [draw_barcode(text) for text in texts]
-    lines = read_stream(images, pipeline_of(model, 3), workers=workers, look_ahead=16)
+    lines = LineStream(images, pipeline_of(model, 3), workers=workers, look_ahead=16).lines()
     assert [line.text for line in lines] == texts
 
 
@@ -118,7 +118,7 @@ def test_no_more_is_taken_than_the_look_ahead(recognizer: Recognizer) -> None:
 def test_images_that_wait_are_bounded_in_bytes_too(model: Path) -> None:
     images = Counted(map(draw_barcode, repeat("1", 40)))
     most = 2 * draw_barcode("1").nbytes
-    lines = read_stream(images, pipeline_of(model, 9), workers=0, max_bytes=most)
+    lines = LineStream(images, pipeline_of(model, 9), workers=0, max_bytes=most).lines()
     for number, line in enumerate(lines):
         assert line.text == "1"
         assert images.taken <= number + 1 + 3
@@ -139,7 +139,7 @@ def test_the_line_that_has_waited_longest_is_read_first(model: Path) -> None:
 
     pipeline = dataclasses.replace(pipeline, backend=Recorded())
     images = map(draw_barcode, ("12345", "123456789", "1", "12345"))
-    lines = list(read_stream(images, pipeline, workers=0))
+    lines = list(LineStream(images, pipeline, workers=0).lines())
     assert [line.text for line in lines] == ["12345", "123456789", "1", "12345"]
     assert order == [96, 160, 32]
 
