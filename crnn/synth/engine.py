@@ -71,6 +71,8 @@ class Synthesizer:
         pictures: photographs or folders of them to put behind the text.
         rare: characters of the alphabet forced into each line, in turn, so that
             ``N`` lines have each at least ``floor(N * rare / len(alphabet))`` times.
+        lift: the characters that ``rare`` is about, such as those that a start lacks; None
+            is the whole alphabet.
         cache_bytes: limit of the glyph cache.
         overrides: fields of `Look` to replace in every look of the preset.
 
@@ -90,6 +92,7 @@ class Synthesizer:
         words: str | Path | None = None,
         pictures: Paths | None = None,
         rare: float = 0.0,
+        lift: str | None = None,
         cache_bytes: int = 96 << 20,
         **overrides: Any,  # noqa: ANN401
     ) -> None:
@@ -119,6 +122,7 @@ class Synthesizer:
             corpus=find_texts(None if corpus is None else _several(corpus)),
             words=words,
             rare=rare,
+            lift=lift,
         )
         self._looks = [look for _, look in self.preset.looks]
         self._look_weights = [weight for weight, _ in self.preset.looks]

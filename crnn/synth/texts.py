@@ -35,9 +35,11 @@ class Texts:
         corpus: files of running text, none for made-up prose.
         words: a word list in place of the shipped ones, or a folder of one per language.
         rare: lifted characters per line.
+        lift: the characters that are lifted; None lifts the whole alphabet.
 
     Raises:
-        CrnnError: an empty corpus or word list, or ``rare`` beyond what lines can hold.
+        CrnnError: an empty corpus or word list, ``rare`` beyond what lines can hold, or a
+            character of ``lift`` that the alphabet lacks.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Texts:
         corpus: Sequence[Path] = (),
         words: str | Path | None = None,
         rare: float = 0.0,
+        lift: str | None = None,
     ) -> None:
         self._weights = dict(sources)
         self.is_made_up = not corpus and not _PROSE.isdisjoint(sources)
@@ -71,7 +74,10 @@ class Texts:
             if c != " " and not (_is_drawn(c) and any(face.covers(c) for face in faces))
         ]
         missing = set(self.without_font)
-        self.lifted = [c for c in dict.fromkeys(alphabet) if c not in missing]
+        wanted = alphabet.characters if lift is None else alphabet.split(lift)
+        if unknown := alphabet.unknown(lift or ""):
+            raise CrnnError(f"lift: {unknown[0]!r} is not in the alphabet")
+        self.lifted = [c for c in dict.fromkeys(wanted) if c not in missing]
         random.Random(len(self.lifted)).shuffle(self.lifted)
 
     def draw(self, index: int, rng: random.Random, *, lift: bool) -> str:

@@ -281,3 +281,11 @@ def test_a_tight_side_ends_where_the_ink_does(fonts: list[str]) -> None:
     assert min(least_space(NEVER)) > 0.1
     assert max(abs(space) for space in least_space((1.0, 0.0, 0.0))) < 0.05
     assert max(least_space((1.0, -0.05, -0.05))) < 0
+
+
+def test_lifted_characters_are_those_that_are_asked_for(fonts: list[str]) -> None:
+    synthesizer = Synthesizer("digits", fonts=fonts, rare=1.0, lift="70")
+    texts = [synthesizer.line(index).text for index in range(40)]
+    assert all("7" in text or "0" in text for text in texts)
+    with pytest.raises(CrnnError):
+        Synthesizer("digits", fonts=fonts, rare=1.0, lift="x")
