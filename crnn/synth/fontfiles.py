@@ -12,7 +12,10 @@ from crnn_runtime.errors import CrnnError
 
 COLLECTIONS = (".ttc", ".otc")
 _SUFFIXES = (".ttf", ".otf", *COLLECTIONS)
-_SYSTEM_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
+_SYSTEM_FOLDERS = (
+    "/usr/share/fonts", "/usr/share/texmf/fonts/opentype/public/tex-gyre",
+    "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts",
+)  # fmt: skip
 
 
 def package_fonts() -> list[Path]:

@@ -24,13 +24,15 @@ logging.getLogger("fontTools").setLevel(logging.ERROR)  # it warns of harmless f
 _KINDS = {
     "segment": r"dseg|segment",
     "pixel": r"dotgothic|unifont|pixel|proggy|terminus",
+    "typewriter": r"courier|typewriter|gyre cursor|free ?mono",
     "mono": r"mono|courier|consol|code|hack|ocr|typewriter|nimbus sans l mono",
-    "hand": r"hand|script|breip|humor|ecolier|rufscript|juice|delphine|steve|comic|lobster|femke",
+    "hand": r"hand|script|breip|humor|ecolier|rufscript|juice|delphine|steve|comic|lobster|femke|"
+    r"gyre chorus",
     "kai": r"kai|楷|ma shan",
     "fangsong": r"cwtexfs|fang|仿",
     "display": r"bebas|smiley|cwtexyen|cwtex.*圓|black ops|得意",
     "serif": r"(?<!sans.)serif|song|sung|ming|roman|times|tinos|libertine|garamond|didot|"
-    r"vollkorn|caladea|slab|lora|babelstone|xiaowei|宋|明",
+    r"vollkorn|caladea|slab|lora|babelstone|xiaowei|concrete|termes|pagella|bonum|schola|宋|明",
 }
 KINDS = (*_KINDS, "sans")
 

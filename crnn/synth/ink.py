@@ -14,6 +14,7 @@ from crnn.synth.texture import UNIT, Backgrounds
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _GAP = 0.1  # em between the text and what surrounds it
+_INTO = 0.06  # em by which neighbouring lines reach into the text
 
 
 def print_line(layout: Layout, look: Look, rng: random.Random) -> Layout:
@@ -22,7 +23,7 @@ def print_line(layout: Layout, look: Look, rng: random.Random) -> Layout:
     if bolder := draw(rng, look.weight):
         alpha = _weigh(alpha, bolder)
     if pitch := draw(rng, look.dots):
-        alpha = _dots(alpha, max(3, round(pitch * layout.size)))
+        alpha = _dots(alpha, max(3, round(pitch * layout.size)), rng.uniform(0.42, 0.66))
     return _panel(_frame(Layout(alpha, layout.boxes, layout.size), look, rng), look, rng)
 
 
@@ -33,8 +34,8 @@ def _weigh(alpha: Mask, bolder: float) -> Mask:
     return np.asarray(cv2.addWeighted(changed, share, alpha, 1 - share, 0), np.uint8)
 
 
-def _dots(alpha: Mask, pitch: int) -> Mask:
-    """Print by the needles of a dot-matrix printer, ``pitch`` pixels apart."""
+def _dots(alpha: Mask, pitch: int, radius: float) -> Mask:
+    """Print by needles ``pitch`` pixels apart whose dots have a ``radius`` in pitches."""
     rows, columns = alpha.shape
     down, across = math.ceil(rows / pitch), math.ceil(columns / pitch)
     padded = np.zeros((down * pitch, across * pitch), np.uint8)
@@ -43,7 +44,7 @@ def _dots(alpha: Mask, pitch: int) -> Mask:
     fired = np.asarray(cells > 90, np.uint8) * 255
     offsets = np.arange(pitch, dtype=np.float32) - (pitch - 1) / 2
     distance = np.hypot(offsets[:, None], offsets[None, :])
-    dot = np.clip((pitch * 0.62 - distance) * 1.5, 0, 1)
+    dot = np.clip((pitch * radius - distance) * 1.5, 0, 1)
     tiled = np.kron(fired, np.ones((pitch, pitch), np.uint8)) * np.tile(dot, (down, across))
     return np.asarray(tiled[:rows, :columns], np.uint8)
 
@@ -60,8 +61,7 @@ def _frame(layout: Layout, look: Look, rng: random.Random) -> Layout:
     under, rules, near = (draw(rng, c) for c in (look.underline, look.rules, look.neighbours))
     if near:
         top, bottom = (
-            max(side, (_GAP + near) * size) if rng.random() < 0.6 else side
-            for side in (top, bottom)
+            max(side, near * size) if rng.random() < 0.65 else side for side in (top, bottom)
         )
     if under:
         bottom = max(bottom, (_GAP + under) * size + 1)
@@ -69,7 +69,7 @@ def _frame(layout: Layout, look: Look, rng: random.Random) -> Layout:
     shift = np.array([round(left), round(top)] * 2, np.float32)
     gap = round(_GAP * size)
     if near:
-        _add_neighbours(canvas, layout.alpha, round(top) - gap, round(bottom) - gap, rng)
+        _add_neighbours(canvas, layout.alpha, (round(top), round(bottom)), size, rng)
     if under:
         y = canvas.shape[0] - round(bottom) + rng.randint(1, gap)
         canvas[y : y + max(1, round(under * size)), round(max(0, left)) :] = 255
@@ -138,21 +138,24 @@ def _pad(alpha: Mask, top: int, bottom: int, left: int, right: int) -> Mask:
     return canvas
 
 
-def _add_neighbours(canvas: Mask, alpha: Mask, above: int, below: int, rng: random.Random) -> None:
-    """Fragments of the lines above and below, ``above`` and ``below`` pixels of them.
+def _add_neighbours(
+    canvas: Mask, alpha: Mask, space: tuple[int, int], size: int, rng: random.Random
+) -> None:
+    """Fragments of the lines above and below in the ``space`` there, sometimes into the ink.
 
     They are the line's own ink moved sideways: only its edge is seen.
     """
-    rows, columns = canvas.shape
     turned = np.roll(alpha, rng.randint(1, max(1, alpha.shape[1])), axis=1)
-    wide = min(columns, turned.shape[1])
-    high = min(max(0, above), turned.shape[0] // 3)
-    if high:
-        canvas[above - high : above, :wide] = turned[-high:, :wide]
-    high = min(max(0, below), turned.shape[0] // 3)
-    if high:
-        start = rows - below
-        canvas[start : start + high, :wide] = turned[:high, :wide]
+    wide = min(canvas.shape[1], turned.shape[1])
+    for room, inward, ink in (
+        (space[0], canvas, turned),
+        (space[1], canvas[::-1], turned[::-1]),
+    ):
+        gap = round((rng.uniform(-_INTO, _GAP) if rng.random() < 0.5 else _GAP) * size)
+        high = min(room - gap, *inward.shape[:1], *ink.shape[:1])
+        if room > 0 and high > 0:  # the end of a line that lies beyond the picture
+            band = inward[room - gap - high : room - gap, :wide]
+            np.maximum(band, ink[-high:, :wide], out=band)
 
 
 def _add_rules(canvas: Mask, thick: int, rng: random.Random) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crnn.synth.fonts import Face
-from crnn.synth.glyphs import Glyph, GlyphCache, Mask
+from crnn.synth.glyphs import Glyph, GlyphCache, Mask, SizedFace
 from crnn.synth.look import Look, draw
 
 Boxes = npt.NDArray[np.float32]
@@ -63,7 +63,13 @@ def lay_out(
         if glyph.mask is None and not character.isspace():
             return None
     spacing, wider = draw(rng, look.spacing) * size, draw(rng, look.word_space) * size
+    if len(text) <= _SHORT and " " not in text:
+        spacing = max(spacing, draw(rng, look.spread) * size)
     wander = draw(rng, look.wander) * size
+    if ghost := draw(rng, look.ghost):
+        glyphs = [_lit(*pair, ghost) for pair in zip(fonts, glyphs, strict=True)]
+    if pressure := draw(rng, look.pressure):
+        glyphs = [_struck(glyph, pressure, rng) for glyph in glyphs]
     cell = draw(rng, look.cells)
     if cell:
         glyphs = [_in_cell(glyph, cell, size) for glyph in glyphs]
@@ -73,10 +79,44 @@ def lay_out(
         if previous and not cell:
             pen += font.kerning(previous + character)
         pens.append(pen)
-        pen += max(1.0, glyph.advance + spacing + (wider if character == " " else 0.0))
+        pen += max(1.0, glyph.advance + spacing)
+        if character == " ":
+            pen += draw(rng, look.gap) * size or wider
         previous = character if character.isascii() and character.isalpha() else ""
     drops = [round(rng.gauss(0, wander)) for _ in glyphs] if wander else [0] * len(glyphs)
     return _compose(glyphs, pens, drops, size)
+
+
+_SHORT = 6  # characters of a text that is set far apart
+
+
+def _lit(font: SizedFace, glyph: Glyph, ghost: float) -> Glyph:
+    """A glyph of a display with all segments of an 8 behind it, ``ghost`` (0..1) as strong."""
+    eight = font.glyph("8")
+    if font.face.kind != "segment" or glyph.mask is None or eight.mask is None:
+        return glyph
+    mask = (eight.mask * ghost).astype(np.uint8)
+    x, y = glyph.left - eight.left, glyph.top - eight.top
+    rows, columns = glyph.mask.shape
+    part = mask[max(0, y) : y + rows, max(0, x) : x + columns]
+    if part.shape != glyph.mask.shape:  # a point beside the digits
+        return glyph
+    np.maximum(part, glyph.mask, out=part)
+    return Glyph(mask, eight.left, eight.top, glyph.advance)
+
+
+def _struck(glyph: Glyph, lost: float, rng: random.Random) -> Glyph:
+    """A glyph with less ink all over and towards one of its sides."""
+    if glyph.mask is None:
+        return glyph
+    overall, towards = lost * rng.random() ** 2, lost * rng.random() ** 2
+    fall = np.linspace(1 - overall, 1 - overall - towards, glyph.mask.shape[rng.random() < 0.4])
+    fall = np.clip(fall, 0.35, 1).astype(np.float32)
+    if rng.random() < 0.5:
+        fall = fall[::-1]
+    across = glyph.mask.shape[1] == len(fall)
+    struck = glyph.mask * (fall[None, :] if across else fall[:, None])
+    return Glyph(struck.astype(np.uint8), glyph.left, glyph.top, glyph.advance)
 
 
 _CAPITAL, _DOT = 0.72, 0.12  # em, height of a cell; of that, size of a dot

@@ -44,7 +44,12 @@ class Look:
         stretch: horizontal scale.
         spacing: space added after every glyph.
         word_space: width added to every space.
+        gap: a space as wide as between the columns of a form; the value is its width.
+        spread: characters of a short text without spaces set far apart, as in headings.
         wander: standard deviation of the glyphs' distance from the baseline.
+        pressure: ink that differs from character to character and within one, as a
+            typewriter's; the value is how much of it is lost at most.
+        ghost: the unlit segments behind digits, as on displays; the value is their strength.
         latin_face: probability that the Latin part of a Chinese line has a face of its own.
         aliased: probability that glyphs are drawn without grey, as on old screens.
         weight: strokes made bolder (positive) or thinner, in pixels at `em`.
@@ -60,7 +65,8 @@ class Look:
         panel: the line stands on a plate; the value is how much of its surroundings is
             seen at most.
         border: thickness of a line around the plate.
-        neighbours: how much of the lines above and below is seen.
+        neighbours: how much of the lines above and below is seen, right at the ink or a
+            little into it.
         rotate: degrees.
         shear: horizontal shift per height.
         perspective: shrinkage of one side against the other.
@@ -72,6 +78,8 @@ class Look:
         gradient: change of the light across the picture, in grey levels.
         outline: width in pixels of a contour in another colour.
         shadow: offset in pixels of a shadow.
+        emboss: characters pressed out of the ground, lit from one side; the value is how
+            much lighter and darker their slopes are, in grey levels.
         fade: how much of the ink is lost in patches.
         bleed: how far ink runs, in pixels.
         blur: Gaussian, sigma in pixels.
@@ -93,7 +101,11 @@ class Look:
     stretch: Range = (0.9, 1.1)
     spacing: Chance = (0.3, -0.02, 0.15)
     word_space: Chance = (0.3, -0.05, 0.5)
+    gap: Chance = NEVER
+    spread: Chance = NEVER
     wander: Chance = NEVER
+    pressure: Chance = NEVER
+    ghost: Chance = NEVER
     latin_face: float = 0.4
     aliased: float = 0.0
     weight: Chance = NEVER
@@ -117,6 +129,7 @@ class Look:
     gradient: Chance = NEVER
     outline: Chance = NEVER
     shadow: Chance = NEVER
+    emboss: Chance = NEVER
     fade: Chance = NEVER
     bleed: Chance = NEVER
     blur: Chance = NEVER

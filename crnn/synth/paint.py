@@ -150,12 +150,22 @@ def leds(rng: random.Random) -> tuple[Colour, Colour]:
     return glow, _grey(rng.uniform(5, 45), rng, 4)
 
 
+def cards(rng: random.Random) -> tuple[Colour, Colour]:
+    """Foil of silver, gold, white or black, or none, on plastic of any colour."""
+    foil = rng.choice(((215, 218, 222), (225, 190, 110), (250, 250, 250), (20, 20, 22)))
+    ground = rng.choice(
+        (_vivid(rng, (0.2, 0.95)), _muted(rng), _grey(rng.uniform(15, 245), rng, 8))
+    )
+    return _lit(foil, rng), _lit(ground, rng)
+
+
 def mixed(rng: random.Random) -> tuple[Colour, Colour]:
     """Any of the others."""
     return rng.choice((grey_levels, print_, thermal, signs, screens, leds))(rng)
 
 
 PALETTES: dict[str, Callable[[random.Random], tuple[Colour, Colour]]] = {
+    "card": cards,
     "grey": grey_levels,
     "led": leds,
     "mixed": mixed,
@@ -213,7 +223,12 @@ def paint(
         wide = np.asarray(cv2.dilate(alpha, _CROSS3, iterations=max(1, round(outline))), np.uint8)
         away = 255.0 if luma(ink) < 128 else 0.0
         _blend(picture, wide, _grey(away, rng, 5))
-    _blend(picture, alpha, ink)
+    if slope := draw(rng, look.emboss):
+        ink = _between(paper, ink, rng.random() ** 2)  # the foil on the heights wears off
+        _blend(picture, alpha, ink)
+        _press(picture, alpha, slope, rng)
+    else:
+        _blend(picture, alpha, ink)
     if change := draw(rng, look.gradient):
         _light(picture, min(change, 0.8 * abs(luma(ink) - luma(paper))), rng)
     return picture
@@ -226,6 +241,19 @@ def _blend(picture: Pixels, coverage: Mask, colour: Colour) -> None:
     channels = picture.shape[2]
     share = (coverage.astype(np.float32) * np.float32(1 / 255))[:, :, None]
     picture += (np.array(colour[:channels], np.float32) - picture) * share
+
+
+def _between(one: Colour, other: Colour, share: float) -> Colour:
+    return tuple(a + (b - a) * share for a, b in zip(one, other, strict=True))  # type: ignore[return-value]
+
+
+def _press(picture: Pixels, alpha: Mask, slope: float, rng: random.Random) -> None:
+    """Light on the slopes of raised ink that face it, and shadow on the others."""
+    height = cv2.GaussianBlur(alpha, (0, 0), rng.uniform(0.8, 1.6)).astype(np.float32)
+    toward = rng.choice((-1.0, 1.0)), rng.choice((-1.0, -1.0, -1.0, 1.0))
+    kernel = np.array([[0, -toward[1], 0], [-toward[0], 0, toward[0]], [0, toward[1], 0]])
+    relief = cv2.filter2D(height, -1, kernel.astype(np.float32))
+    picture += (relief * np.float32(slope / 160))[:, :, None]
 
 
 def _surroundings(rng: random.Random) -> Colour:

@@ -22,7 +22,10 @@ def _words(text: str) -> list[str]:
 _CAPITALS = string.ascii_uppercase
 _PLATE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"  # no I, no O
 _PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
-_UNITS = _words("kg g mg mL L cm mm m km ℃ % 元 个 件 年 月 天 kW V A Hz GB MB")
+_UNITS = _words(
+    "kg g mg mL L cm mm m km ℃ % 元 个 件 年 月 天 kW V A Hz GB MB kg/m³ g/L mg/kg km/h m/s U/L "
+    "mmol/L 元/月 °C μm ㎡ m²"
+)
 _ZH_UNITS = _words("万元 亿元 平方米 公里 毫升 毫克 千克 分钟 小时 周年 人次")
 _MONTHS = _words("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec")
 _CURRENCIES = ("¥", "￥", "$", "RM", "€", "£", "RMB ", "USD ", "")
@@ -54,8 +57,11 @@ def number(rng: random.Random, lexicon: Lexicon) -> str:
         return f"{int(value)}"
     if kind < 0.45:
         return f"{int(value):,}"
-    if kind < 0.7:
+    if kind < 0.65:
         return f"{rng.choice(('', '', '-', '+'))}{value:.{rng.randint(1, 4)}f}"
+    if kind < 0.7:
+        by = rng.choice(("×", "×", "x", " × ", " x ", "*", "~", "-", "/", "—", "–"))
+        return by.join(str(rng.randint(1, 3000)) for _ in range(rng.choice((2, 2, 3))))
     if kind < 0.85:
         return f"{rng.uniform(0, 130):.{rng.randint(0, 2)}f}{rng.choice('%%％')}"
     return f"{value % 5000:.{rng.randint(0, 2)}f}{rng.choice(('', ' '))}{rng.choice(_UNITS)}"
@@ -206,14 +212,14 @@ def en_field(rng: random.Random, lexicon: Lexicon) -> str:
     if rng.random() < 0.45:
         return field + rng.choice(("", ":", " :", "", "(RM)", " (%)", "($)"))
     value = rng.choice((number, amount, amount, date, clock, phone, code))(rng, lexicon)
-    return field + rng.choice((": ", " : ", ":", " ", " # ", "   ")) + value
+    return field + rng.choice((": ", " : ", ":", " ", " # ", " ")) + value
 
 
 def receipt_item(rng: random.Random, lexicon: Lexicon) -> str:
     """A line of a receipt: goods, quantities and prices, in capitals more often than not."""
     kind = rng.random()
     if kind < 0.3:
-        return f"{rng.randint(1, 20)} {rng.choice(('X', 'x', '@', 'pc @', 'x RM'))} " + amount(
+        return f"{rng.randint(1, 20)} {rng.choice(('X', 'x', '@', 'pc @', 'x RM', '×'))} " + amount(
             rng, lexicon
         )
     words = [lexicon.en(rng) for _ in range(rng.randint(1, 4))]
@@ -228,6 +234,59 @@ def receipt_item(rng: random.Random, lexicon: Lexicon) -> str:
         text = f"{text}, {rng.randint(10000, 99999)} {lexicon.en(rng)}"
     case = rng.random()
     return text.upper() if case < 0.6 else text.title() if case < 0.9 else text
+
+
+def card(rng: random.Random, lexicon: Lexicon) -> str:
+    """What is pressed or printed on bank cards: number, month of expiry, holder."""
+    kind = rng.random()
+    if kind < 0.7:
+        groups = rng.choice(
+            ((4, 4, 4, 4), (4, 4, 4, 4), (4, 4, 4, 4, 3), (6, 13), (4, 6, 5), (16,), (19,), (4,))
+        )
+        first = rng.choice("3456666") + _digits(rng, groups[0] - 1)
+        return " ".join((first, *(_digits(rng, size) for size in groups[1:])))
+    month = f"{rng.randint(1, 12):02}/{rng.randint(18, 39)}"
+    if kind < 0.85:
+        return rng.choice(("", "", "VALID THRU ", "GOOD THRU ", f"{month}-", "CVN ")) + month
+    words = rng.choices(_FIELDS_EN, k=2) if rng.random() < 0.2 else [lexicon.en(rng) for _ in "12"]
+    return " ".join(words).upper()
+
+
+def meter(rng: random.Random, lexicon: Lexicon) -> str:
+    """What displays and counters show: a reading, a time, a temperature."""
+    kind = rng.random()
+    if kind < 0.25:
+        return _digits(rng, 1, 8)
+    if kind < 0.6:
+        return f"{rng.choice(('', '', '', '-'))}{_digits(rng, 1, 5)}.{_digits(rng, 1, 3)}"
+    if kind < 0.75:
+        return f"{rng.randint(0, 23):{rng.choice(('', '02'))}}:{rng.randint(0, 59):02}"
+    if kind < 0.85:
+        return f"{_digits(rng, 2, 4)}-{_digits(rng, 1, 2)}-{_digits(rng, 1, 2)}"
+    if kind < 0.92:
+        return " ".join(_digits(rng, 1, 4) for _ in range(rng.randint(2, 3)))
+    return (
+        f"{_digits(rng, 1, 4)}{rng.choice(('', '.' + _digits(rng, 1, 2)))}{rng.choice(_UNITS[:12])}"
+    )
+
+
+def short(rng: random.Random, lexicon: Lexicon) -> str:
+    """One to three characters, as in the cells of tables and on buttons."""
+    kind = rng.random()
+    if kind < 0.3:
+        return lexicon.zh(rng)[: rng.choice((1, 1, 2, 3))]
+    if kind < 0.5:
+        return zh_window(rng, lexicon, rng.randint(1, 3))
+    if kind < 0.75:
+        return _digits(rng, 1, 3) + rng.choice(
+            ("", "", "", "%", "元", "号", ".", "、", "）", "℃", "×")
+        )
+    if kind < 0.85:
+        return "".join(rng.choices(string.ascii_letters + string.digits, k=rng.randint(1, 3)))
+    if kind < 0.95:
+        word = lexicon.en(rng)[:3]
+        return rng.choice((word, word.capitalize(), word.upper()))
+    return rng.choice("①②③④⑤⑥●○■□★√×→+#&@¥$€")
 
 
 def ascii_words(rng: random.Random, lexicon: Lexicon) -> str:
@@ -255,6 +314,7 @@ SOURCES: dict[str, TextSource] = {
     "address": address,
     "amount": amount,
     "ascii-words": ascii_words,
+    "card": card,
     "clock": clock,
     "code": code,
     "date": date,
@@ -263,10 +323,12 @@ SOURCES: dict[str, TextSource] = {
     "en-phrase": en_phrase,
     "en-running": en_running,
     "en-title": en_title,
+    "meter": meter,
     "number": number,
     "phone": phone,
     "plate": plate,
     "receipt-item": receipt_item,
+    "short": short,
     "zh-field": zh_field,
     "zh-mixed": zh_mixed,
     "zh-numbered": zh_numbered,
