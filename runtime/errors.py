@@ -62,13 +62,18 @@ def _from_origin(extra: str) -> str | None:
 
 
 def _libraries(extra: str) -> str:
-    """What the extra consists of."""
+    names = requirements_of(extra)
+    # None: run from a folder that was never installed.
+    return f'".[{extra}]"' if names is None else " ".join(f'"{name}"' for name in names)
+
+
+def requirements_of(extra: str) -> list[str] | None:
+    """What an extra of this project consists of; None if this project is not installed."""
     from importlib import metadata  # noqa: PLC0415 (slow: not for --help)
 
     try:
-        requirements = metadata.requires(_PROJECT) or []
-    except metadata.PackageNotFoundError:  # run from a folder that was never installed
-        return f'".[{extra}]"'
-    of_extra = re.compile(rf"""\s*;\s*extra\s*==\s*['"]{re.escape(extra)}['"]\s*$""")
-    names = [of_extra.sub("", each) for each in requirements if of_extra.search(each)]
-    return " ".join(f'"{name}"' for name in names)
+        listed = metadata.requires(_PROJECT) or []
+    except metadata.PackageNotFoundError:
+        return None
+    marker = re.compile(rf"""extra\s*==\s*['"]{re.escape(extra)}['"]""")
+    return [line.partition(";")[0].strip() for line in listed if marker.search(line)]

@@ -1,10 +1,9 @@
 """What belongs to this installation: its extras and its folder for what can be made again."""
 
 import os
-import re
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
+from crnn_runtime import errors
 from crnn_runtime.errors import CrnnError
 
 
@@ -25,9 +24,6 @@ def requirements_of(extra: str) -> list[str]:
     Raises:
         CrnnError: this project is not installed.
     """
-    try:
-        listed = requires("crnn") or []
-    except PackageNotFoundError as error:
-        raise CrnnError("crnn is not installed, only copied: pip install .") from error
-    marker = re.compile(rf"""extra == ['"]{re.escape(extra)}['"]""")
-    return [line.partition(";")[0].strip() for line in listed if marker.search(line)]
+    if (found := errors.requirements_of(extra)) is None:
+        raise CrnnError("crnn is not installed, only copied: pip install .")
+    return found

@@ -3,7 +3,6 @@
 from collections.abc import Generator, Iterable
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
 import numpy as np
@@ -156,12 +155,7 @@ class Recognizer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _pipeline(self, errors: Errors) -> Pipeline:

@@ -170,20 +170,17 @@ class SearchDecoder:
             CrnnError: `Decoding.top_k` is above what the model gives and the default.
         """
         top_k: int | None = self._options.top_k
-        if not self._lexicon:
-            classes = outputs["topk_ids" if "topk_ids" in outputs else "log_probs"].shape[2]
-            _check_top_k(self._options.top_k, classes)
         if self._lexicon:  # looks its classes up: needs the best only, or all that there are
             top_k = 1 if "log_probs" in outputs else None
+        else:
+            classes = outputs["topk_ids" if "topk_ids" in outputs else "log_probs"].shape[2]
+            _check_top_k(self._options.top_k, classes)
         lattice = to_lattice(
-            outputs,
-            steps,
-            top_k=top_k,
-            alphabet=self._alphabet,
-            permitted=self._permitted,
+            outputs, steps, top_k=top_k, alphabet=self._alphabet, permitted=self._permitted
         )
         found = self._search(lattice)
-        texts = [hypotheses[0].codes if hypotheses else _NOTHING for hypotheses in found]
+        nothing = np.zeros(0, np.int64)
+        texts = [hypotheses[0].codes if hypotheses else nothing for hypotheses in found]
         lengths = np.array([len(codes) for codes in texts], np.int64)
         padded = np.zeros((len(texts), int(lengths.max(initial=0))), np.int64)
         for row, codes in zip(padded, texts, strict=True):
@@ -232,6 +229,3 @@ def _check_top_k(top_k: int, classes: int) -> None:
             f"top_k is {top_k} but the model gives {classes} classes a time step: ask for fewer, "
             "or export it with crnn-export --head log-probs"
         )
-
-
-_NOTHING = np.zeros(0, np.int64)

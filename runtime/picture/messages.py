@@ -31,6 +31,7 @@ class DecoderMessages:
             self._terminal, "w", buffering=1, encoding="utf-8", errors="surrogateescape",
             closefd=False,
         )  # fmt: skip
+        self._loader = load
         load.listener = self.about
         return self
 
@@ -59,9 +60,7 @@ class DecoderMessages:
         return text.partition("\n")[0]
 
     def __exit__(self, *_: object) -> None:
-        from crnn_runtime.picture import load  # noqa: PLC0415
-
-        load.listener = nullcontext
+        self._loader.listener = nullcontext
         os.dup2(self._terminal, 2)
         sys.stderr = self._stderr
         os.close(self._terminal)
