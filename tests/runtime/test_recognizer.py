@@ -199,7 +199,15 @@ def test_what_is_not_a_number_is_an_error_of_its_line(tmp_path: Path, head: str)
 
 
 def test_close_releases_the_model(model: Path) -> None:
+    image = draw_barcode("1")
     with Recognizer(model) as recognizer:
-        assert recognizer.read([draw_barcode("1")])[0].text == "1"
-    with pytest.raises(ModelError):
-        recognizer.read([draw_barcode("1")])
+        assert recognizer.read([image])[0].text == "1"
+    recognizer.close()
+    for read in (
+        lambda: recognizer.read([image], errors="return"),
+        lambda: recognizer.read([image, image], errors="return"),
+        lambda: list(recognizer.stream([image], errors="return")),
+        lambda: recognizer.inspect(image),
+    ):
+        with refused("closed", kind=ModelError):
+            read()
