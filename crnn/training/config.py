@@ -125,8 +125,10 @@ class TrainConfig:
         PART,
     ] = 0.0
     glyph_start: Annotated[
-        bool, "Begin with classes that are what the synthetic fonts draw (lite)."
-    ] = False
+        bool | None,
+        "Begin with classes that are what the fonts draw: all of them (lite), or those that "
+        "--init lacks.  [default: those that --init lacks]",
+    ] = None
     clip: Annotated[float, "Highest norm of the gradient; 0 is none.", COUNT] = 5.0
     ema: Annotated[
         float, "Decay of the averaged weights that are kept, such as 0.999; 0 is off.", PART
@@ -195,8 +197,8 @@ class TrainConfig:
             )
         if self.align_first and self.synth is None:
             raise CrnnError("--align-first learns from synthetic lines alone: give --synth")
-        if self.glyph_start and (self.synth is None or self.init is not None):
-            raise CrnnError("--glyph-start is for synthetic lines from nothing: --synth, no --init")
+        if self.glyph_start and self.synth is None and self.init is None:
+            raise CrnnError("--glyph-start from nothing is for synthetic lines: give --synth")
         if self.overfit and self.mix:
             raise CrnnError("--overfit trains on a few lines of one data set: leave out --mix")
         if not 0 <= sum(share for _, share in self.mix) < 1:

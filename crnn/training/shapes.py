@@ -1,6 +1,7 @@
 """Start a classifier from what its characters look like."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 
 from crnn.model import CRNN
 from crnn.synth.fontfiles import find_fonts
-from crnn.synth.fonts import FontSet, load_faces
+from crnn.synth.fonts import Face, FontSet, load_faces
 from crnn.synth.shapes import Shapes, glyph_shapes
 from crnn.training.config import TrainConfig
 from crnn_runtime.errors import CrnnError
@@ -21,6 +22,17 @@ _LOGIT = 16.0
 _NO_SPREAD = 1e-4
 
 
+def main_faces(config: TrainConfig) -> Sequence[Face]:
+    """The faces that a run draws most of its lines in.
+
+    Raises:
+        CrnnError: there is no font.
+    """
+    sources = config.synth_sources()
+    fonts = FontSet(load_faces(find_fonts(sources.get("fonts"))), split=sources.get("split", "all"))
+    return fonts.main_faces
+
+
 def start_from_shapes(model: CRNN, config: TrainConfig) -> None:
     """Make the classes of a fresh reader what the fonts of a run show.
 
@@ -31,15 +43,13 @@ def start_from_shapes(model: CRNN, config: TrainConfig) -> None:
     Raises:
         CrnnError: the architecture's features are no normalised points, or there is no font.
     """
-    sources = config.synth_sources()
-    fonts = FontSet(load_faces(find_fonts(sources.get("fonts"))), split=sources.get("split", "all"))
     norm = model.backbone.layers[-1]
     if not isinstance(norm, nn.BatchNorm2d):
         raise CrnnError(
             f"--glyph-start needs features that a norm gives, as lite has: {config.arch} has none"
         )
     characters = config.alphabet.characters
-    shapes = glyph_shapes(characters, fonts.main_faces, model.classifier.in_features)
+    shapes = glyph_shapes(characters, main_faces(config), model.classifier.in_features)
     _set_classes(model.classifier, norm, shapes)
     logger.info("classes begin as %d of %d glyphs look", shapes.known.sum(), len(characters))
 

@@ -11,6 +11,7 @@ from crnn.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crnn.data.loader import START, Position
 from crnn.model import CRNN, build_model, load_weights
 from crnn.training.config import BUNDLED, TrainConfig
+from crnn.training.new_classes import begin_new_classes
 from crnn.training.optim import Ema, make_optimizer
 from crnn.training.shapes import start_from_shapes
 from crnn.training.transfer import init_weights
@@ -92,8 +93,10 @@ def _new(config: TrainConfig, device: torch.device) -> State:
     card = config.card()
     model = build_model(card.arch, card.num_classes, card.channels)
     if config.init is not None:
-        init_weights(model, card, config.init)
-    if config.glyph_start:
+        new = init_weights(model, card, config.init).new
+        if new and config.glyph_start is not False:
+            begin_new_classes(model, config, new)
+    elif config.glyph_start:
         start_from_shapes(model, config)
     return _assemble(config, card, model, device)
 

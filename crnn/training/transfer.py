@@ -22,7 +22,7 @@ class Transfer:
 
     Attributes:
         kept: (new code, old code) of characters that both alphabets have.
-        new: characters whose rows start fresh.
+        new: characters whose rows start as the mean of the kept ones.
         dropped: characters of the old alphabet that the new one lacks.
     """
 
@@ -96,6 +96,9 @@ def init_weights(model: CRNN, card: ModelCard, path: Path) -> Transfer:
     sources = torch.tensor([0, *(code for _, code in transfer.kept)])
     for name in ("weight", "bias"):
         row = getattr(model.classifier, name)
-        row[targets] = checkpoint.state_dict[f"classifier.{name}"][sources]
+        kept = checkpoint.state_dict[f"classifier.{name}"][sources]
+        if len(kept) > 1:  # what is new is no likelier than what is known
+            row[:] = kept[1:].mean(0)
+        row[targets] = kept
     logger.info("weights of %s: %s", path, transfer)
     return transfer

@@ -220,7 +220,6 @@ def test_a_later_recipe_that_will_not_do_is_refused_before_the_first_trains(
     plain = 'arch = "lite"\nsynth = "digits"\nalphabet = "digits"\n'
     (tmp_path / "one.toml").write_text(plain)
     for wrong, message in (
-        ("glyph_start = true", "--glyph-start is for synthetic lines from nothing"),
         ('mix = ["synth:gone=0.1"]', "no preset 'gone'"),
         ('arch = "gone"', "gone"),
     ):
@@ -261,7 +260,6 @@ def test_what_a_recipe_switches_on_an_option_switches_off(tmp_path: Path) -> Non
     first = run("--recipe", "my.toml", *TINY, "--no-glyph-start", "--directory", "out")
     assert first.exit_code == 0, first.output
     given = ("--recipe", "my.toml", *TINY, "--init", "out/best.pth", "--directory", "again")
-    assert "--glyph-start is for" in run(*given).output
     assert run(*given, "--no-glyph-start").exit_code == 0
 
 

