@@ -39,6 +39,7 @@ STEPS = {
     "dtrb_vgg": 300,
     "dtrb_resnet": 300,
     "lite": 150,
+    "pplcnetv3": 600,
     "ppocrv6_tiny": 150,
     "ppocrv6_small": 200,
 }

@@ -7,6 +7,7 @@ from crnn.backbones.densenet import DenseNet121, DenseNetCifar
 from crnn.backbones.dtrb import DtrbResNet, DtrbVgg, sized
 from crnn.backbones.lite import Lite
 from crnn.backbones.mobilenetv2 import MobileNetV2Cifar
+from crnn.backbones.pplcnetv3 import PPLCNetV3
 from crnn.backbones.ppocrv6 import PPOCRv6Small, PPOCRv6Tiny
 from crnn.backbones.resnet import ResNetCifar
 from crnn.backbones.shufflenetv2 import ShuffleNetV2Cifar
@@ -25,6 +26,7 @@ BACKBONES: dict[str, type[Backbone]] = {
     "dtrb_vgg": DtrbVgg,
     "dtrb_resnet": DtrbResNet,
     "lite": Lite,
+    "pplcnetv3": PPLCNetV3,
     "ppocrv6_tiny": PPOCRv6Tiny,
     "ppocrv6_small": PPOCRv6Small,
 }

@@ -1,5 +1,6 @@
 """Building blocks that several families of networks share."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -28,6 +29,19 @@ class ConvNorm(nn.Module):
         return maps
 
 
+class Affine(nn.Module):
+    """One factor and one offset for a whole map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same."""
+        return self.weight * x + self.bias
+
+
 class SqueezeExcitation(nn.Module):
     """Weigh each channel by what the whole map holds (arXiv 1709.01507, with a hard sigmoid)."""
 
@@ -43,3 +57,15 @@ class SqueezeExcitation(nn.Module):
         weights: Tensor = self.expand(self.relu(self.reduce(x.mean(dim=(2, 3), keepdim=True))))
         gates: Tensor = self.gate(weights)
         return x * gates
+
+
+@torch.no_grad()
+def start_near_identity(convolution: nn.Conv2d) -> None:
+    """Make a fresh depthwise convolution of an odd kernel pass on its input, nearly.
+
+    Where no residual leads around such layers, random kernels, one after the other, blur
+    the columns before any is learnt.
+    """
+    height, width = convolution.weight.shape[2:]
+    convolution.weight *= 0.5
+    convolution.weight[:, :, height // 2, width // 2] += 1

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from crnn.backbones._base import CONV, PAIR, POOL, Backbone
-from crnn.backbones._layers import ConvNorm, SqueezeExcitation
+from crnn.backbones._layers import ConvNorm, SqueezeExcitation, start_near_identity
 from crnn.backbones._svtr import SVTRBlock
 
 
@@ -62,19 +62,12 @@ class _PPOCRv6(Backbone):
             before = channels
         return blocks
 
-    @torch.no_grad()
     def initialise(self) -> None:
-        """As every backbone, but depthwise convolutions begin near the identity.
-
-        No residual leads around them: random kernels, one after the other, would blur
-        the columns before any is learnt.
-        """
+        """As every backbone, but depthwise convolutions begin near the identity."""
         super().initialise()
         for block in self.modules():
             if isinstance(block, _Block):
-                kernel = block.depthwise.conv.weight
-                kernel *= 0.5
-                kernel[:, :, 1, 1] += 1
+                start_near_identity(block.depthwise.conv)
 
 
 class PPOCRv6Tiny(_PPOCRv6):

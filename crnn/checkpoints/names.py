@@ -103,6 +103,7 @@ _CARDS: dict[str, dict[str, Any]] = {
     # EasyOCR's sizes.
     "dtrb_vgg-256-256": _EASYOCR,
     "dtrb_resnet-512-512": _EASYOCR,
+    "pplcnetv3": _PPOCR,
     "ppocrv6_tiny": _PPOCR,
     "ppocrv6_small": _PPOCR,
 }

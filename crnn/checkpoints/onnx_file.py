@@ -60,8 +60,12 @@ def _demand_recogniser(path: Path, graph: OnnxGraph) -> None:
             f"{path} is no reader of lines: it gives {graph.axes} axes instead of lines, time "
             "steps and classes; is it a detector or a classifier?"
         )
-    if not graph.layers:
-        raise ModelError(f"{path} holds no layer with weights of its own")
+    kinds = [layer.kind for layer in graph.layers]
+    if not kinds or kinds[0] != "convolution" or kinds[-1] != "linear":
+        raise ModelError(
+            f"{path} is no reader of lines: its {len(kinds)} layers do not lead from a convolution "
+            "to a linear classifier"
+        )
 
 
 def _card(

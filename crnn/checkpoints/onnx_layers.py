@@ -77,7 +77,7 @@ def read_graph(path: Path) -> OnnxGraph:
         metadata={each.key: each.value for each in model.metadata_props},
         height=sizes[2] if len(sizes) == 4 else None,
         width=sizes[3] if len(sizes) == 4 else None,
-        axes=len(output.shape.dim) if output.HasField("shape") else None,
+        axes=len(output.shape.dim) or None,
         last=_last_operation(graph),
     )
 
@@ -108,9 +108,9 @@ class _Reader:
                 self.users.setdefault(name, []).append(node)
 
     def layers(self) -> Iterator[Layer]:
-        for node in self.graph.node:
-            if self._fold(node):
-                continue
+        # First all constants: a bias may be unfolded behind the layer that it belongs to.
+        computing = [node for node in self.graph.node if not self._fold(node)]
+        for node in computing:
             match node.op_type:
                 case "Conv":
                     layer = self._convolution(node)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from crnn.backbones import BACKBONES
+from crnn.backbones._layers import Affine
 from crnn.checkpoints.layers import Kind, Layer
 from crnn.folding import convolutions_and_norms
 from crnn.model import CRNN, build_model
@@ -16,6 +17,7 @@ _KINDS: dict[type[nn.Module], Kind] = {
     nn.Linear: "linear",
     nn.BatchNorm2d: "norm",
     nn.LayerNorm: "scale",
+    Affine: "scale",
 }
 
 
@@ -37,7 +39,12 @@ class Match:
 
 
 def best_match(layers: Sequence[Layer], archs: Sequence[str] = tuple(BACKBONES)) -> Match:
-    """The architecture that the layers are, or the one that they fit furthest."""
+    """The architecture that the layers are, or the one that they fit furthest.
+
+    Args:
+        layers: from a convolution to a linear classifier.
+        archs: keys of `BACKBONES`.
+    """
     return max(
         (_match(arch, layers) for arch in archs), key=lambda m: (m.problem is None, m.fitted)
     )
@@ -45,11 +52,7 @@ def best_match(layers: Sequence[Layer], archs: Sequence[str] = tuple(BACKBONES))
 
 def _match(arch: str, layers: Sequence[Layer]) -> Match:
     match = Match(arch)
-    first, last = layers[0], layers[-1]
-    if first.kind != "convolution" or last.kind != "linear":
-        match.problem = "it does not lead from a convolution to a linear classifier"
-        return match
-    channels, classes = first.shape[1], last.shape[0]
+    channels, classes = layers[0].shape[1], layers[-1].shape[0]
     if channels not in (1, 3) or classes < 2:
         match.problem = f"it reads {channels} channels and gives {classes} classes"
         return match

@@ -50,11 +50,14 @@ def test_any_height_works(backbone: Backbone, extra: int) -> None:
     assert columns.shape == (2, backbone.time_steps(64), backbone.out_features)
 
 
+_NOT_LINEAR = (nn.ReLU, nn.ReLU6, nn.GELU, nn.Hardswish, SqueezeExcitation)
+
+
 def _linearise(module: nn.Module) -> None:
     """Make every path from pixel to step pass its gradient: equal weights, means, no
     activations, no look at the whole map."""
     for name, child in module.named_children():
-        if isinstance(child, nn.ReLU | nn.ReLU6 | nn.GELU | SqueezeExcitation):
+        if isinstance(child, _NOT_LINEAR):
             setattr(module, name, nn.Identity())
         elif isinstance(child, nn.MaxPool2d):
             pool = nn.AvgPool2d(child.kernel_size, child.stride, child.padding)

@@ -15,7 +15,7 @@ from crnn_export.to_onnx import export_onnx
 from crnn_runtime import Alphabet, CrnnError
 
 DIGITS = Alphabet("0123456789")
-BY_ORDER = ("lite", "ppocrv6_tiny", "ppocrv6_small")
+BY_ORDER = ("lite", "ppocrv6_tiny", "ppocrv6_small", "pplcnetv3")
 FAST = "ppocrv6_tiny"
 
 
