@@ -51,7 +51,7 @@ fast: $(INSTALLED)  ## the tests that take seconds
 	$(BIN)/pytest -n 2 -m "not slow"
 
 gpu-check:  ## all that needs an NVIDIA GPU -> docs/gpu-report.md; installs nothing
-	PYTHONPATH=.typing:$$PYTHONPATH $(or $(wildcard $(BIN)/python),$(PYTHON)) -m tools.gpu_check
+	PYTHONPATH=.typing:$$PYTHONPATH $(or $(wildcard $(BIN)/python),$(PYTHON)) -m tools.gpu.check
 
 system:  ## install what tests use of the system: a browser, and Triton's Python (Debian, as root)
 	apt-get update

@@ -22,10 +22,16 @@ What it copies, and from where:
 
 import ctypes
 import itertools
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
+
+from crnn_runtime.backends import cuda_device
 
 Work = Callable[[], None]
 GRAPH_BYTES = 4096
@@ -201,9 +207,12 @@ class FakeCuda:
         del self.streams[stream.address]
         return (0,)
 
-    def cudaStreamSynchronize(self, stream: FakeStream) -> tuple[int]:
-        assert stream.address not in self.capturing, "synchronised while capturing"
-        self._finish(stream.address)
+    def cudaStreamSynchronize(self, stream: FakeStream | int) -> tuple[int]:
+        address = _address(stream)
+        if address in self.capturing:
+            self.invalid.add(address)
+            return (900,)  # not permitted: it invalidates the capture
+        self._finish(address)
         return (0,)
 
     def _finish(self, stream: int) -> None:
@@ -221,7 +230,7 @@ class FakeCuda:
         self.capturing.get(stream, self.streams[stream]).append(work)
 
     def cudaMemcpyAsync(
-        self, target: int, source: int, size: int, kind: str, stream: FakeStream
+        self, target: int, source: int, size: int, kind: str, stream: FakeStream | int
     ) -> tuple[int]:
         kinds = {"H2D": ("device", "host"), "D2H": ("host", "device"), "D2D": ("device", "device")}
 
@@ -230,7 +239,7 @@ class FakeCuda:
             self.check(source, size, kinds[kind][1])
             ctypes.memmove(target, source, size)
 
-        self.enqueue(stream.address, copy)
+        self.enqueue(_address(stream), copy)
         return (0,)
 
     # Graphs
@@ -240,6 +249,9 @@ class FakeCuda:
         self.counts["begin"] += 1
         self.capturing[stream.address] = []
         return (0,)
+
+    def cudaStreamIsCapturing(self, stream: FakeStream | int) -> tuple[int, int]:
+        return 0, int(_address(stream) in self.capturing)
 
     def cudaStreamEndCapture(self, stream: FakeStream) -> tuple[int, int | None]:
         recorded = self.capturing.pop(stream.address)
@@ -275,3 +287,25 @@ class FakeCuda:
     def is_empty(self) -> bool:
         """Whether no block, stream or graph is left."""
         return not (self.memory or self.kinds or self.streams or self.graphs or self.capturing)
+
+
+def _address(stream: FakeStream | int) -> int:
+    """A stream may be given as an integer."""
+    return stream if isinstance(stream, int) else stream.address
+
+
+@contextmanager
+def stand_in(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> Iterator[FakeCuda]:
+    """Put it where the runtime imports the real one from."""
+    install(monkeypatch, cuda)
+    yield cuda
+    monkeypatch.undo()
+    cuda_device.cuda.cache_clear()
+
+
+def install(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> None:
+    """As `stand_in`, for good: the cache of `cuda_device.cuda` must be cleared afterwards."""
+    cuda_device.cuda.cache_clear()
+    bindings = SimpleNamespace(runtime=cuda, utils=FakeUtils)
+    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.utils", FakeUtils)

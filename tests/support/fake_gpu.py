@@ -11,7 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fake_cuda import FakeCuda, FakeUtils
+from fake_cuda import FakeCuda
+from fake_cuda import install as install_cuda
 from fake_tensorrt import FakeEngine, FakeLogger
 
 from crnn_runtime.backends import cuda_device
@@ -119,9 +120,7 @@ def install(
     """Put the stand-ins where the runtime imports the real ones from."""
     gpu = FakeGpu(FakeCuda(devices), profiles)
     uninstall()
-    bindings = SimpleNamespace(runtime=gpu.cuda, utils=FakeUtils)
-    monkeypatch.setitem(sys.modules, "cuda.bindings", bindings)
-    monkeypatch.setitem(sys.modules, "cuda.bindings.utils", FakeUtils)
+    install_cuda(monkeypatch, gpu.cuda)
     for flavour, name in library.MODULES.items():
         version = (versions or VERSIONS)[flavour]
         monkeypatch.setitem(sys.modules, name, gpu.module(flavour, version))

@@ -9,27 +9,17 @@ from typing import Any
 
 import pytest
 
-from crnn_runtime.backends.cuda_device import capability, device_count
-from crnn_runtime.backends.tensorrt.library import is_installed
-from crnn_runtime.model.engine_file import RTX_TARGETS
+from crnn_runtime.backends.cuda_device import device_count
+from tools.gpu.pieces import why_no_engine
 
 _missing = pytest.mark.skipif(device_count() == 0, reason="no NVIDIA GPU can be used here")
 
 
-def _no_engine() -> str:
-    """Why no engine can be run here; empty where one can."""
-    if device_count() == 0:
-        return "no NVIDIA GPU can be used here"
-    if is_installed("tensorrt"):
-        return ""
-    here = f"sm_{capability(0)}"
-    if not is_installed("rtx"):
-        return "no TensorRT is installed"
-    served = ", ".join(RTX_TARGETS)
-    return "" if here in RTX_TARGETS else f"TensorRT for RTX serves {served}, this GPU is {here}"
+GPU_MARKS = (pytest.mark.gpu, _missing)
+"""What `needs_gpu` puts on a test, for a parameter of one."""
 
 
-_reason = _no_engine()
+_reason = why_no_engine()
 _no_tensorrt = pytest.mark.skipif(bool(_reason), reason=_reason or "none")
 
 

@@ -71,6 +71,11 @@ class TensorRTBackend(Backend):
         self._pool = Pool(load_engine(path, plan, record, device, self._outputs))
         self._finalizer = weakref.finalize(self, self._pool.close)
 
+    @property
+    def contexts(self) -> list[int]:
+        """Execution contexts of each lane that is idle: what they cost depends on their number."""
+        return self._pool.contexts
+
     def close(self) -> None:
         """Release the GPU's memory, when the calls that run have returned."""
         self._finalizer()  # once only

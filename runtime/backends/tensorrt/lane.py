@@ -40,6 +40,11 @@ class Lane:
         with on_device(loaded.device):
             self._stream = call("cudaStreamCreateWithFlags", cuda().cudaStreamNonBlocking)
 
+    @property
+    def contexts(self) -> int:
+        """Execution contexts that it has."""
+        return sum(len(profile.all()) for profile in self._profiles.values())
+
     def run(self, planned: Call, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """(n, C, H, w) → outputs by name, of ``planned.rows`` rows, of which the first n count.
 

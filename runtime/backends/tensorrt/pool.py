@@ -23,6 +23,12 @@ class Pool:
         self._closed = False
         self._changed = threading.Condition()
 
+    @property
+    def contexts(self) -> list[int]:
+        """Execution contexts of each lane that is idle."""
+        with self._changed:
+            return [lane.contexts for lane in self._idle]
+
     @contextmanager
     def lane(self) -> Iterator[Lane]:
         """Borrow a lane; waits for one when all are busy.

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Literal
 
 import fake_gpu
-import mixed_traffic
 import pytest
 from engine_checks import WIDE, check, noise
 from tiny_reader import tiny_card, tiny_model
 
 from crnn_runtime import Recognizer
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
+from tools.gpu.first import LINES, READS, requests
 
 MOST = 8
 """Contexts of a profile in a lane."""
@@ -29,9 +29,11 @@ def test_mixed_traffic_makes_few_contexts(
     fake_gpu.write_fake_engine(path, data, tiny_card(), WIDE, flavour=flavour)
     with Recognizer(path) as recognizer:
         engine = gpu.engines[0]
-        for images in mixed_traffic.requests():
-            assert len(recognizer.read(images)) == len(images)
+        sizes = []
+        for images in requests():
+            sizes.append(len(recognizer.read(images)))
             assert engine.alive <= most
+        assert (len(sizes), sum(sizes)) == (READS, LINES) == (40, 1397)
         assert engine.made <= most  # of one profile; the lines come one call at a time
         assert len(gpu.cuda.graphs) <= MOST - 1
         batches = {shape[0] for shape in engine.shapes}

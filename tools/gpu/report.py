@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from tools.gpu.results import SINGLE_CALLS, First
+
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
@@ -41,14 +43,20 @@ class Report:
 
     Attributes:
         environment: GPU, driver, versions and commit by name.
-        tests: markers of a test run → its last line.
+        missing: piece that is not here → why, and what it is needed for.
+        tests: name of a suite → its last line.
+        first: the measurements of the first minutes.
+        problems: what could not be made → why.
         lines: what was read, in words.
         readings: one for each model file.
         timings: one for each model file and shape.
     """
 
     environment: Mapping[str, str]
+    missing: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     tests: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    first: First | None = None
+    problems: Sequence[tuple[str, str]] = ()
     lines: str = "No line was read"
     readings: Sequence[Reading] = ()
     timings: Sequence[Timing] = ()
@@ -64,13 +72,19 @@ def to_markdown(report: Report) -> str:
             "",
             *_table(("", ""), [(name, value) for name, value in report.environment.items()]),
             "",
-            "## Tests",
+            "## Missing",
             "",
             *_table(
-                ("tests marked", "result"),
-                [(f"`{markers}`", said) for markers, said in report.tests.items()],
+                ("what", "why", "it is needed for"),
+                [(piece, *reasons) for piece, reasons in report.missing.items()],
+                "Nothing is missing.",
             ),
             "",
+            "## Tests",
+            "",
+            *_table(("tests", "result"), list(report.tests.items())),
+            "",
+            *_first(report),
             "## Texts",
             "",
             f"{report.lines}; *equal*: the same text as the float32 ONNX file on the CPU, "
@@ -106,9 +120,58 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.2%}" if whole else "not measured"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _first(report: Report) -> list[str]:
+    """The sections of the first minutes."""
+    first = report.first or First()
+    return [
+        "## The first minutes",
+        "",
+        "A float32 engine of `examples/digits.pth`.",
+        "",
+        *_table(
+            ("context", "ms to make", "MB of the GPU", "MB of the host"),
+            [
+                (str(number), f"{cost.seconds * 1e3:.1f}", _mega(cost.device_bytes),
+                 _mega(cost.host_bytes))
+                for number, cost in enumerate(first.contexts, 1)
+            ],
+        ),
+        "",
+        *_table(
+            ("batch", "width", *(f"call {n}, ms" for n in range(1, SINGLE_CALLS + 1)),
+             "p50 of later calls, ms"),
+            [
+                (str(each.batch), str(each.width), *(f"{s * 1e3:.3f}" for s in each.first),
+                 f"{each.later * 1e3:.3f}")
+                for each in first.shapes
+            ],
+        ),
+        "",
+        *_table(
+            ("mixed traffic, lines", "seconds", "lines/s", "contexts of each lane"),
+            [
+                (str(each.lines), f"{each.seconds:.2f}", f"{each.lines / each.seconds:,.0f}",
+                 ", ".join(map(str, each.contexts)))
+                for each in first.traffic
+            ],
+        ),
+        "",
+        f"Several threads, and the end of their process: {first.threads or 'not run'}.",
+        "",
+        *[f"- {name}: {words}" for name, words in (*report.problems, *first.problems)],
+        "",
+    ]  # fmt: skip
+
+
+def _mega(size: int) -> str:
+    return f"{size / 1e6:.1f}"
+
+
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], empty: str = "Nothing was measured."
+) -> list[str]:
     if not rows:
-        return ["Nothing was measured."]
+        return [empty]
     cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return [
         f"| {' | '.join(head)} |",

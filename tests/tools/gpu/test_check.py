@@ -1,38 +1,35 @@
 """The GPU check: refuses without a GPU, and its report holds what was measured."""
 
+import dataclasses
 import re
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from barcode import draw_barcode
 from click.testing import CliRunner
-from gpu_here import needs_gpu
 from tiny_reader import write_tiny_reader
 
 from crnn_runtime import CrnnError
 from crnn_runtime.backends import open_backend
 from crnn_runtime.backends.cuda_device import device_count
-from tools import gpu_check
-from tools.gpu_check import environment, is_good, main, run_tests
-from tools.gpu_models import (
-    PRECISIONS,
-    Candidate,
-    draw_samples,
-    measure,
-    time_shapes,
-)
-from tools.gpu_report import Reading, Report, Timing, to_markdown
+from tools.gpu import models
+from tools.gpu.check import environment, is_good, main
+from tools.gpu.models import Candidate, draw_samples, measure, time_shapes, warm_up
+from tools.gpu.report import Reading, Report, Timing, to_markdown
+from tools.gpu.results import ContextCost, First, ShapeTimes, Traffic
+from tools.gpu.suites import ROOT, SLOW_SUITES, SUITES, Suite, run_suite
 
 
 @pytest.mark.skipif(device_count() > 0, reason="this machine has a GPU")
-def test_without_a_gpu_it_says_so_in_one_line_and_writes_nothing(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["--out", str(tmp_path / "report.md")])
+def test_without_a_gpu_it_says_why_in_one_line_and_writes_nothing(tmp_path: Path) -> None:
+    files = ["--out", str(tmp_path / "report.md"), "--log", str(tmp_path / "log")]
+    result = CliRunner().invoke(main, files)
     assert result.exit_code == 2
-    assert result.stderr.splitlines() == [
-        "Error: no NVIDIA GPU can be used here: nothing was checked, nothing written"
-    ]
+    assert len(result.stderr.splitlines()) == 1
+    assert "driver" in result.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -75,7 +72,8 @@ def test_what_is_not_begun_in_time_is_left_out(tmp_path: Path) -> None:
     samples = [(np.zeros((32, 64, 3), np.uint8), "")]
     readings, _ = measure([Candidate("late", "cpu", lambda: (path, ""))], samples, deadline=0)
     assert readings == [Reading("late", note="left out: the time is up")]
-    assert run_tests("gpu", 0) == (None, "left out: the time is up")
+    assert run_suite(SUITES[0], tmp_path / "log", 0) == (None, "left out: the time is up")
+    assert not (tmp_path / "log").exists()
     with open_backend(path) as backend:
         assert list(time_shapes("late", backend, [(1, 32)], 0.01, 0)) == []
 
@@ -93,14 +91,36 @@ def test_the_page_holds_every_figure() -> None:
     page = to_markdown(
         Report(
             {"GPU": "a | b"},
-            {"gpu and not slow": "3 passed"},
-            "Some lines",
-            [Reading("engine fp32", 2000, 1999, 1500, "good"), Reading("engine int8", note="bad")],
-            [Timing("engine fp32", 8, 320, 100, 0.0005, 0.002)],
+            missing={"TensorRT": ("not installed", "engines")},
+            tests={"engines": "3 passed"},
+            first=First(
+                contexts=[ContextCost(0.0123, 5_000_000, 7_000_000)],
+                shapes=[ShapeTimes(8, 320, (0.9, 0.8, 0.7, 0.6, 0.5), 0.001)],
+                traffic=[Traffic(1397, 2.0, (3, 4))],
+                threads="all is well",
+                problems=[("first calls", "too late")],
+            ),
+            problems=[("the engine", "not built")],
+            lines="Some lines",
+            readings=[
+                Reading("engine fp32", 2000, 1999, 1500, "good"),
+                Reading("engine int8", note="bad"),
+            ],
+            timings=[Timing("engine fp32", 8, 320, 100, 0.0005, 0.002)],
         )
     )
     assert "a \\| b" in page
-    assert "| `gpu and not slow` | 3 passed |" in page
+    for row in (
+        "| TensorRT | not installed | engines |",
+        "| engines | 3 passed |",
+        "| 1 | 12.3 | 5.0 | 7.0 |",
+        "| 8 | 320 | 900.000 | 800.000 | 700.000 | 600.000 | 500.000 | 1.000 |",
+        "| 1397 | 2.00 | 698 | 3, 4 |",
+        "- first calls: too late",
+        "- the engine: not built",
+    ):
+        assert row in page
+    assert "all is well" in page
     assert "Some lines; *equal*" in page
     assert "| engine fp32 | 2000 | 99.95% | 75.00% | good |" in page
     assert "| engine int8 | 0 | not measured | not measured | bad |" in page
@@ -120,7 +140,9 @@ def test_engines_must_read_and_float32_exactly(exact: int, reduced: int, good: b
 
 
 def test_a_page_without_measurements_says_so() -> None:
-    assert to_markdown(Report({})).count("Nothing was measured.") == 4
+    page = to_markdown(Report({}))
+    assert page.count("Nothing was measured.") == 7
+    assert "Nothing is missing." in page
 
 
 def test_the_environment_names_versions_and_commit() -> None:
@@ -150,27 +172,43 @@ def test_without_what_draws_lines_the_shipped_ones_are_read(
 
 
 @pytest.mark.slow
-def test_a_gpu_that_fails_everything_leaves_a_whole_report(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    if device_count():
-        pytest.skip("this machine has a GPU")
-    pytest.importorskip("tensorrt_rtx")
-    monkeypatch.setattr(gpu_check, "device_count", lambda: 1)
-    out = tmp_path / "report.md"
-    monkeypatch.setattr(gpu_check, "run_tests", lambda *_: (True, "1 passed"))
-    result = CliRunner().invoke(main, ["--lines", "10", "--flavour", "rtx", "--out", str(out)])
-    assert result.exit_code == 1
-    page = out.read_text("utf-8")
-    assert "| ONNX fp32, CPU | 10 | 100.00% |" in page
-    for precision in PRECISIONS:
-        row = next(row for row in page.splitlines() if row.startswith(f"| engine {precision} "))
-        assert f"{precision} by its build log" in row
-        assert "no NVIDIA GPU" in row
+def test_a_suite_streams_its_output_and_names_its_last_line(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "log"
+    file = tmp_path / "test_one.py"
+    file.write_text("def test_that_is_good() -> None:\n    pass\n")
+    suite = Suite("one", (str(file),), (), "not gpu")
+    passed, said = run_suite(suite, log, time_ahead())
+    assert passed is True
+    assert "1 passed" in said
+    nothing = dataclasses.replace(suite, markers="slow")
+    assert run_suite(nothing, log, time_ahead())[0] is False
+    text = log.read_text("utf-8")
+    assert text.count("$ ") == 2
+    assert "test_that_is_good PASSED" in text
 
 
-@needs_gpu
-def test_the_environment_of_a_gpu_names_it() -> None:
-    found = environment()
-    assert re.search(r"compute capability \d+\.\d", found["GPU"])
-    assert re.match(r"\d+\.\d$", found["CUDA of the driver"])
+def time_ahead() -> float:
+    return time.monotonic() + 300
+
+
+def test_every_test_that_needs_a_gpu_is_in_a_suite() -> None:
+    marked = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if path != Path(__file__)
+        and re.search(
+            r"^@needs_(gpu|engine)$|marks=GPU_MARKS", path.read_text("utf-8"), re.MULTILINE
+        )
+    }
+    assert marked == {file for suite in (*SUITES, *SLOW_SUITES) for file in suite.files}
+
+
+def test_a_shape_is_warmed_up_until_it_gets_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    durations = iter([9.0, 5.0, 1.0, 1.0, 0.99, 1.0, 1.2, 1.0, 0.1])
+    now = [0.0]
+    monkeypatch.setattr(models.time, "perf_counter", lambda: now[0])
+
+    def run() -> None:
+        now[0] += next(durations)
+
+    assert warm_up(run) == 8  # the third was the fastest, and five have not beaten it

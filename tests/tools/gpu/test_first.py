@@ -1,0 +1,109 @@
+"""The first measurements on a GPU, made on the stand-in."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fake_gpu
+import pytest
+from engine_checks import WIDE
+from fake_tensorrt import CONTEXT_BYTES, FakeEngine
+from tiny_reader import tiny_card, write_tiny_reader
+
+from tools.gpu import first, threads
+from tools.gpu.check import environment
+from tools.gpu.pieces import why_no_engine
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[fake_gpu.FakeGpu]:
+    yield fake_gpu.install(monkeypatch, WIDE)
+    monkeypatch.undo()
+    fake_gpu.uninstall()
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    """An engine and its ONNX file; the traffic is less than on a GPU."""
+    monkeypatch.setattr(first, "READS", 4)
+    monkeypatch.setattr(first, "LINES", 60)
+    source = write_tiny_reader(tmp_path / "x.onnx")
+    engine = tmp_path / "x.trt"
+    fake_gpu.write_fake_engine(engine, source.read_bytes(), tiny_card(), WIDE)
+    return engine, source
+
+
+def test_all_is_measured_and_told_step_by_step(
+    gpu: fake_gpu.FakeGpu, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first, "SHAPES", ((1, 64), (8, 320)))
+    monkeypatch.setattr(first, "read_in_threads", lambda *_: "all is well")
+    told: list[first.First] = []
+    found = first.measure_first(*files, told.append)
+    assert [bool(each.threads) for each in told] == [False, False, False, True]
+    assert [cost.device_bytes for cost in found.contexts] == [CONTEXT_BYTES] * 4
+    assert all(cost.seconds > 0 for cost in found.contexts)
+    assert [(each.batch, each.width) for each in found.shapes] == [(1, 64), (8, 320)]
+    assert all(len(each.first) == 5 and each.later > 0 for each in found.shapes)
+    assert [each.lines for each in found.traffic] == [60, 60]
+    assert all(0 < each.contexts[0] <= 8 for each in found.traffic)
+    assert (found.threads, found.problems) == ("all is well", ())
+    assert gpu.cuda.is_empty
+
+
+def test_a_measurement_that_fails_is_a_line_and_the_others_are_made(
+    gpu: fake_gpu.FakeGpu, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("of\nours")
+
+    monkeypatch.setattr(first, "shape_times", fail)
+    monkeypatch.setattr(first, "read_in_threads", lambda *_: "all is well")
+    found = first.measure_first(*files)
+    assert found.problems == (("first calls", "ZeroDivisionError: of ours"),)
+    assert found.contexts
+    assert found.traffic
+    assert found.threads
+
+
+def test_threads_that_read_something_else_are_seen(
+    gpu: fake_gpu.FakeGpu,
+    files: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = [str(each) for each in files]
+    assert threads.main(*names) == 0
+    assert "100.00%" in capsys.readouterr().out
+    right = FakeEngine.compute
+    monkeypatch.setattr(
+        FakeEngine,
+        "compute",
+        lambda self, images: {k: v * 0 for k, v in right(self, images).items()},
+    )
+    assert threads.main(*names) == 1
+
+
+def test_a_process_that_fails_or_does_not_end_is_told(tmp_path: Path) -> None:
+    said = first.read_in_threads(tmp_path / "gone.trt", tmp_path / "gone.onnx")
+    assert said.startswith("FAILED")
+    assert "\n" not in said
+    assert first.read_in_threads(tmp_path, tmp_path, seconds=0.01).startswith("FAILED")
+
+
+def test_a_gpu_is_named_and_what_is_there_is_not_missing(gpu: fake_gpu.FakeGpu) -> None:
+    found = environment()
+    assert "Fake GPU" in found["GPU"]
+    assert "8.6" in found["GPU"]
+    assert found["CUDA of the driver"] == "13.2"
+    assert why_no_engine() == ""
+
+
+def test_a_gpu_that_tensorrt_for_rtx_does_not_serve_is_told(
+    gpu: fake_gpu.FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.setattr("tools.gpu.pieces.capability", lambda _: 90)
+    assert why_no_engine() == ""  # TensorRT serves it
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    assert "sm_90" in why_no_engine()

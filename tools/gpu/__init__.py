@@ -1,0 +1,5 @@
+"""What only an NVIDIA GPU can tell: ``python -m tools.gpu.check``.
+
+`pieces` says what is there, `suites` runs tests, `first` takes the first five measurements,
+`models` compares models and times them, `report` writes the page.
+"""
