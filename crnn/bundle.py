@@ -23,7 +23,7 @@ from crnn.checkpoints import load_checkpoint
 from crnn.synth import Synthesizer
 from crnn.synth.fonts import HAN, Face
 from crnn.synth.words import LANGUAGES, read_languages, shipped_counts
-from crnn.training.config import BUNDLED, TrainConfig
+from crnn.training.config import BUNDLED, INIT, TrainConfig
 from crnn.training.report import LOG
 from crnn.training.state import BEST, LAST, demand_same
 from crnn_runtime.errors import CrnnError
@@ -52,7 +52,6 @@ PYTHONPATH="code${{PYTHONPATH:+:$PYTHONPATH}}" exec python3 -m crnn.cli.train \\
     --recipe recipe.toml --directory run "$@"
 """
 _SYNTH = "synth:"
-_INIT = "init.pth"
 _OF_THE_MACHINE = {"directory", "resume", "init", "fresh", "gpu", "threads", "workers"}
 _FITTED = "".join(map(chr, range(0x20, 0x7F)))  # FreeType fits all glyphs to heights of letters
 _ROOM = 1_500_000  # bytes left for code, words and the alphabet
@@ -214,17 +213,22 @@ def _recipe(config: TrainConfig) -> str:
         if value is not None and value != field.default and field.name not in _OF_THE_MACHINE:
             options[field.name] = value
     options["alphabet"] = "alphabet.txt"
-    if _INIT in _weights(config):
-        options["init"] = _INIT
+    options |= {Path(name).stem: name for name in _weights(config) if "/" not in name}
     options["mix"] = [f"{name}={share}" for name, share in config.mix]
     options["synth_options"] = {**config.synth_options, **BUNDLED}
     return tomli_w.dumps(options)
 
 
 def _weights(config: TrainConfig) -> dict[str, Path]:
-    """What a run goes on from, by its name in the bundle: checkpoints and log, or `init`."""
+    """What a run reads, by its name in the bundle: checkpoints and log, `init`, the teacher."""
+    files = {}
+    if config.teacher not in (None, INIT):
+        files[f"teacher{Path(config.teacher).suffix}"] = Path(config.teacher)
     last = config.directory / LAST
-    if last.is_file() and not config.fresh:
-        files = (last, config.directory / BEST, config.directory / LOG)
-        return {f"run/{path.name}": path for path in files if path.is_file()}
-    return {} if config.init is None else {_INIT: config.init}
+    begun = last.is_file() and not config.fresh
+    if begun:
+        kept = (last, config.directory / BEST, config.directory / LOG)
+        files |= {f"run/{path.name}": path for path in kept if path.is_file()}
+    if config.init is not None and (not begun or config.blend or config.teacher == INIT):
+        files[f"init{config.init.suffix}"] = config.init
+    return files

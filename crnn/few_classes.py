@@ -1,11 +1,11 @@
 """Log-probabilities of a few of many classes, without those of all the others.
 
-A loss asks for the classes that a line's text names: some twenty of thousands. What the
-others have goes into one sum. Scores of all classes are made twice, for a few time steps at
-a time, and never stored: at 5,990 classes, writing and reading them took an eighth of a
-training step of `lite` (benchmarks/NOTES.md), more where memory is not kept, and CTC's
-gradient over them one thread. Losses fused with their linear layer do the same for
-cross-entropy (Hsu et al. 2024, Liger Kernel: FusedLinearCrossEntropy).
+A loss asks for the classes that a line's text names: some twenty of thousands. Scores of
+all classes are made twice, for a few time steps at a time, and never stored: at 5,990
+classes, writing and reading them took an eighth of a training step of `lite`
+(benchmarks/NOTES.md), more where memory is not kept, and CTC's gradient over them one
+thread. Losses fused with their linear layer do the same for cross-entropy (Hsu et al. 2024,
+Liger Kernel: FusedLinearCrossEntropy).
 """
 
 from collections.abc import Callable
@@ -13,14 +13,15 @@ from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 _CHUNK = 1_000_000
 """Scores at a time: 4 MB in float32, which a processor's cache holds for the most part."""
 _CHUNK_GPU = 200_000_000
-_TINY = 1e-30
-_NOTHING = -1e4
+_LEAST = 1e-6
+"""Probability of the rest at least: what is left of 1 in float32 is no more exact."""
+NOTHING = -1e4
 """Log-probability of no class; finite, for CTC's gradient subtracts it from itself."""
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,27 +35,63 @@ def uncompiled(function: Function) -> Function:
     return cast(Function, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
 
 
+def with_rest(log_probs: Tensor) -> Tensor:
+    """(N, T, K) of distinct classes -> (N, T, K + 1): at last what is left for all others.
+
+    The rest is `_LEAST` at least, and its gradient passes all the same: a reader that is sure
+    must still be able to learn that it is wrong.
+    """
+    left = 1.0 - log_probs.exp().sum(-1, keepdim=True)
+    left = left + (left.clamp(min=_LEAST) - left).detach()
+    return torch.cat([log_probs, left.log()], dim=-1)
+
+
 @uncompiled  # as many parts as fit a cache, each by a library's product
-def few_log_probs(columns: Tensor, weight: Tensor, bias: Tensor, classes: Tensor) -> Tensor:
-    """Log-probabilities of each line's own classes, and of all others together.
+def few_log_probs(columns: Tensor, classifier: nn.Linear, classes: Tensor) -> Tensor:
+    """Log-probabilities of some classes, of each line or of each time step.
 
     Args:
         columns: (N, T, F), of the classifier's input.
-        weight: (C, F), of the classifier.
-        bias: (C,).
-        classes: (N, K) int64, no class twice in a line; -1 where a line has fewer.
+        classifier: F to C scores.
+        classes: (N, K) or (N, T, K) int64; -1 where there are fewer.
 
     Returns:
-        (N, T, K + 1) float32; in the last place the logarithm of the probability that is
-        left for other classes. Where ``classes`` is -1, `_NOTHING`.
+        (N, T, K) float32; where ``classes`` is -1, `NOTHING`.
     """
     device = columns.device.type
+    weight, bias = classifier.weight, classifier.bias
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    if classes.dim() == 2:
+        classes = classes[:, None, :].expand(-1, columns.shape[1], -1)
     with torch.autocast(device, enabled=False):
         found: Tensor = _FewLogProbs.apply(
             columns.to(dtype), weight.to(dtype), bias.to(dtype), classes
         )
     return found
+
+
+@torch.no_grad()
+def top_log_probs(
+    columns: Tensor, classifier: nn.Linear, allowed: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
+    """The likeliest of some classes at each time step, and their log-probabilities.
+
+    Args:
+        columns: (N, T, F), of the classifier's input.
+        classifier: F to C scores.
+        allowed: (C,) bool, the classes to choose from.
+        count: how many.
+
+    Returns:
+        (N, T, count) int64 and (N, T, count) float32; both sorted, the likeliest first.
+    """
+    classes, log_probs = [], []
+    for part in _parts(columns, classifier.weight):
+        scores = classifier(columns[part]).float()
+        best, which = scores.masked_fill(~allowed, -torch.inf).topk(count, dim=-1)
+        classes.append(which)
+        log_probs.append(best - scores.logsumexp(-1, keepdim=True))
+    return torch.cat(classes), torch.cat(log_probs)
 
 
 class _FewLogProbs(torch.autograd.Function):
@@ -66,43 +103,32 @@ class _FewLogProbs(torch.autograd.Function):
         bias: Tensor,
         classes: Tensor,
     ) -> Tensor:
-        lines, frames, _ = columns.shape
-        log_probs = columns.new_empty((lines, frames, classes.shape[1] + 1), dtype=torch.float32)
-        norms = columns.new_empty((lines, frames), dtype=torch.float32)
-        absent = (classes < 0)[:, None, :]
-        wanted = classes.clamp(min=0)[:, None, :]
+        absent, wanted = classes < 0, classes.clamp(min=0)
+        log_probs = columns.new_empty(classes.shape, dtype=torch.float32)
+        norms = columns.new_empty((*classes.shape[:2], 1), dtype=torch.float32)
         for part in _parts(columns, weight):
             scores = F.linear(columns[part], weight, bias).float()  # (n, T, C)
-            norms[part] = scores.logsumexp(-1)
-            some = scores.gather(2, wanted[part].expand(-1, frames, -1))
-            log_probs[part, :, :-1] = some
-        log_probs[:, :, :-1] -= norms[:, :, None]
-        log_probs[:, :, :-1].masked_fill_(absent, _NOTHING)
-        left = 1.0 - log_probs[:, :, :-1].exp().sum(-1)
-        log_probs[:, :, -1] = left.clamp(min=_TINY).log()
-        ctx.save_for_backward(columns, weight, bias, classes, norms, log_probs)
+            norms[part] = scores.logsumexp(-1, keepdim=True)
+            log_probs[part] = scores.gather(2, wanted[part])
+        log_probs -= norms
+        log_probs.masked_fill_(absent, NOTHING)
+        ctx.save_for_backward(columns, weight, bias, classes, norms)
         return log_probs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # noqa: ANN401
-        columns, weight, bias, classes, norms, log_probs = ctx.saved_tensors
-        (gradient,) = gradients
-        frames = columns.shape[1]
-        probs = log_probs.exp()
-        # Of the others' sum, by the probability of one of them: log p_left = log Σ p_c.
-        others = gradient[:, :, -1] / probs[:, :, -1].clamp(min=_TINY)
-        common = others - gradient.sum(-1)  # times p_c: what every class gets
-        own = gradient[:, :, :-1] - others[:, :, None] * probs[:, :, :-1]
-        own = own.masked_fill((classes < 0)[:, None, :], 0.0)
-        wanted = classes.clamp(min=0)[:, None, :]
+        columns, weight, bias, classes, norms = ctx.saved_tensors
+        own = gradients[0].masked_fill(classes < 0, 0.0)
+        common = -own.sum(-1, keepdim=True)  # times p_c: what every class gets
+        wanted = classes.clamp(min=0)
         to_columns = torch.empty_like(columns)
         to_weight = torch.zeros_like(weight, dtype=torch.float32)
         to_bias = torch.zeros_like(bias, dtype=torch.float32)
         for part in _parts(columns, weight):
             scores = F.linear(columns[part], weight, bias).float()
-            scores.sub_(norms[part][:, :, None]).exp_().mul_(common[part][:, :, None])
-            scores.scatter_add_(2, wanted[part].expand(-1, frames, -1), own[part])
+            scores.sub_(norms[part]).exp_().mul_(common[part])
+            scores.scatter_add_(2, wanted[part], own[part])
             to_bias += scores.sum((0, 1))
             scores = scores.to(weight.dtype)
             to_columns[part] = scores @ weight

@@ -16,6 +16,8 @@ _METAVARS = {
     "synth": "PRESET",
     "mix": "DATA=SHARE",
     "validate_on": "DATA",
+    "blend": "SHARE,…",
+    "teacher": "CKPT",
     "init": "CKPT",
     "resume": "CKPT",
     "freeze_backbone": "N",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crnn.cli._options import training_options
-from crnn.training.config import TrainConfig, parse_share
+from crnn.training.config import TrainConfig, parse_share, parse_shares
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
@@ -138,6 +138,7 @@ def _config(options: dict[str, Any]) -> TrainConfig:
     options.setdefault("workers", max(1, available_cpus() - 1))
     options.setdefault("threads", available_cpus())
     options["mix"] = tuple(parse_share(text) for text in options.get("mix", ()))
+    options["blend"] = parse_shares(options.get("blend", ()))
     directory = options.pop("directory", None) or Path("runs")
     config = TrainConfig(directory=directory, **options)
     if directory != Path("runs"):

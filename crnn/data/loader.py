@@ -33,6 +33,7 @@ class Batch(NamedTuple):
         columns: (sum of lengths,) int64, the time step on which each character is
             centred; -1 where nobody knows.
         indices: (N,) int64, index of each line in its source.
+        sources: (N,) int64, number of each line's source, 0 being the main one.
         failures: messages about lines that could not be read and are not here.
     """
 
@@ -42,6 +43,7 @@ class Batch(NamedTuple):
     lengths: Tensor
     columns: Tensor
     indices: Tensor
+    sources: Tensor
     failures: list[str]
 
 
@@ -202,6 +204,14 @@ def _load(
     )
 
 
+class _Loaded(NamedTuple):
+    """A line, and where it comes from."""
+
+    source: int
+    place: int
+    line: Line
+
+
 class _Tasks:
     """Loads one task at a time."""
 
@@ -211,15 +221,15 @@ class _Tasks:
 
     def __call__(self, key: _Key) -> list[Batch]:
         task, (seed, epoch) = key
-        lines: list[tuple[int, Line]] = []
+        lines: list[_Loaded] = []
         failures: list[str] = []
         for number, index in zip(task.sources.tolist(), task.indices.tolist(), strict=True):
             rng = np.random.default_rng((seed, epoch, number, index))
             try:
-                lines.append((index, self.sources[number].line(index, rng)))
+                lines.append(_Loaded(number, index, self.sources[number].line(index, rng)))
             except ImageError as error:
                 failures.append(str(error))
-        lines.sort(key=lambda item: item[1].pixels.shape[1])
+        lines.sort(key=lambda loaded: loaded.line.pixels.shape[1])
         # Equal parts, also when some lines failed: every lane needs as many batches.
         bounds = np.linspace(0, len(lines), task.batches + 1).round().astype(int)
         batches = [self._batch(lines[start:end]) for start, end in pairwise(bounds)]
@@ -227,19 +237,20 @@ class _Tasks:
         order = np.random.default_rng((seed, epoch, *task.indices[:1])).permutation(len(batches))
         return [batches[place] for place in order]
 
-    def _batch(self, lines: list[tuple[int, Line]]) -> Batch:
-        if not lines:  # every one failed: an empty picture reads as nothing
+    def _batch(self, loaded: list[_Loaded]) -> Batch:
+        if not loaded:  # every one failed: an empty picture reads as nothing
             pixels = np.zeros((self.card.height, self.card.width or 32, self.card.channels))
-            lines = [(-1, Line(pixels.astype(np.uint8), []))]
-        codes = [line.codes for _, line in lines]
-        widths = [line.pixels.shape[1] for _, line in lines]
+            loaded = [_Loaded(0, -1, Line(pixels.astype(np.uint8), []))]
+        lines = [each.line for each in loaded]
+        widths = [line.pixels.shape[1] for line in lines]
         return Batch(
-            images=torch.from_numpy(to_input([line.pixels for _, line in lines], self.card)),
+            images=torch.from_numpy(to_input([line.pixels for line in lines], self.card)),
             steps=torch.tensor([valid_steps(self.card, width) for width in widths]),
-            targets=torch.tensor([code for line in codes for code in line], dtype=torch.int64),
-            lengths=torch.tensor([len(line) for line in codes]),
-            columns=torch.from_numpy(np.concatenate([self._columns(line) for _, line in lines])),
-            indices=torch.tensor([index for index, _ in lines]),
+            targets=torch.tensor([c for line in lines for c in line.codes], dtype=torch.int64),
+            lengths=torch.tensor([len(line.codes) for line in lines]),
+            columns=torch.from_numpy(np.concatenate([self._columns(line) for line in lines])),
+            indices=torch.tensor([each.place for each in loaded]),
+            sources=torch.tensor([each.source for each in loaded]),
             failures=[],
         )
 

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from crnn.training.config import TrainConfig, declared_options, parse_share, wanted_of
+from crnn.training.config import TrainConfig, declared_options, parse_share, parse_shares, wanted_of
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
@@ -87,6 +87,7 @@ def recipe_config(name: str, directory: Path, **changes: Any) -> TrainConfig:  #
     options["mix"] = tuple(
         parse_share(part) if isinstance(part, str) else part for part in options.get("mix", ())
     )
+    options["blend"] = parse_shares(options.get("blend", ()))
     if not isinstance(options["alphabet"], Alphabet):
         options["alphabet"] = Alphabet.load(options["alphabet"])
     return TrainConfig(directory=directory, **options)

@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
@@ -14,11 +15,14 @@ from crnn_runtime.model.card import ModelCard
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["one-cycle", "cosine", "exponential", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
+TeacherLines = Literal["all", "mix", "main"]
 
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
+INIT = "init"
+"""`TrainConfig.teacher` that is the weights of `TrainConfig.init`."""
 
 BUNDLED = {"fonts": "fonts", "words": "words"}
 """`TrainConfig.synth_options` of a run in a bundle: its own folders."""
@@ -38,6 +42,19 @@ def parse_share(text: str) -> tuple[str, float]:
     if not equals or not name or not 0 < value < 1:
         raise CrnnError(f"--mix {text}: give DATA=SHARE with a share between 0 and 1")
     return name, value
+
+
+def parse_shares(texts: Iterable[str | float]) -> tuple[float, ...]:
+    """Shares as an option or a recipe gives them, ``0.3,0.6`` or one by one.
+
+    Raises:
+        CrnnError: one is no number.
+    """
+    words = [word for text in texts for word in str(text).split(",")]
+    try:
+        return tuple(float(word) for word in words)
+    except ValueError:
+        raise CrnnError(f"--blend {','.join(words)}: give shares from 0 to 1") from None
 
 
 class Range(NamedTuple):
@@ -129,6 +146,26 @@ class TrainConfig:
         "Begin with classes that are what the fonts draw: all of them (lite), or those that "
         "--init lacks.  [default: those that --init lacks]",
     ] = None
+    teacher: Annotated[
+        str | None,
+        "A frozen reader to stay close to: a checkpoint, or init for the weights of --init.",
+    ] = None
+    teacher_weight: Annotated[
+        float, "Weight of the divergence from the teacher beside the loss.", POSITIVE
+    ] = 1.0
+    teacher_on: Annotated[
+        TeacherLines, "Follow the teacher on all lines, on those of --mix, or on the main ones."
+    ] = "all"
+    teacher_top: Annotated[
+        int, "Compare the teacher's N likeliest characters of each time step; 0: those of the text.",
+        COUNT,
+    ] = 0  # fmt: skip
+    blend: Annotated[
+        tuple[float, ...],
+        "At the end, take the weights between those of --init and the best ones: of these shares "
+        "of the latter, such as 0.3,0.6, the one that reads the validation lines best.",
+        FREE,
+    ] = ()
     clip: Annotated[float, "Highest norm of the gradient; 0 is none.", COUNT] = 5.0
     ema: Annotated[
         float, "Decay of the averaged weights that are kept, such as 0.999; 0 is off.", PART
@@ -199,6 +236,10 @@ class TrainConfig:
             raise CrnnError("--align-first learns from synthetic lines alone: give --synth")
         if self.glyph_start and self.synth is None and self.init is None:
             raise CrnnError("--glyph-start from nothing is for synthetic lines: give --synth")
+        if self.teacher_on != "all" and not self.mix:
+            raise CrnnError(f"--teacher-on {self.teacher_on} tells lines of --mix apart: give one")
+        if not all(0 <= share <= 1 for share in self.blend):
+            raise CrnnError(f"--blend {','.join(map(str, self.blend))}: give shares from 0 to 1")
         if self.overfit and self.mix:
             raise CrnnError("--overfit trains on a few lines of one data set: leave out --mix")
         if not 0 <= sum(share for _, share in self.mix) < 1:
@@ -236,7 +277,16 @@ class TrainConfig:
         plain["dataset_root"] = None if self.dataset_root is None else str(self.dataset_root)
         plain["synth_options"] = dict(self.synth_options)
         plain["mix"] = [list(part) for part in self.mix]
+        if self.teacher not in (None, INIT):
+            plain["teacher"] = _hash(Path(self.teacher))  # wherever the file lies
         return plain
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise CrnnError(f"--teacher {path}: {error.strerror or error}") from error
 
 
 class Option(NamedTuple):
@@ -275,7 +325,8 @@ def wanted_of(value: Any, hint: Any) -> str:  # noqa: ANN401 (of any type)
     if get_origin(kind) is Literal:
         return "" if value in get_args(kind) else f"one of {', '.join(get_args(kind))}"
     if get_origin(kind) is tuple:
-        is_list = isinstance(value, list | tuple) and all(isinstance(v, str) for v in value)
+        accepted = str | float | int if get_args(kind)[0] is float else str
+        is_list = isinstance(value, list | tuple) and all(isinstance(v, accepted) for v in value)
         return "" if is_list else "a list of texts"
     accepted, words = {
         bool: (bool, "true or false"),

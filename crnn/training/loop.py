@@ -12,9 +12,11 @@ from torch import nn
 
 from crnn.data.loader import Batch, Position, on_device, training_batches
 from crnn.metrics import Scores
+from crnn.model import CRNN
 from crnn.training import distributed, state
+from crnn.training.blend import blend_best
 from crnn.training.board import demand_tensorboard
-from crnn.training.config import TrainConfig
+from crnn.training.config import INIT, TrainConfig
 from crnn.training.inputs import Inputs, load_inputs, write_lines
 from crnn.training.memory import keep_freed_memory
 from crnn.training.objective import Objective
@@ -22,6 +24,7 @@ from crnn.training.optim import gradient_norm, learning_rate
 from crnn.training.reading import Reading, evaluate
 from crnn.training.report import Reporter
 from crnn.training.state import BEST, LAST, State
+from crnn.training.teacher import load_teacher
 from crnn_runtime.errors import CrnnError
 
 logger = logging.getLogger(__name__)
@@ -80,11 +83,19 @@ def _inputs(config: TrainConfig, device: torch.device) -> Inputs:
     distributed.autocast(device, config.precision)  # refuses what the device cannot do
     if config.tensorboard:
         demand_tensorboard()
+    if config.init is None:
+        options = {"--teacher init": config.teacher == INIT, "--blend": config.blend}
+        for option, is_given in options.items():
+            if is_given:
+                raise CrnnError(f"{option} needs the weights of --init: give it, too")
     try:
         config.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CrnnError(f"--directory {config.directory}: {error.strerror}") from error
-    return load_inputs(config, config.card())
+    inputs = load_inputs(config, config.card())
+    if config.blend and not inputs.dev:
+        raise CrnnError("--blend is chosen by validation lines, and there are none: add a dev set")
+    return inputs
 
 
 def train_in_turn(configs: Sequence[TrainConfig]) -> TrainResult:
@@ -123,6 +134,7 @@ class Run:
         self.config = config
         self.inputs = inputs
         self.device = device
+        teacher = load_teacher(config, inputs.stream.card)  # before the seed is set
         self.state: State = state.start(config, device)
         self.steps_per_epoch = inputs.stream.steps()
         self.reporter = Reporter(config, self.state, self.steps_per_epoch)
@@ -131,7 +143,8 @@ class Run:
         self.steps_before = self.state.steps
         self.started = time.monotonic() - self.state.seconds
         self.skipped_in_a_row = 0
-        self.objective = Objective(self.state.model, config)
+        self.objective = Objective(self.state.model, config, teacher)
+        self.objective.to(device, memory_format=state.layout(config))  # type: ignore[call-overload]
         self.net = self._network()
 
     def go(self) -> TrainResult:
@@ -216,6 +229,7 @@ class Run:
             self.failures.update(dict.fromkeys(batch.failures))
             is_last = number == len(lanes) - 1
             lines = on_device(batch, self.device, channels_last=config.channels_last)
+            lines = lines._replace(failures=[])  # what is compiled must not depend on them
             with nullcontext() if is_last else distributed.unsynchronised(self.net):
                 loss = self.net(lines, progress) / len(lanes)
                 run.scaler.scale(loss).backward()
@@ -256,14 +270,14 @@ class Run:
 
     def _read_before(self) -> None:
         """See how well the weights of `init` read, to tell what fine-tuning costs."""
-        for name, reading in self._read_all():
+        for name, reading in self._read_all(self.state.shipped):
             self.state.before[name] = reading.scores.exact
             self.reporter.validation(name, self.inputs.dev[name], reading, self.state)
 
     def _validate(self) -> None:
         """Read every validation set; keep the reader if it is the best so far."""
         config, run = self.config, self.state
-        for name, reading in self._read_all():
+        for name, reading in self._read_all(run.shipped):
             self.scores[name] = reading.scores
             self.reporter.validation(name, self.inputs.dev[name], reading, run)
         if not self.scores:
@@ -274,17 +288,31 @@ class Run:
             if distributed.is_first():
                 state.save_weights(run, config, BEST)
 
-    def _read_all(self) -> Iterator[tuple[str, Reading]]:
+    def _read_all(self, model: CRNN) -> Iterator[tuple[str, Reading]]:
         config, run = self.config, self.state
-        distributed.average_buffers(run.shipped)
+        distributed.average_buffers(model)
         for name, source in self.inputs.dev.items():
             self.reporter.reads(name)
             reading = evaluate(
-                run.shipped, source, run.card, batch_size=config.batch_size,
+                model, source, run.card, batch_size=config.batch_size,
                 workers=config.workers, precision=config.precision,
             )  # fmt: skip
             self.failures.update(dict.fromkeys(reading.failures))
             yield name, reading
+
+    def _blend(self) -> None:
+        """Look for a better reader on the way from the start to the best one."""
+
+        def read(model: CRNN, share: float) -> dict[str, Reading]:
+            readings = dict(self._read_all(model))
+            self.reporter.blend(share, readings)
+            return readings
+
+        best = blend_best(self.state, self.config, read)
+        logger.info("%s is a blend: %g of the fine-tuned weights", BEST, best.share)
+        for name, reading in best.readings.items():
+            self.scores[name] = reading.scores
+            self.reporter.validation(name, self.inputs.dev[name], reading, self.state)
 
     def _save(self, name: str) -> None:
         self.state.seconds = time.monotonic() - self.started
@@ -298,6 +326,8 @@ class Run:
         if run.steps == self.steps_before:  # a finished run was resumed
             logger.info("nothing left to train: --max-epoch for more, --fresh to start over")
             self._validate()
+        if config.blend:
+            self._blend()
         if not self.scores:
             logger.info("nothing was validated, for there is no dev set: %s is the reader", LAST)
         if self.failures and distributed.is_first():

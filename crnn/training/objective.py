@@ -4,14 +4,16 @@ The curriculum is here and nowhere else: which loss a batch has at which point o
 over which classes it is taken.
 """
 
+import torch
 from torch import Tensor, nn
 
 from crnn.data.loader import Batch
-from crnn.few_classes import few_log_probs
+from crnn.few_classes import NOTHING, few_log_probs, uncompiled, with_rest
 from crnn.model import CRNN
 from crnn.training import distributed
 from crnn.training.config import TrainConfig
 from crnn.training.loss import chosen_steps, ctc_loss, own_classes, steps_loss, taught_loss
+from crnn.training.teacher import Advice, Teacher, divergence
 
 MANY_CLASSES = 1000
 """From so many on a loss looks at `own_classes` alone."""
@@ -27,16 +29,20 @@ class Objective(nn.Module):
     2. up to ``align``: CTC and, fading, the places of the characters (`taught_loss`);
     3. from there on: CTC alone.
 
+    From 2 on a teacher's distribution may be followed, too (`crnn.training.teacher`).
+
     Args:
         reader: whose weights are learnt.
         config: of the run.
+        teacher: that the reader stays close to.
     """
 
-    def __init__(self, reader: CRNN, config: TrainConfig) -> None:
+    def __init__(self, reader: CRNN, config: TrainConfig, teacher: Teacher | None = None) -> None:
         super().__init__()
-        self.reader = reader
+        self.reader, self.teacher = reader, teacher
         self.align_first, self.align = config.align_first, config.align
         self.precision = config.precision
+        self.teacher_weight = config.teacher_weight
 
     def forward(self, batch: Batch, progress: float) -> Tensor:
         """The loss, one number.
@@ -47,25 +53,45 @@ class Objective(nn.Module):
         """
         if progress < self.align_first:
             return self._loss_of_steps(batch)
-        log_probs, batch = self._log_probs(batch)
+        classes, among = None, batch
+        if self.reader.num_classes >= MANY_CLASSES:
+            classes, among = own_classes(batch)
+        with distributed.autocast(batch.images.device, self.precision):
+            advice = self._advice(batch, classes)
+            log_probs, advised = self._log_probs(batch.images, classes, advice)
+        loss = self._loss(log_probs, among, progress)
+        if advice is not None:
+            loss = loss + self.teacher_weight * divergence(advice, advised, batch)
+        return loss
+
+    def _advice(self, batch: Batch, classes: Tensor | None) -> Advice | None:
+        if self.teacher is None:
+            return None
+        frames = self.reader.backbone.time_steps(batch.images.shape[3])
+        return self.teacher(batch, classes, frames)  # type: ignore[no-any-return]
+
+    def _log_probs(
+        self, images: Tensor, classes: Tensor | None, advice: Advice | None
+    ) -> tuple[Tensor, Tensor]:
+        """Of the classes of the loss, and of those of the advice with all others: (N, T, K)."""
+        advised = None if advice is None else advice.classes
+        if classes is None:
+            everything: Tensor = self.reader(images)
+            return everything, everything if advised is None else _picked(everything, advised)
+        columns, layer = self.reader.columns(images), self.reader.classifier  # (N, T, F)
+        if advised is None:
+            found = with_rest(few_log_probs(columns, layer, classes))
+            return found, found
+        own = classes[:, None].expand(-1, columns.shape[1], -1)
+        both = few_log_probs(columns, layer, torch.cat([own, advised], dim=-1))
+        count = classes.shape[1]
+        return with_rest(both[:, :, :count]), with_rest(both[:, :, count:])
+
+    def _loss(self, log_probs: Tensor, batch: Batch, progress: float) -> Tensor:
         if progress < self.align:
             faded = (progress - self.align_first) / (self.align - self.align_first)
             return taught_loss(log_probs, batch, 1 - faded)
         return ctc_loss(log_probs, batch)
-
-    def _log_probs(self, batch: Batch) -> tuple[Tensor, Batch]:
-        """(N, T, K) of the classes that the loss looks at, and the batch in their terms."""
-        classes = None
-        if self.reader.num_classes >= MANY_CLASSES:
-            classes, batch = own_classes(batch)
-        with distributed.autocast(batch.images.device, self.precision):
-            if classes is None:
-                log_probs: Tensor = self.reader(batch.images)
-            else:
-                layer = self.reader.classifier
-                columns = self.reader.columns(batch.images)  # (N, T, F)
-                log_probs = few_log_probs(columns, layer.weight, layer.bias, classes)
-        return log_probs, batch
 
     def _loss_of_steps(self, batch: Batch) -> Tensor:
         """No CTC yet, and cheap: the other time steps are not even classified."""
@@ -76,3 +102,10 @@ class Objective(nn.Module):
             scores = self.reader.classifier(columns[steps.indices])
             log_probs = scores.float().log_softmax(-1)  # (K, C)
         return steps_loss(log_probs, steps)
+
+
+@uncompiled
+def _picked(log_probs: Tensor, classes: Tensor) -> Tensor:
+    """Some of all classes, and the rest together: (N, T, C) -> (N, T, K + 1)."""
+    found = log_probs.gather(2, classes.clamp(min=0))
+    return with_rest(found.masked_fill(classes < 0, NOTHING))

@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Self
 
 from torch import Tensor
@@ -118,6 +119,16 @@ class Reporter:
                 "higher --lr, shorter lines first, more steps, or --init; check with --overfit 16",
                 run.steps,
             )
+
+    def blend(self, share: float, readings: Mapping[str, Reading]) -> None:
+        """Note how a blend of the start and the fine-tuned reader reads."""
+        if not self.is_first:
+            return
+        exact = {name: reading.scores.exact for name, reading in readings.items()}
+        self._write(blend=share, exact=exact)
+        logger.info(
+            "blend %g: %s", share, ", ".join(f"{name} {value:.2%}" for name, value in exact.items())
+        )
 
     def skipped(self, run: State, rate: float, in_a_row: int, limit: int) -> None:
         """Explain a step whose gradient was not finite, without flooding the log.

@@ -101,9 +101,13 @@ def _new(config: TrainConfig, device: torch.device) -> State:
     return _assemble(config, card, model, device)
 
 
+def layout(config: TrainConfig) -> torch.memory_format:
+    """How a run keeps images and kernels in memory."""
+    return torch.channels_last if config.channels_last else torch.contiguous_format
+
+
 def _assemble(config: TrainConfig, card: ModelCard, model: CRNN, device: torch.device) -> State:
-    layout = torch.channels_last if config.channels_last else torch.contiguous_format
-    model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+    model = model.to(device, memory_format=layout(config))  # type: ignore[call-overload]
     model.train()
     return State(
         card=card,
@@ -127,7 +131,10 @@ def demand_same(checkpoint: Checkpoint, config: TrainConfig, source: str) -> Non
         raise CrnnError(
             f"{source} holds weights but no state of training: give it to --init instead"
         )
-    saved, now = dict(checkpoint.extra["config"]), config.fingerprint()
+    now = config.fingerprint()
+    # A run of before an option was there had what is now its default.
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    saved = {name: defaults[name] for name in now} | checkpoint.extra["config"]
     sources = [options["synth_options"] for options in (saved, now)]
     if any(BUNDLED.items() <= each.items() for each in sources):
         saved["synth_options"], now["synth_options"] = (
@@ -196,16 +203,26 @@ def save(state: State, config: TrainConfig, name: str) -> None:
     )
 
 
-def save_weights(state: State, config: TrainConfig, name: str) -> None:
-    """Write the reader alone, without what is needed to train on.
+def save_weights(
+    state: State, config: TrainConfig, name: str, model: CRNN | None = None, **summary: object
+) -> None:
+    """Write a reader alone, without what is needed to train on.
+
+    Args:
+        state: of the run.
+        config: of the run.
+        name: of the file.
+        model: the reader; None is the run's own.
+        summary: what its card says of the training besides.
 
     Raises:
         CrnnError: the file cannot be written.
     """
+    card = _final_card(state, config)
     save_checkpoint(
         config.directory / name,
-        state.shipped,
-        _final_card(state, config),
+        model or state.shipped,
+        card.replace(training={**card.training, **summary}),
         epoch=state.position.epoch,
         best_accuracy=max(0.0, state.best),
     )

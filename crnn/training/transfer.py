@@ -23,11 +23,13 @@ class Transfer:
     Attributes:
         kept: (new code, old code) of characters that both alphabets have.
         new: characters whose rows start as the mean of the kept ones.
+        fresh: their codes.
         dropped: characters of the old alphabet that the new one lacks.
     """
 
     kept: list[tuple[int, int]]
     new: list[str]
+    fresh: list[int]
     dropped: list[str]
 
     def __str__(self) -> str:
@@ -56,8 +58,13 @@ def match_alphabets(old: Alphabet, new: Alphabet) -> Transfer:
         if waiting.get(character):
             kept.append((code, waiting[character].pop(0)))
         else:
-            fresh.append(character)
-    return Transfer(kept, fresh, [character for character, codes in waiting.items() if codes])
+            fresh.append(code)
+    return Transfer(
+        kept=kept,
+        new=[new.characters[code - 1] for code in fresh],
+        fresh=fresh,
+        dropped=[character for character, codes in waiting.items() if codes],
+    )
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from crnn.data.loader import Batch
-from crnn.few_classes import few_log_probs
+from crnn.few_classes import few_log_probs, with_rest
 from crnn.model import CRNN, build_model
 from crnn.training.loss import ctc_loss, own_classes, taught_loss
 
@@ -38,6 +38,7 @@ def batch() -> Batch:
         lengths=lengths,
         columns=columns,
         indices=torch.arange(5),
+        sources=torch.zeros(5, dtype=torch.int64),
         failures=[],
     )
 
@@ -47,8 +48,8 @@ def gradients(model: CRNN, batch: Batch, classes: Tensor | None, teaching: float
     if classes is None:
         log_probs = model(batch.images)
     else:
-        layer = model.classifier
-        log_probs = few_log_probs(model.columns(batch.images), layer.weight, layer.bias, classes)
+        columns = model.columns(batch.images)
+        log_probs = with_rest(few_log_probs(columns, model.classifier, classes))
     loss = taught_loss(log_probs, batch, teaching) if teaching else ctc_loss(log_probs, batch)
     loss.backward()  # type: ignore[no-untyped-call]
     found = [parameter.grad for parameter in model.parameters()]
@@ -99,9 +100,8 @@ def test_a_batch_of_empty_lines_has_the_blank_alone(batch: Batch) -> None:
 def test_probabilities_of_own_classes_and_the_rest_are_one(model: CRNN) -> None:
     columns = torch.randn(2, 7, 96)
     classes = torch.tensor([[0, 5, 900], [0, 3, -1]])
-    layer = model.classifier
-    found = few_log_probs(columns, layer.weight, layer.bias, classes)
-    everything = layer(columns).log_softmax(-1)
+    found = with_rest(few_log_probs(columns, model.classifier, classes))
+    everything = model.classifier(columns).log_softmax(-1)
     assert torch.allclose(found[0, :, :3], everything[0][:, classes[0]], atol=1e-5)
     assert torch.allclose(found.exp().sum(-1), torch.ones(2, 7), atol=1e-5)
     assert (found[1, :, 2].exp() == 0).all()

@@ -39,6 +39,7 @@ def batch() -> Batch:
         lengths=torch.tensor([3, 2, 0]),
         columns=torch.tensor([2, 9, 20, -1, -1]),
         indices=torch.arange(3),
+        sources=torch.zeros(3, dtype=torch.int64),
         failures=[],
     )
 

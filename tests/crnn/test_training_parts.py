@@ -48,6 +48,7 @@ def batch(codes: list[list[int]], steps: list[int], columns: list[int] | None = 
         lengths=torch.tensor([len(line) for line in codes]),
         columns=torch.tensor(columns or [-1] * len(flat)),
         indices=torch.arange(len(codes)),
+        sources=torch.zeros(len(codes), dtype=torch.int64),
         failures=[],
     )
 

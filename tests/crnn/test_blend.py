@@ -1,0 +1,73 @@
+"""Readers between the start of a run and its end."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from crnn.checkpoints import load_checkpoint, save_checkpoint
+from crnn.model import build_model, default_card
+from crnn.training import TrainConfig, train
+from crnn.training.blend import blended
+from crnn.training.config import parse_shares
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
+
+OLD, NEW = Alphabet("0123456789"), Alphabet("9876543210x")
+
+
+def config(directory: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401
+    small: dict[str, Any] = {
+        "arch": "lite", "alphabet": NEW, "synth": "digits", "synth_lines": 8, "dev_lines": 2,
+        "synth_options": {"fonts": "packages"}, "batch_size": 4, "max_epoch": 1, "workers": 0,
+        "save_interval": 0,
+    }  # fmt: skip
+    return TrainConfig(directory=directory, **(small | changes))
+
+
+def test_rows_that_the_start_lacks_stay_as_they_were_learnt() -> None:
+    start = {"backbone.a": torch.zeros(2), "classifier.bias": torch.zeros(3), "n": torch.tensor(1)}
+    tuned = {"backbone.a": torch.ones(2), "classifier.bias": torch.ones(3), "n": torch.tensor(7)}
+    found = blended(start, tuned, 0.25, [2])
+    assert found["backbone.a"].tolist() == [0.25, 0.25]
+    assert found["classifier.bias"].tolist() == [0.25, 0.25, 1.0]
+    assert found["n"] == 7
+
+
+def test_readers_that_read_alike_give_the_one_nearest_to_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    start = tmp_path / "start.pth"
+    save_checkpoint(start, build_model("lite", 11), default_card("lite", OLD))
+    run = tmp_path / "run"
+    for shares in ((), (0.5, 0.0)):  # the second time there is nothing left but the blend
+        result = train(config(run, init=start, blend=shares))
+    assert result.best == run / "best.pth"
+    old, best, tuned = (load_checkpoint(p) for p in (start, result.best, run / "tuned.pth"))
+    assert best.card is not None
+    assert tuned.card is not None
+    assert best.card.training["blend"] == 0.0
+    assert "blend" not in tuned.card.training
+    name = "backbone.layers.0.weight"
+    assert torch.equal(best.state_dict[name], old.state_dict[name])
+    assert not torch.equal(tuned.state_dict[name], old.state_dict[name])
+    rows = best.state_dict["classifier.weight"]
+    assert torch.equal(rows[1:11].flip(0), old.state_dict["classifier.weight"][1:])
+    assert torch.equal(rows[11], tuned.state_dict["classifier.weight"][11])
+    train(config(run, init=start, blend=(1.0,)))
+    again = load_checkpoint(run / "best.pth")
+    assert all(torch.equal(again.state_dict[n], t) for n, t in tuned.state_dict.items())
+
+
+def test_what_cannot_be_blended_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(CrnnError, match="--init"):
+        train(config(tmp_path, blend=(0.5,)))
+    with pytest.raises(CrnnError, match="--blend"):
+        config(tmp_path, blend=(1.5,))
+    with pytest.raises(CrnnError, match="--blend"):
+        parse_shares(["0.3", "x"])
+    assert parse_shares(["0.3,0.6", 1]) == (0.3, 0.6, 1.0)
