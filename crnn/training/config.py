@@ -157,9 +157,10 @@ class TrainConfig:
         TeacherLines, "Follow the teacher on all lines, on those of --mix, or on the main ones."
     ] = "all"
     teacher_top: Annotated[
-        int, "Compare the teacher's N likeliest characters of each time step; 0: those of the text.",
+        int,
+        "Compare the teacher's N likeliest characters of each step; 0: those of the text.",
         COUNT,
-    ] = 0  # fmt: skip
+    ] = 0
     blend: Annotated[
         tuple[float, ...],
         "At the end, take the weights between those of --init and the best ones: of these shares "
