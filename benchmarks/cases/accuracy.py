@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -75,18 +76,22 @@ def measure_accuracy(
             raise CrnnError(f"{subject.name} has random weights: it can only be timed")
         try:
             file = model_file(subject) if subject.is_checkpoint else Path(subject.file)
-            readers = [Recognizer(file, device, threads, batch_size=size) for size in (1, batch)]
+            with ExitStack() as opening:  # both, or none
+                readers = [
+                    opening.enter_context(Recognizer(file, device, threads, batch_size=size))
+                    for size in (1, batch)
+                ]
+                opened = opening.pop_all()
         except CrnnError as error:
             unknown = Model(name=subject.name, arch="unknown", trained=True)
             results += [_failed(unknown, lines, str(error)) for lines in sets]
             log(f"{subject.name}: {error}")
             continue
-        model = describe(subject, file, readers[0].card)
-        for lines in sets:
-            results.append(_read(readers, model, lines, batch, threads or 0))
-            log(f"{subject.name} on {lines.data}")
-        for reader in readers:
-            reader.close()
+        with opened:
+            model = describe(subject, file, readers[0].card)
+            for lines in sets:
+                results.append(_read(readers, model, lines, batch, threads or 0))
+                log(f"{subject.name} on {lines.data}")
     return results
 
 

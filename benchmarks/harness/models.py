@@ -99,13 +99,12 @@ def model_file(subject: Subject, precision: str = "fp32") -> Path:
 
 
 def _given_file(subject: Subject, precision: str) -> Path:
-    from crnn_runtime.backends import open_backend  # noqa: PLC0415
 
     assert subject.file is not None
     path = Path(subject.file)
     if path.suffix.lower() != ".onnx":  # an engine: nothing but its own library opens it
         return path
-    found = open_backend(path).card.precision
+    found = card_of(path).precision
     if found != precision:
         raise CrnnError(f"{path} is {found}, not {precision}: convert it with crnn-export")
     return path
@@ -115,7 +114,8 @@ def card_of(path: Path) -> "ModelCard":
     """The card of a model file."""
     from crnn_runtime.backends import open_backend  # noqa: PLC0415
 
-    return open_backend(path).card
+    with open_backend(path) as backend:
+        return backend.card
 
 
 def torch_model(subject: Subject) -> "tuple[CRNN, ModelCard]":

@@ -90,23 +90,23 @@ def main(
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
     cv2.utils.logging.setLogLevel(0)
-    recognizer = Recognizer(
+    unread = 0
+    with Recognizer(
         model,
         device=device,
         threads=threads,
         batch_size=batch_size,
         card=card,
         decoder=to_decoding(ctx, as_json=as_json, **decoding),
-    )
-    unread = 0
-    for path, line, warning, say in _read(recognizer, images):
-        if line.error:
-            unread += 1
-            say(f"{_shown(path)}: {_reason(path, line.error)}")
-            continue
-        if warning:
-            say(f"{_shown(path)}: warning, the picture may be damaged: {warning}")
-        click.echo(format_line(path, line, raw=raw, as_json=as_json))
+    ) as recognizer:
+        for path, line, warning, say in _read(recognizer, images):
+            if line.error:
+                unread += 1
+                say(f"{_shown(path)}: {_reason(path, line.error)}")
+                continue
+            if warning:
+                say(f"{_shown(path)}: warning, the picture may be damaged: {warning}")
+            click.echo(format_line(path, line, raw=raw, as_json=as_json))
     if unread:
         ctx.exit(EXIT_SOME_UNREAD)
 

@@ -28,7 +28,8 @@ def list_readers(ctx: click.Context) -> None:
 
     for name in reader_names():
         path = reader_path(name)
-        card = open_backend(path).card
+        with open_backend(path) as backend:
+            card = backend.card
         shown = "".join(card.alphabet.characters[:_SHOWN])
         shown += "…" * (len(card.alphabet) > _SHOWN)
         click.echo(

@@ -84,7 +84,8 @@ def pack(name: str, decoding: Decoding, card: str | None) -> Reader:
         if path.suffix.lower() not in BACKENDS or not path.is_file():
             open_backend(name)  # says what is wrong with it
     else:  # an engine may be opened where it will run only
-        open_decoder(decoding, open_backend(path, "cpu", 1, card=card).card)
+        with open_backend(path, "cpu", 1, card=card) as backend:
+            open_decoder(decoding, backend.card)
     sent = {f"model{path.suffix.lower()}": path}
     if path.suffix.lower() != ".onnx":
         sent[f"model{path.suffix.lower()}.json"] = Path(f"{path}.json")

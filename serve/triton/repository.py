@@ -80,7 +80,8 @@ def write_model(
 def _describe(path: Path) -> tuple[ModelCard, EngineRecord | None]:
     """The card, and of an engine its record; checks the file as far as it goes here."""
     if path.suffix.lower() == ".onnx":
-        return open_backend(path).card, None
+        with open_backend(path) as backend:
+            return backend.card, None
     return read_engine(path)
 
 

@@ -1,5 +1,6 @@
 """``crnn-web``: a page to try readers on."""
 
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -76,11 +77,12 @@ def main(
             paths=local,
             folder=folder,
         )
-        page = Page(Readers(readers, device=device, threads=threads), settings).build()
+        opened = Readers(readers, device=device, threads=threads)
+        page = Page(opened, settings).build()
         click.echo(f"Listening on {server.address(host, listener)} (Ctrl-C ends it)")
         if not local:
             click.echo("Anybody who can reach this address can use the page.", err=True)
-        with swept(uploads, keep):
+        with closing(opened), swept(uploads, keep):
             server.serve(
                 page, theme(), listener, host=host, max_upload=max_upload * 10**6,
                 public=[EXAMPLES], style=STYLE,

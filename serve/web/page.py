@@ -244,8 +244,8 @@ class Page:
             picture = load_image(data)
             cards, lines = [], []
             for name in names:
-                recognizer = self._readers.open(str(name), own)
-                found = recognizer.inspect(data)
+                with self._readers.lend(str(name), own) as recognizer:
+                    found = recognizer.inspect(data)
                 lines.append(found.line)
                 cards.append(view.card(str(name), found, recognizer.card, picture))
         except (CrnnError, MemoryError) as error:
@@ -279,8 +279,11 @@ class Page:
         hidden = gr.update(value=None, visible="hidden")
         try:
             given = self._given(files, folder)
-            recognizer = self._readers.open(str(reader), own)
-            with self._place() as held, self._place() as place:
+            with (
+                self._readers.lend(str(reader), own) as recognizer,
+                self._place() as held,
+                self._place() as place,
+            ):
                 given = batch.hold(given, held)
                 table, fresh = place / "lines.csv", 0.0
                 for report in batch.read_all(recognizer, given, table, lambda: run["stop"]):
@@ -342,7 +345,8 @@ class Page:
         if given.path.suffix.lower() != ".onnx":
             raise ModelError(f"{given.name} is not an ONNX file (.onnx)")
         try:
-            card = self._readers.open_file(given.path).card
+            with self._readers.lend_file(given.path) as recognizer:
+                card = recognizer.card
         except (CrnnError, MemoryError) as error:
             # The file's own name: where it lies here is of no use to a visitor.
             raise ModelError(str(error).replace(str(given.path), given.name)) from error

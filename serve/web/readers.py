@@ -1,14 +1,27 @@
-"""The readers that a page may use, opened at first use and kept while they are."""
+"""The readers that a page may use, opened at first use, lent to requests, closed when unused."""
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from crnn_runtime import CrnnError, ModelError, Recognizer
 from crnn_runtime.readers import find_model, reader_names
 
 _KEPT = 6  # open at once: each holds its weights
+
+_Key = tuple[str, int, int]
+
+
+@dataclass
+class _Open:
+    """An open reader, how many requests use it, and whether it is to be closed after them."""
+
+    recognizer: Recognizer
+    users: int = 0
+    is_evicted: bool = False
 
 
 class Readers:
@@ -30,7 +43,7 @@ class Readers:
         self._device = device
         self._threads = threads
         self._lock = threading.Lock()
-        self._open: OrderedDict[tuple[str, int, int], Recognizer] = OrderedDict()
+        self._open: OrderedDict[_Key, _Open] = OrderedDict()
         self._paths: dict[str, Path] = {}
         for model in (*given, *(name for name in reader_names() if name not in given)):
             path = find_model(model)
@@ -38,15 +51,17 @@ class Readers:
         if not self._paths:
             raise CrnnError("no reader ships with this installation: give one with --reader")
         for name in self.names[: max(1, len(given))]:  # one at least: it may lack the device
-            self.open(name)
+            with self.lend(name):
+                pass
 
     @property
     def names(self) -> list[str]:
         """What there is to choose from, the default first."""
         return list(self._paths)
 
-    def open(self, name: str, own: Mapping[str, Path] | None = None) -> Recognizer:
-        """The reader of a name.
+    @contextmanager
+    def lend(self, name: str, own: Mapping[str, Path] | None = None) -> Iterator[Recognizer]:
+        """The reader of a name, which stays open for as long as it is used here.
 
         Args:
             name: one of `names` or of ``own``.
@@ -59,29 +74,64 @@ class Readers:
         if path is None:
             raise ModelError(f"there is no reader {name!r}: choose one of {', '.join(self.names)}")
         if path.is_file() or path in self._paths.values():
-            return self.open_file(path)
+            with self.lend_file(path) as recognizer:
+                yield recognizer
+            return
         with self._lock:  # a visitor's file, whose time is over: as long as it is open
-            for key in reversed(self._open):
-                if key[0] == str(path):
-                    self._open.move_to_end(key)
-                    return self._open[key]
-        raise ModelError(f"{name} is not kept any more: give the file again")
+            key = next((key for key in reversed(self._open) if key[0] == str(path)), None)
+            entry = self._take(key) if key is not None else None
+        if entry is None:
+            raise ModelError(f"{name} is not kept any more: give the file again")
+        with self._returned(entry):
+            yield entry.recognizer
 
-    def open_file(self, path: Path) -> Recognizer:
-        """The reader in a model file.
+    @contextmanager
+    def lend_file(self, path: Path) -> Iterator[Recognizer]:
+        """The reader in a model file, see `lend`.
 
         Raises:
             ModelError: it is not there or cannot be used.
         """
         if not path.is_file():
-            return Recognizer(path)  # says what is wrong with it
+            Recognizer(path)  # says what is wrong with it
         status = path.stat()
         key = (str(path), status.st_mtime_ns, status.st_size)
         with self._lock:
             if key not in self._open:
-                recognizer = Recognizer(path, self._device, self._threads)
-                self._open[key] = recognizer
-            self._open.move_to_end(key)
+                self._open[key] = _Open(Recognizer(path, self._device, self._threads))
+            entry = self._take(key)
             while len(self._open) > _KEPT:
-                self._open.popitem(last=False)  # freed when the last line that uses it is read
-            return self._open[key]
+                self._evict()
+        with self._returned(entry):
+            yield entry.recognizer
+
+    def close(self) -> None:
+        """Close all readers, those in use when they are given back."""
+        with self._lock:
+            while self._open:
+                self._evict()
+
+    def _take(self, key: _Key) -> _Open:
+        self._open.move_to_end(key)
+        self._open[key].users += 1
+        return self._open[key]
+
+    @contextmanager
+    def _returned(self, entry: _Open) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                entry.users -= 1
+                self._close_if_unused(entry)
+
+    def _evict(self) -> None:
+        """Let go of the reader that was used least recently."""
+        _, entry = self._open.popitem(last=False)
+        entry.is_evicted = True
+        self._close_if_unused(entry)
+
+    @staticmethod
+    def _close_if_unused(entry: _Open) -> None:
+        if entry.is_evicted and not entry.users:
+            entry.recognizer.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
+from tiny_reader import write_tiny_reader
 
 from crnn_runtime import Alphabet, CrnnError, ImageError, Recognizer
 from crnn_runtime.model.card import ModelCard
@@ -86,7 +87,7 @@ def _table(path: Path) -> list[dict[str, str]]:
 
 
 def test_many_pictures_become_a_table(tmp_path: Path) -> None:
-    recognizer = Readers(threads=1).open("digits")
+    recognizer = Recognizer(reader_path("digits"), threads=1)
     given = _pictures(tmp_path)
     *_, last = batch.read_all(recognizer, given, tmp_path / "out.csv")
     assert (last.total, last.done, last.failed, last.finished) == (3, 3, 1, True)
@@ -103,7 +104,7 @@ def test_many_pictures_become_a_table(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_read_like_its_files(tmp_path: Path) -> None:
-    recognizer = Readers(threads=1).open("digits")
+    recognizer = Recognizer(reader_path("digits"), threads=1)
     *_, last = batch.read_all(recognizer, [batch.Given("lines", LINES)], tmp_path / "out.csv")
     rows = _table(tmp_path / "out.csv")
     assert last.total == len(rows) == len(list(LINES.iterdir()))
@@ -112,7 +113,7 @@ def test_a_folder_is_read_like_its_files(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_stopped_keeps_what_was_read(tmp_path: Path) -> None:
-    recognizer = Readers(threads=1).open("digits")
+    recognizer = Recognizer(reader_path("digits"), threads=1)
     asked = iter((False, False, True))
     run = batch.read_all(
         recognizer, [batch.Given("lines", LINES)], tmp_path / "out.csv", lambda: next(asked)
@@ -147,12 +148,14 @@ def test_readers_are_offered_and_found_by_name(tmp_path: Path) -> None:
     readers = Readers([str(given)], threads=1)
     assert readers.names[0] == "mine"
     assert "digits" in readers.names
-    assert readers.open("mine") is readers.open("mine")
-    with pytest.raises(CrnnError, match="there is no reader 'other'"):
-        readers.open("other")
-    assert readers.open("other", {"other": given}).card.arch == "barcode"
-    with pytest.raises(CrnnError, match="no such file"):
-        readers.open_file(tmp_path / "gone.onnx")
+    with readers.lend("mine") as first, readers.lend("mine") as second:
+        assert first is second
+    with pytest.raises(CrnnError, match="other"):
+        readers.lend("other").__enter__()
+    with readers.lend("other", {"other": given}) as own:
+        assert own.card.arch == "barcode"
+    with pytest.raises(CrnnError, match=r"gone\.onnx"):
+        readers.lend_file(tmp_path / "gone.onnx").__enter__()
     with pytest.raises(CrnnError, match="not a model file"):
         Readers(["no-such-reader"])
 
@@ -167,20 +170,33 @@ def test_a_model_that_is_replaced_is_read_anew(tmp_path: Path) -> None:
     model = tmp_path / "mine.onnx"
     shutil.copy(reader_path("digits"), model)
     readers = Readers([str(model)], threads=1)
-    first = readers.open("mine")
-    assert readers.open("mine") is first
+    with readers.lend("mine") as first:
+        before = first.card.alphabet
     shutil.copy(reader_path("latin"), tmp_path / "new.onnx")
     (tmp_path / "new.onnx").replace(model)
-    assert readers.open("mine").card.alphabet != first.card.alphabet
+    with readers.lend("mine") as second:
+        assert second.card.alphabet != before
 
 
-def test_few_readers_stay_open(tmp_path: Path) -> None:
+def test_few_readers_stay_open_and_those_in_use_among_them(tmp_path: Path) -> None:
     readers = Readers(threads=1)
-    paths = [
-        write_barcode_reader(tmp_path / f"{n}.onnx", barcode_card(head="greedy")) for n in range(8)
-    ]
-    first = readers.open_file(paths[0])
-    for path in paths:
-        readers.open_file(path)
-    assert readers.open_file(paths[0]) is not first
-    assert first.read([draw_barcode("52")])[0].text == "52"
+    paths = [write_tiny_reader(tmp_path / f"{n}.onnx") for n in range(8)]
+    picture = draw_barcode("42")
+    with readers.lend_file(paths[1]) as unused:
+        pass
+    with readers.lend_file(paths[0]) as used:
+        for path in paths[2:]:
+            with readers.lend_file(path) as last:
+                pass
+        with readers.lend_file(paths[0]) as again:
+            assert again is not used  # it was evicted, and opened anew
+        assert used.read([picture])[0].text == "42"
+        with pytest.raises(CrnnError):
+            unused.read([picture])  # it is closed
+    with pytest.raises(CrnnError):
+        used.read([picture])  # and this one when it was given back
+    assert last.read([picture])[0].text == "42"
+    readers.close()
+    for each in (last, again):
+        with pytest.raises(CrnnError):
+            each.read([picture])
