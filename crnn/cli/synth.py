@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from crnn_runtime.cli.console import Command, explain_missing
 from crnn_runtime.cpu import available_cpus
@@ -11,12 +12,16 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
 try:  # the presets are part of --help
+    from crnn.synth.corpora.corpus import find_texts, open_corpus
     from crnn.synth.coverage import Coverage
     from crnn.synth.engine import Synthesizer
     from crnn.synth.presets import PRESETS
+    from crnn.synth.rendered.dataset import render
+    from crnn.synth.rendered.pages import Pages
     from crnn.synth.sheet import draw_sheet
     from crnn.synth.split import SPLITS
     from crnn.synth.stream import encoded_chunks
+    from crnn.synth.words import Lexicon, read_languages
     from crnn.synth.writers import FolderWriter, LmdbWriter, Writer, prepare
 except ModuleNotFoundError as error:
     explain_missing(error)
@@ -38,6 +43,11 @@ _EPILOG = "Presets: " + "; ".join(f"{name}: {p.summary}" for name, p in PRESETS.
     default="images",
     show_default=True,
     help="images/ with train.txt and dev.txt (integer codes), or LMDB databases train and dev.",
+)
+@click.option(
+    "--rendered",
+    is_flag=True,
+    help="Lines of web pages that Chromium draws, in place of a preset's; and the pages.",
 )
 @click.option("--dev-share", type=click.FloatRange(0, 0.5), default=0.02, show_default=True)
 @click.option("--sheet", type=_PATH, metavar="FILE", help="Draw a labelled contact sheet.")
@@ -83,7 +93,11 @@ def main(**options: Any) -> None:  # noqa: ANN401
     crnn-synth --preset document --count 20000 --out data
     crnn-synth --sheet sheet.png
     crnn-synth --preset chinese-strings --count 100000 --min-count 20 --coverage rare.png
+    crnn-synth --rendered --count 10000 --out rendered
     """
+    if options["rendered"]:
+        _render(options)
+        return
     preset, out, sheet = options["preset"], options["out"], options["sheet"]
     if not (out or sheet or options["coverage"]):
         raise CrnnError("nothing to do: give --out, --sheet or --coverage")
@@ -106,6 +120,37 @@ def main(**options: Any) -> None:  # noqa: ANN401
         for path in options["coverage"]:
             coverage.write(path)
         click.echo(coverage.summary())
+
+
+_OF_PAGES = {
+    "rendered", "count", "seed", "out", "corpus", "words", "alphabet", "split", "dev_share", "kind"
+}  # fmt: skip
+
+
+def _render(options: dict[str, Any]) -> None:
+    given = click.get_current_context().get_parameter_source
+    for name in options.keys() - _OF_PAGES | {"kind"}:
+        if given(name) is ParameterSource.COMMANDLINE:
+            flag = "format" if name == "kind" else name.replace("_", "-")
+            raise CrnnError(f"--{flag} has no effect on --rendered: leave it out")
+    if options["out"] is None:
+        raise CrnnError("nothing to do: give --out")
+    alphabet, split = Alphabet.load(options["alphabet"] or "zh"), options["split"]
+    texts = find_texts(options["corpus"] or None)
+    words = read_languages(options["words"]) if options["words"] else None
+    lexicon = Lexicon(alphabet, split, open_corpus(texts, split) if texts else None, words)
+    with click.progressbar(length=options["count"] or 1000, label=str(options["out"])) as bar:
+        found = render(
+            Pages.of_system(lexicon, split),
+            alphabet,
+            options["out"],
+            count=options["count"] or 1000,
+            seed=options["seed"],
+            dev_share=options["dev_share"],
+            tell=bar.update,
+        )
+    counted = ", ".join(f"{count} {name}" for name, count in found.items())
+    click.echo(f"{counted} in {options['out']}")
 
 
 def _synthesizer(preset: str, options: dict[str, Any]) -> Synthesizer:

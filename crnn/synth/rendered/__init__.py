@@ -1,0 +1,1 @@
+"""Lines that real software draws: pages in a browser, with the boxes of their lines."""
