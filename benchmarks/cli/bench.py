@@ -26,8 +26,8 @@ EXIT_NOTHING = 1
 """Nothing could be measured; the report says why."""
 
 _STARTED = time.monotonic()
-_QUICK_BACKENDS = ("onnxruntime", "torch", "onnxruntime-cuda", "tensorrt")
-_ALL_BACKENDS = (*_QUICK_BACKENDS, "torch-compile")
+_QUICK_BACKENDS = ("onnxruntime", "torch", "torch-cuda", "onnxruntime-cuda", "tensorrt")
+_ALL_BACKENDS = (*_QUICK_BACKENDS, "torch-compile", "torch-compile-cuda")
 _PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 
 

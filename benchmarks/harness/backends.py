@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_benchmarks.harness.models import Subject, describe, model_file, torch_model
+from crnn_benchmarks.harness.models import Subject, describe, model_file
 from crnn_benchmarks.harness.schema import Model
-from crnn_runtime.backends import OUTPUT_NAMES, open_backend
+from crnn_benchmarks.harness.torch_backends import Device, open_torch
+from crnn_runtime.backends import open_backend
 from crnn_runtime.backends.cuda_device import require_device
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.installed import cache_folder
@@ -58,39 +59,14 @@ class Backend:
     slow: bool = False
 
 
-def _torch(subject: Subject, precision: str, threads: int) -> Opened:
-    """PyTorch as one types it: no compiler, contiguous layout."""
-    return _torch_opened(subject, precision, threads, lambda module: module)
+def _torch(device: Device, *, is_compiled: bool) -> Callable[[Subject, str, int], Opened]:
+    """PyTorch, see `crnn_benchmarks.harness.torch_backends`."""
 
+    def opened(subject: Subject, precision: str, threads: int) -> Opened:
+        infer, card = open_torch(subject, precision, threads, device, is_compiled=is_compiled)
+        return Opened(infer, card, describe(subject, None, card))
 
-def _torch_compiled(subject: Subject, precision: str, threads: int) -> Opened:
-    """``torch.compile``, which writes and compiles C++ for each shape."""
-    import torch  # noqa: PLC0415
-
-    return _torch_opened(subject, precision, threads, lambda m: torch.compile(m, dynamic=False))
-
-
-def _torch_opened(
-    subject: Subject, precision: str, threads: int, wrap: Callable[[Any], Any]
-) -> Opened:
-    import torch  # noqa: PLC0415
-
-    from crnn_export.heads import add_head  # noqa: PLC0415
-
-    model, card = torch_model(subject)
-    card = card.replace(head="greedy", precision=precision)
-    module = wrap(add_head(model, card.head, 1))
-
-    @torch.inference_mode()
-    def infer(images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        torch.set_num_threads(threads)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            outputs = module(torch.from_numpy(images))
-        names = OUTPUT_NAMES[card.head]
-        arrays = (output.float() if output.is_floating_point() else output for output in outputs)
-        return dict(zip(names, (array.numpy() for array in arrays), strict=True))
-
-    return Opened(infer, card, describe(subject, None, card))
+    return opened
 
 
 def _runtime(file: Path, subject: Subject, device: str, threads: int) -> Opened:
@@ -133,13 +109,29 @@ BACKENDS: dict[str, Backend] = {
         open=_onnxruntime,
     ),
     "torch": Backend(
-        title="PyTorch eager", precisions=("fp32", "bf16"), library="torch", open=_torch
+        title="PyTorch eager",
+        precisions=("fp32", "bf16"),
+        library="torch",
+        open=_torch("cpu", is_compiled=False),
     ),
     "torch-compile": Backend(
         title="PyTorch compiled",
         precisions=("fp32", "bf16"),
         library="torch",
-        open=_torch_compiled,
+        open=_torch("cpu", is_compiled=True),
+        slow=True,
+    ),
+    "torch-cuda": Backend(
+        title="PyTorch eager CUDA",
+        precisions=("fp32", "fp16", "bf16"),
+        library=None,
+        open=_torch("cuda", is_compiled=False),
+    ),
+    "torch-compile-cuda": Backend(
+        title="PyTorch compiled, CUDA graphs",
+        precisions=("fp32", "fp16", "bf16"),
+        library=None,
+        open=_torch("cuda", is_compiled=True),
         slow=True,
     ),
     "onnxruntime-cuda": Backend(
