@@ -62,7 +62,10 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     A data set is a folder with train.txt ("img_path code code ...", codes from 1) or
     train.tsv ("path<TAB>text"), the same for dev, and the pictures, in images/ or beside.
 
-    Exit status: 0 done, 1 some lines could not be read, 2 wrong usage or unusable data.
+    Ctrl-C and SIGTERM end it after the step it is in; the same command goes on.
+
+    Exit status: 0 done, 1 some lines could not be read, 2 wrong usage, unusable data or a
+    worker that was killed, 130 or 143 stopped by Ctrl-C or SIGTERM.
     """  # fmt: skip
     logging.getLogger("crnn").setLevel(logging.INFO)
     # Before torch is loaded: idle threads that spin starve the workers of small machines.
@@ -188,13 +191,16 @@ def _gpu(asked: int | None) -> int | None:
 
 
 def _report(result: "TrainResult") -> int:
+    if result.stopped is not None:
+        return 128 + result.stopped  # as shells have it
     if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks
         return EXIT_BAD_DATA if result.failures else 0
     from crnn.training.report import kept  # noqa: PLC0415
 
     for name, scores in result.scores.items():
         click.echo(f"{name}: {scores}{kept(scores, result.before.get(name))}")
-    click.echo(f"best: {result.best} after {result.steps} steps, {result.minutes:.1f} minutes")
+    when = "" if result.best_step is None else f" of step {result.best_step}"
+    click.echo(f"best: {result.best}{when}; {result.steps} steps, {result.minutes:.1f} minutes")
     for failure in result.failures[:20]:
         click.echo(failure, err=True)
     return EXIT_BAD_DATA if result.failures else 0

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import pairwise
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
@@ -115,9 +115,13 @@ class _Spot(NamedTuple):
     is_last: bool
 
 
+Steps = Generator[tuple[Position, list[Batch]], None, None]
+"""What `training_batches` gives."""
+
+
 def training_batches(
     stream: Stream, start: Position = START, *, workers: int = 0, pin: bool = False
-) -> Iterator[tuple[Position, list[Batch]]]:
+) -> Steps:
     """Endless steps from ``start``: the position after the step, and this process's batches.
 
     The workers live as long as the iterator: epochs follow without a pause.
@@ -125,6 +129,7 @@ def training_batches(
     Raises:
         CrnnError: a source cannot give lines at all, such as characters that the
             alphabet lacks.
+        WorkerDiedError: a worker was killed.
     """
     results = _load(stream.mix.sources, stream.card, _keys(stream, start), workers, pin)
     for spot in _walk(stream, start):

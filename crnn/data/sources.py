@@ -1,6 +1,7 @@
 """Sources of lines: anything that gives line ``index`` as pixels and codes."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -84,6 +85,12 @@ class AnnotatedLines:
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def digest(self) -> str:
+        """How many lines there are, and a hash of what is written on them."""
+        codes = hashlib.sha256(self.data.annotations.codes.tobytes())
+        codes.update(self.data.annotations.offsets.tobytes())
+        return f"{len(self)} lines, {codes.hexdigest()[:16]}"
 
     def where(self, index: int) -> str:
         """``train.txt:17: images/a.jpg``."""

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 from crnn.training.config import OPTIMIZERS, PRECISIONS, SCHEDULES, TrainConfig
 
 if TYPE_CHECKING:
-    from crnn.training.loop import TrainResult, train
+    from crnn.training.loop import train
     from crnn.training.reading import Reading, evaluate
+    from crnn.training.result import TrainResult
 
 # Loaded at first use: `crnn-train --help` must not wait for torch.
-_HOMES = {"Reading": "reading", "TrainResult": "loop", "evaluate": "reading", "train": "loop"}
+_HOMES = {"Reading": "reading", "TrainResult": "result", "evaluate": "reading", "train": "loop"}
 
 __all__ = [
     "OPTIMIZERS",

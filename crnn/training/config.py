@@ -16,6 +16,7 @@ OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["one-cycle", "cosine", "exponential", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
 TeacherLines = Literal["all", "mix", "main"]
+Lengthening = Literal["stretch", "constant", "cycle"]
 
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 SCHEDULES: tuple[ScheduleName, ...] = get_args(ScheduleName)
@@ -183,6 +184,13 @@ class TrainConfig:
         FREE,
     ] = None
 
+    lengthen: Annotated[
+        Lengthening,
+        "Learning rate of a run that goes on with more epochs, steps or minutes: its schedule "
+        "stretched, constant at what it was, or in a new cycle.",
+        FREE,
+    ] = "stretch"
+
     # Running
     directory: Annotated[
         Path, "For checkpoints and logs.  [default: runs/, named by the options]", FREE
@@ -207,8 +215,9 @@ class TrainConfig:
     validate_interval: Annotated[int, "Epochs between validations.", AT_LEAST_1, FREE] = 1
     validate_steps: Annotated[int, "Steps between further validations; 0 is none.", COUNT, FREE] = 0
     save_interval: Annotated[
-        int, "Epochs between numbered checkpoints; 0 is none.", COUNT, FREE
-    ] = 1
+        int, "Epochs between numbered checkpoints, beside best.pth and last.pth; 0 is none.",
+        COUNT, FREE,
+    ] = 0  # fmt: skip
     save_steps: Annotated[
         int, "Steps between saves of last.pth; 0: at epoch ends.", COUNT, FREE
     ] = 0
@@ -262,6 +271,10 @@ class TrainConfig:
         elif self.width is not None:
             changes["width"] = self.width
         return changes
+
+    def length(self) -> list[float | None]:
+        """What the end of the run follows from."""
+        return [self.max_epoch, self.max_steps, self.max_minutes]
 
     def synth_sources(self) -> dict[str, Any]:
         """The part of `synth_options` that holds for every preset of the run."""

@@ -14,6 +14,8 @@ from crnn_runtime.errors import CrnnError, MissingDependencyError
 
 T = TypeVar("T")
 
+_side: dist.ProcessGroup | None = None
+
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -43,6 +45,10 @@ def process_group(device: torch.device) -> Iterator[None]:
         yield
         return
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    global _side  # noqa: PLW0603 - as the group itself
+    # What the processes agree on must not wait for what their GPUs still compute.
+    if device.type == "cuda":
+        _side = dist.new_group(backend="gloo")  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -113,12 +119,29 @@ def gathered(items: list[T]) -> list[T]:
     return [item for part in parts if part is not None for item in part]
 
 
+def demand_of_all(problem: Exception | None) -> None:
+    """Raise what any process has come upon in all of them, so that none waits for another.
+
+    Every process calls it at the same place, those without a problem with None.
+    """
+    if world_size() > 1:
+        flag = torch.tensor([problem is not None], dtype=torch.int32)
+        dist.all_reduce(flag, dist.ReduceOp.MAX, group=_side)
+        if not flag.item():
+            return
+        problems: list[Exception | None] = [None] * world_size()
+        dist.all_gather_object(problems, problem, group=_side)
+        problem = next(each for each in problems if each is not None)
+    if problem is not None:
+        raise problem
+
+
 def first_value(value: float) -> float:
     """The first process's number, for decisions that depend on its clock."""
     if world_size() == 1:
         return value
     box = [value]
-    dist.broadcast_object_list(box, src=0)
+    dist.broadcast_object_list(box, src=0, group=_side)
     return box[0]
 
 

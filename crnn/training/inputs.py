@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Container
 from pathlib import Path
 
+import torch
+
 from crnn.backbones import backbone_class
 from crnn.data.annotations import find_annotations
 from crnn.data.augment import Augment
@@ -14,7 +16,8 @@ from crnn.data.plan import Mix
 from crnn.data.sources import AnnotatedLines, Source, SyntheticLines
 from crnn.synth import Synthesizer
 from crnn.training import distributed
-from crnn.training.config import TrainConfig
+from crnn.training.board import demand_tensorboard
+from crnn.training.config import INIT, TrainConfig
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard
@@ -38,6 +41,36 @@ class Inputs:
 
     stream: Stream
     dev: dict[str, Source]
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Training data set → what tells whether its lines are still the same ones."""
+        sources = self.stream.mix.sources
+        return {each.name: each.digest() for each in sources if isinstance(each, AnnotatedLines)}
+
+
+def inputs_of(config: TrainConfig, device: torch.device) -> Inputs:
+    """What a run reads.
+
+    Raises:
+        CrnnError: see `load_inputs`; or something would fail in the middle of the run.
+    """
+    distributed.autocast(device, config.precision)  # refuses what the device cannot do
+    if config.tensorboard:
+        demand_tensorboard()
+    if config.init is None:
+        options = {"--teacher init": config.teacher == INIT, "--blend": config.blend}
+        for option, is_given in options.items():
+            if is_given:
+                raise CrnnError(f"{option} needs the weights of --init: give it, too")
+    try:
+        config.directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CrnnError(f"--directory {config.directory}: {error.strerror}") from error
+    inputs = load_inputs(config, config.card())
+    if config.blend and not inputs.dev:
+        raise CrnnError("--blend is chosen by validation lines, and there are none: add a dev set")
+    return inputs
 
 
 def steps_of(card: ModelCard) -> Callable[[int], int]:

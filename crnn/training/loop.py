@@ -2,30 +2,32 @@
 
 import dataclasses
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from signal import Signals
 
 import torch
 from torch import nn
 
-from crnn.data.loader import Batch, Position, on_device, training_batches
+from crnn.data.loader import Batch, Position, Steps, on_device, training_batches
 from crnn.metrics import Scores
 from crnn.model import CRNN
 from crnn.training import distributed, state
 from crnn.training.blend import blend_best
-from crnn.training.board import demand_tensorboard
-from crnn.training.config import INIT, TrainConfig
-from crnn.training.inputs import Inputs, load_inputs, write_lines
+from crnn.training.config import TrainConfig
+from crnn.training.inputs import Inputs, inputs_of, write_lines
 from crnn.training.memory import keep_freed_memory
 from crnn.training.objective import Objective
-from crnn.training.optim import gradient_norm, learning_rate
+from crnn.training.optim import gradient_norm
+from crnn.training.pace import Pace
 from crnn.training.reading import Reading, evaluate
 from crnn.training.report import Reporter
+from crnn.training.result import TrainResult
 from crnn.training.state import BEST, LAST, State
+from crnn.training.stopping import StopRequested, StopSignals
 from crnn.training.teacher import load_teacher
-from crnn_runtime.errors import CrnnError
+from crnn.workers import WorkerDiedError
 
 logger = logging.getLogger(__name__)
 
@@ -33,41 +35,15 @@ _MAX_SKIPPED = 100
 """Steps in a row without a finite gradient after which a run is given up."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainResult:
-    """How a run ended.
-
-    Attributes:
-        steps: optimiser steps done.
-        epochs: whole epochs done.
-        minutes: spent, over all resumptions.
-        scores: of the last validation, by name of the set; the first is the main one.
-        before: share of exact lines before the first step, by name of the set, where
-            the run began from another reader's weights.
-        best_accuracy: best share of exact lines on the main set; -1 without one.
-        failures: messages about lines that could not be read on the way.
-        last: checkpoint of the final state.
-        best: checkpoint of the best reader; the last one where nothing was validated.
-    """
-
-    steps: int
-    epochs: int
-    minutes: float
-    scores: dict[str, Scores]
-    before: dict[str, float]
-    best_accuracy: float
-    failures: list[str]
-    last: Path
-    best: Path
-
-
 def train(config: TrainConfig) -> TrainResult:
     """Train a reader, or go on where the last save left a run.
 
-    Under torchrun every process calls it.
+    Under torchrun every process calls it. Ctrl-C and SIGTERM end it after the step it is in,
+    with everything saved, see `TrainResult.stopped`.
 
     Raises:
         CrnnError: the data, the checkpoint, the device or an option will not do.
+        WorkerDiedError: a process that loads lines was killed; everything is saved then, too.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
@@ -75,27 +51,8 @@ def train(config: TrainConfig) -> TrainResult:
     if device.type == "cpu":
         keep_freed_memory()
     with distributed.process_group(device):
-        return Run(config, _inputs(config, device), device).go()
-
-
-def _inputs(config: TrainConfig, device: torch.device) -> Inputs:
-    """What a run reads; refuses what would fail in its middle."""
-    distributed.autocast(device, config.precision)  # refuses what the device cannot do
-    if config.tensorboard:
-        demand_tensorboard()
-    if config.init is None:
-        options = {"--teacher init": config.teacher == INIT, "--blend": config.blend}
-        for option, is_given in options.items():
-            if is_given:
-                raise CrnnError(f"{option} needs the weights of --init: give it, too")
-    try:
-        config.directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CrnnError(f"--directory {config.directory}: {error.strerror}") from error
-    inputs = load_inputs(config, config.card())
-    if config.blend and not inputs.dev:
-        raise CrnnError("--blend is chosen by validation lines, and there are none: add a dev set")
-    return inputs
+        config = state.as_begun(config)
+        return Run(config, inputs_of(config, device), device).go()
 
 
 def train_in_turn(configs: Sequence[TrainConfig]) -> TrainResult:
@@ -112,10 +69,12 @@ def train_in_turn(configs: Sequence[TrainConfig]) -> TrainResult:
     # One group for all: processes that join a second one may find addresses of the first.
     with distributed.process_group(device):
         for config in others:
-            _inputs(dataclasses.replace(config, init=Path(BEST)), device)
+            inputs_of(dataclasses.replace(config, init=Path(BEST)), device)
         result = train(first)
         failures = dict.fromkeys(result.failures)
         for config in others:
+            if result.stopped:
+                break
             result = train(dataclasses.replace(config, init=result.best))
             failures |= dict.fromkeys(result.failures)
     return dataclasses.replace(result, failures=list(failures))
@@ -136,38 +95,57 @@ class Run:
         self.device = device
         teacher = load_teacher(config, inputs.stream.card)  # before the seed is set
         self.state: State = state.start(config, device)
+        state.demand_same_data(self.state, inputs.identity)
         self.steps_per_epoch = inputs.stream.steps()
+        self.pace = Pace(config, self.state, self.steps_per_epoch)
         self.reporter = Reporter(config, self.state, self.steps_per_epoch)
         self.scores: dict[str, Scores] = {}
         self.failures: dict[str, None] = {}  # an ordered set
         self.steps_before = self.state.steps
-        self.started = time.monotonic() - self.state.seconds
         self.skipped_in_a_row = 0
         self.objective = Objective(self.state.model, config, teacher)
         self.objective.to(device, memory_format=state.layout(config))  # type: ignore[call-overload]
+        self.signals = StopSignals()
         self.net = self._network()
 
     def go(self) -> TrainResult:
-        """Train until the run's end."""
-        with self.reporter:
-            if self.config.init is not None and not self.state.steps:
-                self._read_before()
-            self._train()
-            return self._finish()
+        """Train until the run's end, or until somebody stops it."""
+        stopped = None
+        with self.reporter, self.signals:
+            try:
+                if self.config.init is not None and not self.state.steps:
+                    self._read_before()
+                self._train()
+                self._conclude()
+            except (StopRequested, WorkerDiedError) as error:
+                stopped = self._stop(error)
+            return self._result(stopped)
 
     def _train(self) -> None:
         config, run = self.config, self.state
         batches = training_batches(
             self.inputs.stream, run.position, workers=config.workers, pin=self.device.type == "cuda"
         )
-        progress = self._progress()
+        progress = self.pace.progress()
+        if run.is_due:
+            self._after_step(is_last=progress >= 1)
         while progress < 1:
-            position, lanes = next(batches)
-            ended_epoch = position.epoch > run.position.epoch
+            position, lanes = self._next(batches)
             self.advance(position, lanes, progress)
-            progress = self._progress()
-            self._after_step(ended_epoch=ended_epoch, is_last=progress >= 1)
-        del batches  # ends the workers
+            progress = self.pace.progress()
+            self._after_step(is_last=progress >= 1)
+        batches.close()  # ends the workers
+
+    def _next(self, batches: Steps) -> tuple[Position, list[Batch]]:
+        """The next step's batches; what keeps one process from them stops all."""
+        problem: Exception | None = None
+        try:
+            with self.signals.while_idle():
+                found = next(batches)
+        except (StopRequested, WorkerDiedError) as error:
+            problem = error
+        distributed.demand_of_all(problem)
+        return found
 
     def advance(self, position: Position, lanes: Sequence[Batch], progress: float) -> None:
         """One step over the batches of this process's lanes, to ``position``.
@@ -203,25 +181,10 @@ class Run:
         if self.frozen:
             self.state.model.backbone.eval()  # its norms keep their statistics
 
-    def _progress(self) -> float:
-        """How much of the run is done, 0 to 1, by epochs, steps or time, whichever is furthest."""
-        config, run = self.config, self.state
-        run.seconds = time.monotonic() - self.started
-        total = config.max_epoch * self.steps_per_epoch
-        if config.max_steps is not None:
-            total = min(total, config.max_steps)
-        progress = run.steps / total
-        if config.max_minutes is not None:
-            # The first process's clock counts for all.
-            spent = distributed.first_value(run.seconds / (60 * config.max_minutes))
-            progress = max(progress, spent)
-        return progress
-
     def _step(self, lanes: Sequence[Batch], progress: float) -> torch.Tensor:
         """One optimiser step over the batches of all lanes; returns their mean loss."""
         config, run = self.config, self.state
-        epochs = run.position.epoch + run.position.step / self.steps_per_epoch
-        self.rate = learning_rate(config, progress, epochs)
+        self.rate = self.pace.rate(progress)
         for group in run.optimizer.param_groups:
             group["lr"] = self.rate
         losses = []
@@ -253,16 +216,20 @@ class Run:
         self.skipped_in_a_row += 1
         self.reporter.skipped(run, self.rate, self.skipped_in_a_row, _MAX_SKIPPED)
 
-    def _after_step(self, *, ended_epoch: bool, is_last: bool) -> None:
+    def _after_step(self, *, is_last: bool) -> None:
+        """Validate and save, if it is time; a stop amid it leaves it due."""
         config, run = self.config, self.state
-        epoch = run.position.epoch
+        epoch, step = run.position
+        ended_epoch = step == 0
         every = config.validate_steps
+        run.is_due = True
         if (
             is_last
             or (ended_epoch and epoch % config.validate_interval == 0)
             or (every and run.steps % every == 0)
         ):
             self._validate()
+        run.is_due = False
         if ended_epoch or is_last or (config.save_steps and run.steps % config.save_steps == 0):
             self._save(LAST)
         if ended_epoch and config.save_interval and epoch % config.save_interval == 0:
@@ -284,7 +251,7 @@ class Run:
             return
         run.accuracy = next(iter(self.scores.values())).exact
         if run.accuracy > run.best:
-            run.best = run.accuracy
+            run.best, run.best_step = run.accuracy, run.steps
             if distributed.is_first():
                 state.save_weights(run, config, BEST)
 
@@ -296,6 +263,7 @@ class Run:
             reading = evaluate(
                 model, source, run.card, batch_size=config.batch_size,
                 workers=config.workers, precision=config.precision,
+                check=self.signals.demand_none,
             )  # fmt: skip
             self.failures.update(dict.fromkeys(reading.failures))
             yield name, reading
@@ -315,21 +283,38 @@ class Run:
             self.reporter.validation(name, self.inputs.dev[name], reading, self.state)
 
     def _save(self, name: str) -> None:
-        self.state.seconds = time.monotonic() - self.started
+        self.pace.progress()  # of which the saved seconds are a part
         if distributed.is_first():
             state.save(self.state, self.config, name)
 
-    def _finish(self) -> TrainResult:
+    def _stop(self, error: StopRequested | WorkerDiedError) -> Signals:
+        """Save what the run has done since it was started, and say how to go on."""
+        if self.state.steps > self.steps_before:
+            self._save(LAST)
+        distributed.wait()
+        how = state.going_on(self.config, self.state)
+        if isinstance(error, WorkerDiedError):
+            raise WorkerDiedError(f"{error}; {how}") from error
+        if distributed.is_first():
+            logger.warning("stopped by %s: %s", error.signal.name, how)
+        return error.signal
+
+    def _conclude(self) -> None:
+        """Say what became of a run that has come to its end."""
         config, run = self.config, self.state
         if not (config.directory / LAST).is_file():  # a run of no steps
             self._save(LAST)
         if run.steps == self.steps_before:  # a finished run was resumed
             logger.info("nothing left to train: --max-epoch for more, --fresh to start over")
-            self._validate()
+            if not self.scores:
+                self._validate()
         if config.blend:
             self._blend()
         if not self.scores:
             logger.info("nothing was validated, for there is no dev set: %s is the reader", LAST)
+
+    def _result(self, stopped: Signals | None) -> TrainResult:
+        config, run = self.config, self.state
         if self.failures and distributed.is_first():
             file = config.directory / "unreadable.txt"
             write_lines(file, list(self.failures))
@@ -344,7 +329,9 @@ class Run:
             scores=self.scores,
             before=run.before,
             best_accuracy=run.best,
+            best_step=run.best_step if best.is_file() else run.steps,
             failures=list(self.failures),
             last=last,
             best=best if best.is_file() else last,
+            stopped=stopped,
         )

@@ -1,7 +1,7 @@
 """Read a data set with a model and compare."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ from crnn.data.loader import Batch, reading_batches
 from crnn.data.sources import Source
 from crnn.metrics import Scores, score
 from crnn.training import distributed
+from crnn.training.stopping import StopRequested
+from crnn.workers import WorkerDiedError
 from crnn_runtime.decode.greedy import decode_greedy
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard
@@ -44,6 +46,7 @@ def evaluate(
     batch_size: int = 64,
     workers: int = 0,
     precision: str = "fp32",
+    check: Callable[[], None] = lambda: None,
 ) -> Reading:
     """Read every line of a source, shared out among the processes of a run.
 
@@ -54,6 +57,10 @@ def evaluate(
         batch_size: lines per forward pass.
         workers: processes that load lines.
         precision: ``fp32``, ``bf16`` or ``fp16``.
+        check: is called between batches; it raises to stop all processes.
+
+    Raises:
+        WorkerDiedError: a process that loads lines was killed.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -66,20 +73,31 @@ def evaluate(
         shard=(distributed.rank(), distributed.world_size()),
         workers=workers,
     )
-    for batch in batches:
-        failures += batch.failures
-        with distributed.autocast(device, precision):
-            log_probs = model(batch.images.to(device))
-        texts = _decode(log_probs, batch, card.alphabet)
-        rows += [
-            (index, truth, text)
-            for index, truth, text in zip(
-                batch.indices.tolist(), _truths(batch, card.alphabet), texts, strict=True
-            )
-            if index >= 0  # the stand-in of a batch that failed as a whole
-        ]
+    problem: Exception | None = None
+    try:
+        for batch in batches:
+            check()
+            failures += batch.failures
+            with distributed.autocast(device, precision):
+                log_probs = model(batch.images.to(device))
+            rows += _rows(log_probs, batch, card.alphabet)
+    except (StopRequested, WorkerDiedError) as error:
+        problem = error
+    distributed.demand_of_all(problem)
     rows = sorted(distributed.gathered(rows))
     return _reading(rows, distributed.gathered(failures))
+
+
+def _rows(log_probs: torch.Tensor, batch: Batch, alphabet: Alphabet) -> list[tuple[int, str, str]]:
+    """Index, truth and text of each line."""
+    texts = _decode(log_probs, batch, alphabet)
+    return [
+        (index, truth, text)
+        for index, truth, text in zip(
+            batch.indices.tolist(), _truths(batch, alphabet), texts, strict=True
+        )
+        if index >= 0  # the stand-in of a batch that failed as a whole
+    ]
 
 
 def _reading(rows: Sequence[tuple[int, str, str]], failures: list[str]) -> Reading:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn, optim
 from crnn.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crnn.data.loader import START, Position
 from crnn.model import CRNN, build_model, load_weights
+from crnn.training import distributed
 from crnn.training.config import BUNDLED, TrainConfig
 from crnn.training.new_classes import begin_new_classes
 from crnn.training.optim import Ema, make_optimizer
@@ -38,9 +40,14 @@ class State:
         skipped: steps whose gradient was not finite.
         seconds: spent so far, over all resumptions.
         best: the best validation accuracy, -1 before the first.
+        best_step: after how many steps, None before the first.
         accuracy: the latest validation accuracy.
         before: share of exact lines of each validation set before the first step, where
             the run began from another reader's weights.
+        is_due: what follows the latest step (validation, numbered checkpoints) is not done.
+        tail: of the learning rate, if the run was made longer, see `crnn.training.pace.Tail`.
+        length: `TrainConfig.length` when it was saved; None for a new run.
+        data: digests of its data sets, see `crnn.training.inputs.Inputs.identity`.
     """
 
     card: ModelCard
@@ -55,6 +62,11 @@ class State:
     best: float = -1.0
     accuracy: float | None = None
     before: dict[str, float] = dataclasses.field(default_factory=dict)
+    best_step: int | None = None
+    is_due: bool = False
+    tail: tuple[str, float] | None = None
+    length: list[float | None] | None = None
+    data: list[str] | None = None
 
     @property
     def shipped(self) -> CRNN:
@@ -74,18 +86,58 @@ def start(config: TrainConfig, device: torch.device) -> State:
     Raises:
         CrnnError: the checkpoint belongs to a run that cannot be continued.
     """
-    last = config.directory / LAST
-    source = config.resume or (last if last.is_file() and not config.fresh else None)
+    source = _source(config)
     if source is None:
         return _new(config, device)
-    # The card of a checkpoint from elsewhere is not known: only its weights are of use.
-    checkpoint = load_checkpoint(source, arch=config.arch, alphabet=config.alphabet)
+    checkpoint = _loaded(source, config)
     demand_same(checkpoint, config, f"{source}")
     state = _restored(checkpoint, config, device)
     logger.info(
         "continuing %s at step %d (epoch %d)", source, state.steps, state.position.epoch + 1
     )
     return state
+
+
+def _source(config: TrainConfig) -> Path | None:
+    """The checkpoint to go on from."""
+    last = config.directory / LAST
+    return config.resume or (last if last.is_file() and not config.fresh else None)
+
+
+def _loaded(source: Path, config: TrainConfig) -> Checkpoint:
+    # The card of a checkpoint from elsewhere is not known: only its weights are of use.
+    return load_checkpoint(source, arch=config.arch, alphabet=config.alphabet)
+
+
+def as_begun(config: TrainConfig) -> TrainConfig:
+    """The configuration with as many batches a step as the run that it continues.
+
+    With fewer processes each takes more of them, so that the run goes on as it would have.
+
+    Raises:
+        CrnnError: this number of processes cannot share the batches out evenly.
+    """
+    source = _source(config)
+    extra = {} if source is None else _loaded(source, config).extra
+    lanes = extra.get("run", {}).get("lanes")
+    world = distributed.world_size()
+    if lanes in (None, world * config.accumulate):
+        return config
+    if config.accumulate != extra["config"]["accumulate"]:  # asked for: `demand_same` says no
+        return config
+    if lanes % world:
+        fitting = ", ".join(str(n) for n in range(1, lanes + 1) if lanes % n == 0)
+        raise CrnnError(
+            f"{source} belongs to a run with {lanes} batches of {config.batch_size} lines a step, "
+            f"which {world} processes cannot share out: start {fitting}, or start over with "
+            "--fresh or another --directory, perhaps with --init"
+        )
+    if distributed.is_first():
+        logger.info(
+            "the run has %d batches of %d lines a step, as it began: %d in each of %d processes",
+            lanes, config.batch_size, lanes // world, world,
+        )  # fmt: skip
+    return dataclasses.replace(config, accumulate=lanes // world)
 
 
 def _new(config: TrainConfig, device: torch.device) -> State:
@@ -135,6 +187,8 @@ def demand_same(checkpoint: Checkpoint, config: TrainConfig, source: str) -> Non
     # A run of before an option was there had what is now its default.
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     saved = {name: defaults[name] for name in now} | checkpoint.extra["config"]
+    if checkpoint.extra["run"].get("lanes") == distributed.world_size() * config.accumulate:
+        saved["accumulate"] = now["accumulate"]  # in another number of processes
     sources = [options["synth_options"] for options in (saved, now)]
     if any(BUNDLED.items() <= each.items() for each in sources):
         saved["synth_options"], now["synth_options"] = (
@@ -148,6 +202,23 @@ def demand_same(checkpoint: Checkpoint, config: TrainConfig, source: str) -> Non
             f"{now[name]}: continue it with the same options, or start over with --fresh or "
             "another --directory, perhaps with --init"
         )
+
+
+def demand_same_data(state: State, identity: dict[str, str]) -> None:
+    """Refuse to continue a run with other lines than it began with; note what they are.
+
+    Raises:
+        CrnnError: a data set has changed.
+    """
+    saved = state.data or list(identity.values())
+    for (name, now), before in zip(identity.items(), saved, strict=True):
+        if now != before:
+            raise CrnnError(
+                f"{name} is not what it was when the run was saved (then {before}; now {now}), so "
+                "the run cannot go on where it was: start over with --fresh or another "
+                "--directory, perhaps with --init"
+            )
+    state.data = list(identity.values())
 
 
 def _restored(checkpoint: Checkpoint, config: TrainConfig, device: torch.device) -> State:
@@ -166,10 +237,27 @@ def _restored(checkpoint: Checkpoint, config: TrainConfig, device: torch.device)
     state.steps, state.skipped, state.seconds = run["steps"], run["skipped"], run["seconds"]
     state.best, state.accuracy = run["best"], run["accuracy"]
     state.before = run.get("before", {})
+    # Older checkpoints do not have these.
+    state.best_step, state.is_due = run.get("best_step"), run.get("is_due", False)
+    state.length, state.data = run.get("length"), run.get("data")
+    state.tail = tuple(run["tail"]) if run.get("tail") else None
     torch.set_rng_state(run["rng"])
     if device.type == "cuda" and run["cuda_rng"] is not None:
         torch.cuda.set_rng_state(run["cuda_rng"], device)
     return state
+
+
+def going_on(config: TrainConfig, state: State) -> str:
+    """What is saved of a run that was stopped, and how to go on from there, in words."""
+    last = config.directory / LAST
+    if not last.is_file():
+        return "no step was done and nothing is saved"
+    how = "the same command goes on"
+    if config.resume is not None and config.resume.resolve() != last.resolve():
+        how += f" with --resume {last}"
+    elif config.fresh:
+        how += " without --fresh"
+    return f"{last} is at step {state.steps}, from which {how}"
 
 
 def save(state: State, config: TrainConfig, name: str) -> None:
@@ -186,7 +274,13 @@ def save(state: State, config: TrainConfig, name: str) -> None:
         "seconds": state.seconds,
         "best": state.best,
         "accuracy": state.accuracy,
+        "best_step": state.best_step,
         "before": state.before,
+        "is_due": state.is_due,
+        "tail": state.tail and list(state.tail),
+        "length": config.length(),
+        "data": state.data,
+        "lanes": distributed.world_size() * config.accumulate,
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         "scaler": state.scaler.state_dict(),

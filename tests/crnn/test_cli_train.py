@@ -62,7 +62,7 @@ def test_a_folder_of_the_original_is_trained_on_and_tested(root: Path) -> None:
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     (folder,) = Path("runs").iterdir()
-    assert (folder / "mobilenetv2_cifar_epoch_1.pth.tar").is_file()
+    assert {path.name for path in folder.glob("*.pth*")} == {"best.pth", "last.pth"}
     tested = run(
         "--dataset-root", str(root), "--resume", str(folder / "last.pth"), "--test-only",
         "--workers", "0",

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from digit_lines import write_data_set
 
 from crnn.checkpoints import load_checkpoint, load_model, save_checkpoint
 from crnn.recipes import recipe_config
-from crnn.synth import Synthesizer
 from crnn.training import TrainConfig, train
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.model.alphabet import Alphabet
@@ -44,22 +44,6 @@ def losses(directory: Path) -> list[float]:
     entries = map(json.loads, (directory / "log.jsonl").read_text().splitlines())
     by_step = {entry["step"]: entry["loss"] for entry in entries if "loss" in entry}
     return [by_step[step] for step in sorted(by_step)]
-
-
-def write_data_set(root: Path, count: int = 8, splits: tuple[str, ...] = ("train", "dev")) -> Path:
-    """A folder as the original had it: codes from 1, pictures in ``images/``."""
-    synthesizer = Synthesizer("digits", seed=9)
-    (root / "images").mkdir(parents=True)
-    for number, split in enumerate(splits):
-        lines = []
-        for index in range(count):
-            sample = synthesizer.line(number * count + index)
-            name = f"{split}_{index}.jpg"
-            _, data = cv2.imencode(".jpg", cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
-            (root / "images" / name).write_bytes(data.tobytes())
-            lines.append(" ".join([name, *(str(1 + int(digit)) for digit in sample.text)]))
-        (root / f"{split}.txt").write_text("\n".join(lines) + "\n")
-    return root
 
 
 def test_a_run_leaves_readers_and_a_log(tmp_path: Path) -> None:
@@ -293,15 +277,22 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, command: list[str]) ->
 
 
 @pytest.mark.slow
-def test_two_processes_do_what_one_that_accumulates_does(
+def test_two_processes_do_what_one_that_accumulates_does_which_may_take_over(
     tmp_path: Path, command: list[str]
 ) -> None:
     command += ["--max-steps", "50", "--schedule", "constant"]
     one = [*command, "--accumulate", "2", "--directory", str(tmp_path / "one")]
     subprocess.run(one, check=True, capture_output=True)
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    two = [sys.executable, *launch, *command[1:], "--directory", str(tmp_path / "two")]
-    subprocess.run(two, check=True, capture_output=True)
+    alone = [*command, "--directory", str(tmp_path / "two")]
+    two = [sys.executable, *launch, *alone[1:], "--save-steps", "1"]
+    with subprocess.Popen(two, stderr=subprocess.DEVNULL, start_new_session=True) as run:
+        while not (tmp_path / "two" / "last.pth").is_file():
+            assert run.poll() is None
+            time.sleep(0.02)
+        run.terminate()  # torchrun tells its processes
+    # One process goes on with the lines of both.
+    subprocess.run(alone, check=True, capture_output=True)
     assert len(losses(tmp_path / "one")) == 50
     np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), atol=1e-5)
 
@@ -320,7 +311,7 @@ def test_two_processes_train_one_recipe_after_another(tmp_path: Path) -> None:
     for _ in range(2):  # the second time there is nothing left to do
         run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
-        assert run.stdout.count("best: out/best.pth after 2 steps") == 1
+        assert run.stdout.count("best: out/best.pth") == 1
     assert (tmp_path / "out" / "one" / "best.pth").exists()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import children
 
 from crnn.workers import WorkerDiedError, in_order, interrupts_held
 
@@ -79,7 +80,7 @@ if __name__ == "__main__":
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         parent.stdout.readline()
-        workers = _children(parent.pid)
+        workers = children(parent.pid)
         assert len(workers) >= 3
         parent.kill()
     deadline = time.monotonic() + 60
@@ -99,23 +100,11 @@ def test_a_synthesis_whose_worker_is_killed_says_so_in_a_line(tmp_path: Path) ->
             assert time.monotonic() < deadline
             assert run.poll() is None
             time.sleep(0.02)
-        os.kill(next(worker for worker in _children(run.pid) if _is_worker(worker)), 9)
+        os.kill(next(worker for worker in children(run.pid) if _is_worker(worker)), 9)
         _, errors = run.communicate(timeout=120)
     assert run.returncode == 2
     assert "Traceback" not in errors
     assert errors.splitlines()[-1].startswith("Error: ")
-
-
-def _children(parent: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            stat = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(stat[1]) == parent:
-            found.append(int(entry.name))
-    return found
 
 
 def _is_worker(process: int) -> bool:
@@ -168,7 +157,7 @@ def test_a_run_stopped_while_its_workers_import_says_one_thing(tmp_path: Path) -
         command, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
         deadline = time.monotonic() + 120
-        while not any(map(_is_worker, _children(run.pid))):  # importing at most
+        while not any(map(_is_worker, children(run.pid))):  # importing at most
             assert time.monotonic() < deadline
             assert run.poll() is None
             time.sleep(0.002)
