@@ -58,10 +58,10 @@ system:  ## install what tests use of the system: a browser, and Triton's Python
 	apt-get install -y --no-install-recommends chromium python3 python3-venv libpython3.11
 
 fonts: $(INSTALLED)  ## install free fonts of many styles, Chinese and Latin (Debian, as root)
-	FONTTOOLS=$(CURDIR)/$(BIN)/fonttools bash crnn/synth/install-fonts.sh
+	FONTTOOLS=$(CURDIR)/$(BIN)/fonttools bash crnn/synth/fonts/install-fonts.sh
 
 texts: $(INSTALLED)  ## fetch documents and extract sentences to draw lines of, Chinese and English (Debian)
-	PYTHON=$(CURDIR)/$(BIN)/python bash crnn/synth/corpora/install-texts.sh
+	PYTHON=$(CURDIR)/$(BIN)/python bash crnn/synth/text/install-texts.sh
 
 style: $(INSTALLED)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -21,8 +21,8 @@ from fontTools.ttLib import TTCollection, TTFont
 
 from crnn.checkpoints import load_checkpoint
 from crnn.synth import Synthesizer
-from crnn.synth.fonts import HAN, Face
-from crnn.synth.words import LANGUAGES, read_languages, shipped_counts
+from crnn.synth.fonts.faces import HAN, Face
+from crnn.synth.text.words import LANGUAGES, read_languages, shipped_counts
 from crnn.training.config import BUNDLED, INIT, TrainConfig
 from crnn.training.report import LOG
 from crnn.training.state import BEST, LAST, demand_same

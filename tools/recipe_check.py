@@ -22,8 +22,8 @@ import click
 from crnn.backbones import BACKBONES
 from crnn.recipes import load_recipe, recipe_config
 from crnn.synth import PRESETS
-from crnn.synth.text import SOURCES
-from crnn.synth.words import Lexicon
+from crnn.synth.text.generators import SOURCES
+from crnn.synth.text.words import Lexicon
 from crnn.training import TrainResult, train
 from crnn_runtime.cli.console import Command
 from crnn_runtime.model.alphabet import Alphabet

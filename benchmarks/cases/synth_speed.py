@@ -26,7 +26,7 @@ import click
 import cv2
 
 from crnn.synth import PRESETS, Synthesizer
-from crnn.synth.fonts import HAN
+from crnn.synth.fonts.faces import HAN
 from crnn.synth.stream import encoded_chunks
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cpu import available_cpus

@@ -12,7 +12,6 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
 try:  # the presets are part of --help
-    from crnn.synth.corpora.corpus import find_texts, open_corpus
     from crnn.synth.coverage import Coverage
     from crnn.synth.engine import Synthesizer
     from crnn.synth.presets import PRESETS
@@ -21,7 +20,8 @@ try:  # the presets are part of --help
     from crnn.synth.sheet import draw_sheet
     from crnn.synth.split import SPLITS
     from crnn.synth.stream import encoded_chunks
-    from crnn.synth.words import Lexicon, read_languages
+    from crnn.synth.text.corpus import find_texts, open_corpus
+    from crnn.synth.text.words import Lexicon, read_languages
     from crnn.synth.writers import FolderWriter, LmdbWriter, Writer, prepare
 except ModuleNotFoundError as error:
     explain_missing(error)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn.synth.degrade import degrade
-from crnn.synth.look import Look
+from crnn.synth.picture.degrade import degrade
+from crnn.synth.picture.look import Look
 
 # Milder than most presets: a photograph has its own blur and noise already.
 _LOOK = Look(

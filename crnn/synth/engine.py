@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from crnn.synth.corpora.corpus import find_texts
-from crnn.synth.degrade import degrade
-from crnn.synth.fontfiles import find_fonts
-from crnn.synth.fonts import HAN, FontSet, load_faces
-from crnn.synth.geometry import place
-from crnn.synth.glyphs import GlyphCache
-from crnn.synth.ink import print_line, wear
-from crnn.synth.layout import Boxes, Layout, lay_out
-from crnn.synth.look import Look
-from crnn.synth.paint import paint
+from crnn.synth.fonts.faces import HAN, FontSet, load_faces
+from crnn.synth.fonts.files import find_fonts
+from crnn.synth.fonts.glyphs import GlyphCache
+from crnn.synth.picture.degrade import degrade
+from crnn.synth.picture.geometry import place
+from crnn.synth.picture.ink import print_line, wear
+from crnn.synth.picture.layout import Boxes, Layout, lay_out
+from crnn.synth.picture.look import Look
+from crnn.synth.picture.paint import paint
+from crnn.synth.picture.texture import Backgrounds
 from crnn.synth.presets import PRESETS, Preset
 from crnn.synth.split import SPLITS, Split
-from crnn.synth.texts import Texts
-from crnn.synth.texture import Backgrounds
+from crnn.synth.text.corpus import find_texts
+from crnn.synth.text.lines import Texts
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
@@ -60,7 +60,7 @@ class Synthesizer:
     Args:
         preset: a key of `PRESETS`.
         seed: another seed gives other lines.
-        fonts: see `crnn.synth.fontfiles.find_fonts`; None takes all fonts of
+        fonts: see `crnn.synth.fonts.files.find_fonts`; None takes all fonts of
             packages and system.
         split: ``train``, ``heldout`` or ``all`` font families and words.
         alphabet: characters that may appear; None takes the preset's.

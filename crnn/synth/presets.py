@@ -7,8 +7,8 @@ benchmarks go through that table.
 import dataclasses
 from collections.abc import Mapping
 
-from crnn.synth.look import Look
-from crnn.synth.looks import (
+from crnn.synth.picture.look import Look
+from crnn.synth.picture.looks import (
     BILEVEL,
     CARD,
     CHINESE_STRINGS,
@@ -37,9 +37,9 @@ class Preset:
     Attributes:
         summary: one line for `crnn-synth --help` and the sheets.
         alphabet: name of a shipped alphabet; text outside it is not drawn.
-        text: generator → how often; keys of `crnn.synth.text.SOURCES`.
+        text: generator → how often; keys of `crnn.synth.text.generators.SOURCES`.
         fonts: kind of face → weight of each of its families, 1 if not given; see
-            `crnn.synth.fonts.FontSet`.
+            `crnn.synth.fonts.faces.FontSet`.
         looks: what happens to the glyphs; look → how often.
     """
 

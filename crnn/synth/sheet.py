@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from crnn.synth.engine import Sample, Synthesizer
-from crnn.synth.fonts import Face
+from crnn.synth.fonts.faces import Face
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 

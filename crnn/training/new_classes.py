@@ -18,8 +18,8 @@ from torch import Tensor
 
 from crnn.checkpoints import load_model
 from crnn.model import CRNN
-from crnn.synth.fonts import Face
-from crnn.synth.glyphs import SizedFace
+from crnn.synth.fonts.faces import Face
+from crnn.synth.fonts.glyphs import SizedFace
 from crnn.training.config import TrainConfig
 from crnn.training.shapes import main_faces
 from crnn_runtime.errors import CrnnError

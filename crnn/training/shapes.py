@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from crnn.model import CRNN
-from crnn.synth.fontfiles import find_fonts
-from crnn.synth.fonts import Face, FontSet, load_faces
-from crnn.synth.shapes import Shapes, glyph_shapes
+from crnn.synth.fonts.faces import Face, FontSet, load_faces
+from crnn.synth.fonts.files import find_fonts
+from crnn.synth.fonts.shapes import Shapes, glyph_shapes
 from crnn.training.config import TrainConfig
 from crnn_runtime.errors import CrnnError
 

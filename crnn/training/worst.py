@@ -14,8 +14,8 @@ from rapidfuzz.distance import Levenshtein
 
 from crnn.data.sources import Source
 from crnn.metrics import worst
-from crnn.synth.fontfiles import find_fonts
-from crnn.synth.fonts import Face, load_faces
+from crnn.synth.fonts.faces import Face, load_faces
+from crnn.synth.fonts.files import find_fonts
 from crnn.training.inputs import write_lines
 from crnn.training.reading import Reading
 from crnn_runtime.errors import CrnnError, ImageError

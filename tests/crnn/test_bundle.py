@@ -16,8 +16,8 @@ from crnn.checkpoints import save_checkpoint
 from crnn.model import build_model, default_card
 from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer
-from crnn.synth.fontfiles import package_fonts
-from crnn.synth.fonts import HAN, Face, bitmap, read_faces
+from crnn.synth.fonts.faces import HAN, Face, bitmap, read_faces
+from crnn.synth.fonts.files import package_fonts
 from crnn.training import train
 from crnn.training.config import TrainConfig
 from crnn_runtime.errors import CrnnError

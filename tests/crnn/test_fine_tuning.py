@@ -17,10 +17,10 @@ from han_font import write_han_font
 
 from crnn.checkpoints import load_checkpoint
 from crnn.synth import Synthesizer
-from crnn.synth.look import Look
+from crnn.synth.picture.look import Look
 from crnn.synth.presets import PRESETS, Preset
-from crnn.synth.text import SOURCES
-from crnn.synth.words import Lexicon
+from crnn.synth.text.generators import SOURCES
+from crnn.synth.text.words import Lexicon
 from crnn.training import TrainConfig, train
 from crnn_runtime.model.alphabet import Alphabet
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from crnn import build_model, default_card, save_checkpoint
-from crnn.synth.fontfiles import find_fonts
-from crnn.synth.fonts import load_faces
+from crnn.synth.fonts.faces import load_faces
+from crnn.synth.fonts.files import find_fonts
 from crnn.training import new_classes
 from crnn.training.config import TrainConfig
 from crnn.training.new_classes import rows_from_glyphs

@@ -8,8 +8,8 @@ import pytest
 from crnn.backbones import BACKBONES
 from crnn.recipes import load_recipe, recipe_config, recipe_names
 from crnn.synth import PRESETS
-from crnn.synth.text import SOURCES
-from crnn.synth.words import Lexicon
+from crnn.synth.text.generators import SOURCES
+from crnn.synth.text.words import Lexicon
 from crnn_runtime.model.alphabet import Alphabet
 from tools.recipe_check import CHANCE, STEPS, learn
 

@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable
 from html import escape
 
-from crnn.synth.fontfiles import find_fonts
-from crnn.synth.fonts import FontSet, load_faces
+from crnn.synth.fonts.faces import FontSet, load_faces
+from crnn.synth.fonts.files import find_fonts
 from crnn.synth.split import Split
-from crnn.synth.text import SOURCES
-from crnn.synth.words import Lexicon
+from crnn.synth.text.generators import SOURCES
+from crnn.synth.text.words import Lexicon
 
 LINES = """(() => {
   // Lines are characters of one block, one after the other, at one height.
@@ -152,7 +152,7 @@ class _Words:
         return self.of(_SHORT if self._language == "zh" else _SHORT_EN)
 
     def of(self, sources: tuple[str, ...]) -> str:
-        """A text of one of ``sources``, keys of `crnn.synth.text.SOURCES`."""
+        """A text of one of ``sources``, keys of `crnn.synth.text.generators.SOURCES`."""
         return escape(SOURCES[self._rng.choice(sources)](self._rng, self._lexicon))
 
 

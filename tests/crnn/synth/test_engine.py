@@ -9,7 +9,7 @@ from han_font import write_han_font
 
 from crnn.synth import PRESETS, Sample, Synthesizer
 from crnn.synth.coverage import Coverage
-from crnn.synth.look import NEVER
+from crnn.synth.picture.look import NEVER
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 

@@ -15,12 +15,12 @@ from click.testing import CliRunner
 
 from crnn.cli.synth import main
 from crnn.data.annotations import read_annotations
-from crnn.synth.fonts import FontSet, load_faces
+from crnn.synth.fonts.faces import FontSet, load_faces
 from crnn.synth.rendered import browser as browser_module
 from crnn.synth.rendered.browser import open_browser
 from crnn.synth.rendered.dataset import Line, cut, draw_page, render
 from crnn.synth.rendered.pages import LINES, Page, Pages
-from crnn.synth.words import Lexicon
+from crnn.synth.text.words import Lexicon
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 

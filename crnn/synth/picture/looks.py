@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from crnn.synth.look import NEVER, Look
+from crnn.synth.picture.look import NEVER, Look
 
 CHINESE_STRINGS = Look(
     em=28,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from crnn.synth.fontfiles import package_fonts
-from crnn.synth.fonts import FontSet, load_faces
-from crnn.synth.shapes import glyph_shapes
+from crnn.synth.fonts.faces import FontSet, load_faces
+from crnn.synth.fonts.files import package_fonts
+from crnn.synth.fonts.shapes import glyph_shapes
 
 CHARACTERS = "OQ0CGIl1|WMHN .,8B漢"
 

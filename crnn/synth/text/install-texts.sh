@@ -16,4 +16,4 @@ xargs -a "$here/debian-texts.txt" apt-get -o APT::Sandbox::User=root --quiet dow
 for package in *.deb; do
   dpkg-deb --extract "$package" "$work/packages/${package%%_*}"
 done
-"$python" -m crnn.synth.corpora.extract "$work/packages" "$texts"
+"$python" -m crnn.synth.text.extract "$work/packages" "$texts"

@@ -72,8 +72,8 @@ class Look:
         perspective: shrinkage of one side against the other.
         curve: height of the arc that the baseline follows.
         elastic: amplitude in pixels of a smooth random displacement.
-        palette: name of the colours, a key of `crnn.synth.paint.PALETTES`.
-        backgrounds: texture → how often; keys of `crnn.synth.texture.TEXTURES`.
+        palette: name of the colours, a key of `crnn.synth.picture.paint.PALETTES`.
+        backgrounds: texture → how often; keys of `crnn.synth.picture.texture.TEXTURES`.
         texture: strength of the texture, in grey levels.
         gradient: change of the light across the picture, in grey levels.
         outline: width in pixels of a contour in another colour.

@@ -6,10 +6,10 @@ import pytest
 from fontTools.ttLib import TTCollection, TTFont
 from han_font import write_han_font
 
-from crnn.synth.cmap import read_codes
-from crnn.synth.fontfiles import find_fonts, package_fonts
-from crnn.synth.fonts import Face, FontSet, bitmap, kind_of, load_faces, read_faces
-from crnn.synth.glyphs import GlyphCache
+from crnn.synth.fonts.cmap import read_codes
+from crnn.synth.fonts.faces import Face, FontSet, bitmap, kind_of, load_faces, read_faces
+from crnn.synth.fonts.files import find_fonts, package_fonts
+from crnn.synth.fonts.glyphs import GlyphCache
 from crnn_runtime.errors import CrnnError
 
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn.synth.fonts import Face
-from crnn.synth.glyphs import Glyph, SizedFace
+from crnn.synth.fonts.faces import Face
+from crnn.synth.fonts.glyphs import Glyph, SizedFace
 
 logger = logging.getLogger(__name__)
 

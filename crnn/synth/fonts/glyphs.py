@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ImageFont
 
-from crnn.synth.fonts import Face
+from crnn.synth.fonts.faces import Face
 from crnn_runtime.errors import CrnnError
 
 Mask = npt.NDArray[np.uint8]

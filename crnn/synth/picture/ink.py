@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crnn.synth.glyphs import Mask
-from crnn.synth.layout import Layout
-from crnn.synth.look import Chance, Look, Range, draw
-from crnn.synth.texture import UNIT, Backgrounds
+from crnn.synth.fonts.glyphs import Mask
+from crnn.synth.picture.layout import Layout
+from crnn.synth.picture.look import Chance, Look, Range, draw
+from crnn.synth.picture.texture import UNIT, Backgrounds
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 _GAP = 0.1  # em between the text and what surrounds it

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from crnn.synth.corpora.corpus import Corpus, read_text
 from crnn.synth.split import Split, in_split
+from crnn.synth.text.corpus import Corpus, read_text
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.model.alphabet import Alphabet
 

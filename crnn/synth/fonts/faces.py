@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from fontTools.ttLib import TTCollection, TTFont
 
-from crnn.synth.cmap import Codes, read_codes
-from crnn.synth.fontfiles import COLLECTIONS
+from crnn.synth.fonts.cmap import Codes, read_codes
+from crnn.synth.fonts.files import COLLECTIONS
 from crnn.synth.split import Split, held_out
 from crnn_runtime.errors import CrnnError
 

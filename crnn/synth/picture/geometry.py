@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crnn.synth.glyphs import Mask
-from crnn.synth.layout import Boxes, Layout
-from crnn.synth.look import Look, draw
+from crnn.synth.fonts.glyphs import Mask
+from crnn.synth.picture.layout import Boxes, Layout
+from crnn.synth.picture.look import Look, draw
 
 Matrix = npt.NDArray[np.float64]
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crnn.synth.look import Look, draw
-from crnn.synth.paint import Pixels
+from crnn.synth.picture.look import Look, draw
+from crnn.synth.picture.paint import Pixels
 
 Image = npt.NDArray[np.uint8]
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crnn.synth.glyphs import Mask
-from crnn.synth.look import Look, draw, pick
-from crnn.synth.texture import UNIT, Backgrounds
+from crnn.synth.fonts.glyphs import Mask
+from crnn.synth.picture.look import Look, draw, pick
+from crnn.synth.picture.texture import UNIT, Backgrounds
 
 Colour = tuple[float, float, float]
 Pixels = npt.NDArray[np.float32]

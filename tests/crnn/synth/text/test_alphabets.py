@@ -1,6 +1,6 @@
 import pytest
 
-from crnn.synth.alphabets import ASCII, NAMES, PUNCTUATION, SIZE, build_zh, gb2312
+from crnn.synth.text.alphabets import ASCII, NAMES, PUNCTUATION, SIZE, build_zh, gb2312
 from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet
 
 

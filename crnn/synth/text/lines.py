@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from crnn.synth.corpora.corpus import open_corpus
-from crnn.synth.fonts import FontSet
-from crnn.synth.look import pick
+from crnn.synth.fonts.faces import FontSet
+from crnn.synth.picture.look import pick
 from crnn.synth.split import Split, in_split
-from crnn.synth.text import SOURCES
-from crnn.synth.words import EmptyListError, Lexicon, read_languages
+from crnn.synth.text.corpus import open_corpus
+from crnn.synth.text.generators import SOURCES
+from crnn.synth.text.words import EmptyListError, Lexicon, read_languages
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 

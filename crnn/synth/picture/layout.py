@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crnn.synth.fonts import Face
-from crnn.synth.glyphs import Glyph, GlyphCache, Mask, SizedFace
-from crnn.synth.look import Look, draw
+from crnn.synth.fonts.faces import Face
+from crnn.synth.fonts.glyphs import Glyph, GlyphCache, Mask, SizedFace
+from crnn.synth.picture.look import Look, draw
 
 Boxes = npt.NDArray[np.float32]
 

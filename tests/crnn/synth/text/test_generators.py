@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from crnn.synth.corpora.corpus import Corpus
 from crnn.synth.presets import PRESETS
 from crnn.synth.split import SPLITS, in_split
-from crnn.synth.text import SOURCES
-from crnn.synth.words import Lexicon, WordList, read_counts
+from crnn.synth.text.corpus import Corpus
+from crnn.synth.text.generators import SOURCES
+from crnn.synth.text.words import Lexicon, WordList, read_counts
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 

@@ -9,8 +9,8 @@ import re
 import string
 from collections.abc import Callable
 
-from crnn.synth.prose import en_phrase, en_running, zh_cut, zh_phrase, zh_running, zh_window
-from crnn.synth.words import Lexicon
+from crnn.synth.text.prose import en_phrase, en_running, zh_cut, zh_phrase, zh_running, zh_window
+from crnn.synth.text.words import Lexicon
 
 TextSource = Callable[[random.Random, Lexicon], str]
 

@@ -1,6 +1,6 @@
 """The rule that the shipped alphabets are built by.
 
-``python -m crnn.synth.alphabets`` writes ``runtime/model/alphabets/*.txt`` anew. The
+``python -m crnn.synth.text.alphabets`` writes ``runtime/model/alphabets/*.txt`` anew. The
 rule of ``zh``, 5,989 characters, which is as many as readers of the 5,990-class
 family have, so that speed and size compare:
 

@@ -1,4 +1,4 @@
-"""``python -m crnn.synth.corpora.extract PACKAGES OUT``: sentences out of unpacked packages.
+"""``python -m crnn.synth.text.extract PACKAGES OUT``: sentences out of unpacked packages.
 
 ``PACKAGES`` has a folder for each package, as `install-texts.sh` unpacks them. ``OUT``
 gets ``zh/PACKAGE.txt`` and ``en/PACKAGE.txt``, a block of text a line, each once, and
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from crnn.synth.corpora.documents import read_document, read_messages
+from crnn.synth.text.documents import read_document, read_messages
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 

@@ -3,7 +3,7 @@
 import random
 import re
 
-from crnn.synth.words import Lexicon
+from crnn.synth.text.words import Lexicon
 
 _ZH_STOPS = "，，，，，，。。。、、；：？！…"
 _CLAUSES = re.compile(f"[^{_ZH_STOPS}]+[{_ZH_STOPS}]?")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from crnn.synth.corpora.documents import read_document, read_html, read_messages
-from crnn.synth.corpora.extract import extract, language_of, main, pieces
+from crnn.synth.text.documents import read_document, read_html, read_messages
+from crnn.synth.text.extract import extract, language_of, main, pieces
 from crnn_runtime.errors import CrnnError
 
 PAGE = """<html><head><title>代理</title><style>p {x: y}</style></head><body>

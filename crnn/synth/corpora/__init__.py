@@ -1,1 +1,0 @@
-"""Running text for synthetic lines: drawn from files, and extracted from documents."""

@@ -1,0 +1,1 @@
+"""Fonts: their files, their faces, and glyphs as masks."""

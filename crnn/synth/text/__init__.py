@@ -1,0 +1,1 @@
+"""What lines read: sentences of a corpus, words, and generators of everything else."""
