@@ -41,6 +41,8 @@ def test_type_checkers_find_every_package() -> None:
         ("crnn.cli.synth", ["--sheet", "x.png"], "PIL", "synth"),
         ("crnn_export.cli.export", ["--ckpt", "x.pth"], "torch", "train"),
         ("crnn_export.cli.export", ["--ckpt", "x.pth"], "onnx", "export"),
+        ("crnn_serve.label.cli", ["--port", "0", "."], "uvicorn", "label"),
+        ("crnn_serve.label.cli", ["--port", "0", "."], "fastapi", "label"),
     ],
 )
 def test_a_command_without_its_extra_names_it(
@@ -68,8 +70,12 @@ def test_a_folder_is_not_importable_by_its_bare_name(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "program", ["crnn_runtime.cli.infer", "crnn_serve.bulk.cli", "crnn_serve.web.cli"]
-)
+    "program",
+    [
+        "crnn_runtime.cli.infer", "crnn_serve.bulk.cli", "crnn_serve.label.cli",
+        "crnn_serve.web.cli",
+    ],
+)  # fmt: skip
 def test_every_command_that_reads_lists_the_readers(program: str) -> None:
     result = CliRunner().invoke(import_module(program).main, ["--list"])
     assert result.exit_code == 0, result.output

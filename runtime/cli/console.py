@@ -26,6 +26,8 @@ _EXTRAS = {
     "pyarrow": "bulk",
     "ray": "bulk",
     "gradio": "web",
+    "fastapi": "label",
+    "uvicorn": "label",
 }
 """Package that a command may find missing → the extra that brings it."""
 

@@ -58,9 +58,10 @@ def main(
 
     Exit status: 130 ended with Ctrl-C, 2 wrong usage.
     """
-    from crnn_serve.web import server  # noqa: PLC0415 (--help must not wait)
+    from crnn_serve import listening  # noqa: PLC0415 (--help must not wait)
+    from crnn_serve.web import server  # noqa: PLC0415
 
-    with server.listen(host, port) as listener, server.quiet_gradio() as uploads:
+    with listening.listen(host, port) as listener, server.quiet_gradio() as uploads:
         import cv2  # noqa: PLC0415
 
         from crnn_serve.web.blocks import STYLE, theme  # noqa: PLC0415
@@ -69,7 +70,7 @@ def main(
         from crnn_serve.web.scratch import swept  # noqa: PLC0415
 
         cv2.utils.logging.setLogLevel(0)
-        local = server.is_loopback(listener)
+        local = listening.is_loopback(listener)
         settings = Settings(
             uploads=uploads,
             keep=keep,
@@ -79,7 +80,7 @@ def main(
         )
         opened = Readers(readers, device=device, threads=threads)
         page = Page(opened, settings).build()
-        click.echo(f"Listening on {server.address(host, listener)} (Ctrl-C ends it)")
+        click.echo(f"Listening on {listening.address(host, listener)} (Ctrl-C ends it)")
         if not local:
             click.echo("Anybody who can reach this address can use the page.", err=True)
         with closing(opened), swept(uploads, keep):

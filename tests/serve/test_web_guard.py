@@ -1,6 +1,7 @@
 """What the server lets in; needs no Gradio."""
 
 import asyncio
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from crnn_runtime import CrnnError
-from crnn_serve.web.server import MAX_QUESTION, Guard, is_loopback, listen
+from crnn_serve.guard import MAX_QUESTION, Gate, Guard
+from crnn_serve.listening import is_loopback, listen
+from crnn_serve.web.server import GATE
 
 LOCAL = frozenset({"localhost", "127.0.0.1"})
 
@@ -27,6 +30,7 @@ async def _inner(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
 def _ask(
     path: str, *, host: str = "localhost:7860", method: str = "GET",
     headers: tuple[tuple[bytes, bytes], ...] = (), parts: int = 1, kind: str = "http",
+    gate: Gate = GATE,
 ) -> dict[str, Any]:  # fmt: skip
     """The head of the answer."""
     answers: list[dict[str, Any]] = []
@@ -43,7 +47,7 @@ def _ask(
         "type": kind, "path": path, "method": method,
         "headers": [(b"host", host.encode()), *headers],
     }  # fmt: skip
-    asyncio.run(Guard(_inner, LOCAL)(scope, receive, send))
+    asyncio.run(Guard(_inner, gate, LOCAL)(scope, receive, send))
     return answers[0]
 
 
@@ -76,6 +80,21 @@ def test_another_name_for_this_machine_is_refused() -> None:
     assert _ask("/", host="127.0.0.1:1")["status"] == 200
     assert _ask("/", host="rebound.example:7860")["status"] == 403
     assert _ask("/gradio_api/upload", host="")["status"] == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (b"http://localhost:7860", 200), (b"https://localhost:7860", 200),
+        (b"http://localhost:80", 403), (b"http://example.com", 403), (b"null", 403), (b"", 403),
+    ],
+)  # fmt: skip
+def test_a_page_of_another_site_is_refused(origin: bytes, status: int) -> None:
+    gate = dataclasses.replace(GATE, own_origin=True)
+    headers = ((b"origin", origin),)
+    for method in ("GET", "POST"):
+        assert _ask("/", method=method, headers=headers, gate=gate)["status"] == status
+    assert _ask("/", gate=gate)["status"] == 200
 
 
 def test_long_questions_are_refused_announced_or_not() -> None:

@@ -1,0 +1,98 @@
+"""``crnn-label``: a page on which lines are labelled."""
+
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from crnn_runtime.cli.console import Command
+from crnn_runtime.cli.model_options import card_option, list_option
+
+_GOODBYE = 1  # seconds that open connections have to end
+
+
+@click.command(cls=Command)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--reader", default="zh", show_default=True, metavar="NAME|FILE",
+    help="Shipped reader or model file that reads the lines beforehand.",
+)  # fmt: skip
+@card_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=7861, show_default=True, help="0 is any free."
+)
+@click.option(
+    "--dev-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
+    show_default=True, help="Share of the pages that goes to dev.tsv.",
+)  # fmt: skip
+@click.option(
+    "--accept-above", type=click.FloatRange(0, 1), metavar="CONFIDENCE",
+    help="Accept readings that are more certain than this unseen; a sample of them is shown.",
+)  # fmt: skip
+@click.option(
+    "--sample", type=click.IntRange(0), default=100, show_default=True,
+    help="Lines accepted unseen that are shown, to estimate how many are wrong.",
+)  # fmt: skip
+@click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
+@list_option
+@click.version_option(package_name="crnn")
+def main(
+    folder: Path,
+    reader: str,
+    card: str | None,
+    host: str,
+    port: int,
+    dev_share: float,
+    accept_above: float | None,
+    sample: int,
+    device: str | None,
+    threads: int | None,
+) -> None:
+    """Serve a page on which the line pictures of FOLDER are labelled.
+
+    Each line comes with what the reader makes of it, the least certain first. Enter
+    accepts it. FOLDER/labels.jsonl holds every answer from the moment it is given,
+    FOLDER/train.tsv and FOLDER/dev.tsv are what crnn-train takes. The page is served on
+    this machine alone unless --host says otherwise. Ctrl-C ends it; start it again to
+    go on.
+
+    Exit status: 130 ended with Ctrl-C, 2 wrong usage.
+    """
+    from crnn_serve import listening  # noqa: PLC0415 (--help must not wait)
+
+    with listening.listen(host, port) as listener:
+        import cv2  # noqa: PLC0415
+        import uvicorn  # noqa: PLC0415
+
+        from crnn_runtime import Recognizer  # noqa: PLC0415
+        from crnn_runtime.readers import find_model  # noqa: PLC0415
+        from crnn_serve.guard import Guard  # noqa: PLC0415
+        from crnn_serve.label.app import GATE, build  # noqa: PLC0415
+        from crnn_serve.label.labels import Labels, Settings  # noqa: PLC0415
+        from crnn_serve.label.reading import reading  # noqa: PLC0415
+
+        cv2.utils.logging.setLogLevel(0)
+        settings = Settings(share=dev_share, accept_above=accept_above, sample=sample)
+        with Recognizer(find_model(reader), device, threads, card=card) as recognizer:
+            labels = Labels(folder, recognizer.card.alphabet, settings)
+            click.echo(f"Listening on {listening.address(host, listener)} (Ctrl-C ends it)")
+            if not listening.is_loopback(listener):
+                click.echo("Anybody who can reach this address can see and label.", err=True)
+            title = f"{folder.resolve().name}, read by {reader}"
+            title = title.encode(errors="replace").decode()  # names need not be UTF-8
+            app = Guard(build(labels, title), GATE, listening.local_names(host, listener))
+            config = uvicorn.Config(
+                app, log_level="critical", access_log=False, server_header=False,
+                timeout_graceful_shutdown=_GOODBYE,
+            )  # fmt: skip
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            with closing(labels), reading(recognizer, labels):
+                uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
