@@ -39,7 +39,7 @@ from fake_cuda import FakeCuda
 from crnn_runtime.model.engine_file import Profile
 
 HELPERS = {"alive", "ask", "complain", "compute", "run", "compile", "memory_of", "output_shape"} | {
-    "bytes_of", "most_host_bytes", "RELEASE",
+    "bytes_of", "host_bytes", "RELEASE",
 }  # fmt: skip
 """Names that the real classes do not have."""
 CONTEXT_BYTES = 64 * 1024
@@ -222,7 +222,7 @@ class FakeEngine:
         return sum(context() is not None for context in self.contexts)
 
     @property
-    def most_host_bytes(self) -> int:
+    def host_bytes(self) -> int:
         """That the contexts keep with TensorRT for RTX before 1.7, of one kind of convolution."""
         return self.alive * HOST_BYTES
 

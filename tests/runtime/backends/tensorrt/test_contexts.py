@@ -6,6 +6,7 @@ from typing import Literal
 import fake_gpu
 import pytest
 from engine_checks import WIDE, check, noise
+from fake_tensorrt import HOST_BYTES
 from tiny_reader import tiny_card, tiny_model
 
 from crnn_runtime import Recognizer
@@ -33,6 +34,7 @@ def test_mixed_traffic_makes_few_contexts(
         for images in requests():
             sizes.append(len(recognizer.read(images)))
             assert engine.alive <= most
+            assert engine.host_bytes <= most * HOST_BYTES  # it was 324 times that
         assert (len(sizes), sum(sizes)) == (READS, LINES) == (40, 1397)
         assert engine.made <= most  # of one profile; the lines come one call at a time
         assert len(gpu.cuda.graphs) <= MOST - 1

@@ -1,7 +1,7 @@
 """Which TensorRT is used, and what it logs."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fake_gpu
@@ -82,6 +82,38 @@ def testlisteners_of_several_threads_neither_miss_nor_stay(gpu: fake_gpu.FakeGpu
         logger.log(level, "last")
     assert [message for _, message in lines] == ["last"]
     assert library.listeners == ()
+
+
+def test_a_listener_that_comes_while_another_leaves_is_heard(
+    gpu: fake_gpu.FakeGpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = library.shared_logger("tensorrt")
+    came, may_leave = threading.Event(), threading.Event()
+    heard: list[str] = []
+
+    def listen() -> None:
+        with library.collect_logs() as lines:
+            came.set()
+            may_leave.wait(10)
+            logger.log(fake_gpu.FakeLogger.Severity.INFO, "kept")
+        heard.extend(message for _, message in lines)
+
+    other = threading.Thread(target=listen)
+
+    class Meddling(tuple):  # type: ignore[type-arg]
+        """Lets the other thread come while the one that leaves looks through the listeners."""
+
+        def __iter__(self) -> Iterator[object]:
+            yield from tuple.__iter__(self)
+            if other.ident is None:
+                other.start()
+                came.wait(0.3)  # in vain where a lock keeps it out
+
+    with library.collect_logs():
+        monkeypatch.setattr(library, "listeners", Meddling(library.listeners))
+    may_leave.set()
+    other.join(10)
+    assert heard == ["kept"]
 
 
 def run_at_once(functions: list[Callable[[], None]]) -> None:
