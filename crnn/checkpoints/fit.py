@@ -32,6 +32,16 @@ def expected_shapes(arch: str, state_dict: Mapping[str, Tensor]) -> dict[str, to
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
+def in_order(arch: str, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors in the architecture's order, which files that sort by name lose."""
+    with torch.device("meta"):
+        model = build_model(arch, 2)
+    fold_norms(model, state_dict)
+    places = {name: place for place, name in enumerate(model.state_dict())}
+    names = sorted(state_dict, key=lambda name: places.get(name, len(places)))
+    return {name: state_dict[name] for name in names}
+
+
 def is_counter(name: str) -> bool:
     """Whether a tensor counts batches: absent before PyTorch 0.4.1, of no use in evaluation."""
     return name.endswith("num_batches_tracked")

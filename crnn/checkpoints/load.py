@@ -7,13 +7,23 @@ import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from crnn.backbones import BACKBONES, backbone_class
 from crnn.checkpoints.checkpoint import Checkpoint
-from crnn.checkpoints.fit import CLASSIFIER, check_finite, check_fits, expected_shapes, is_counter
+from crnn.checkpoints.fit import (
+    CLASSIFIER,
+    check_finite,
+    check_fits,
+    expected_shapes,
+    in_order,
+    is_counter,
+)
 from crnn.checkpoints.names import foreign_card, in_its_size, our_names
+from crnn.checkpoints.safetensors_file import read_safetensors
+from crnn.checkpoints.transformers_names import from_transformers, transformers_arch
 from crnn.model import CRNN, default_card
 from crnn.plainfile import read_plain
 from crnn_runtime.errors import CrnnError, ModelError
@@ -52,11 +62,17 @@ def load_checkpoint(
         from crnn.checkpoints.onnx_file import load_onnx  # noqa: PLC0415 (another extra)
 
         return load_onnx(path, arch, alphabet)
-    content = read_plain(path)
-    if "state_dict" not in content:  # meijieru's are nothing else
+    is_safe = path.suffix.lower() == ".safetensors"
+    content: dict[str, Any] = read_safetensors(path) if is_safe else read_plain(path)
+    if is_safe or "state_dict" not in content:  # meijieru's are nothing else
         content = {"state_dict": content}
     tensors = _unwrapped(path, content["state_dict"])
-    found = content.get("arch") or _recognise(path, tensors, arch)
+    if from_elsewhere := transformers_arch(tensors):
+        try:
+            tensors = from_transformers(from_elsewhere, tensors)
+        except (KeyError, RuntimeError) as error:  # a branch without its norm, or of another shape
+            raise ModelError(f"{path} does not fit {from_elsewhere}: {error}") from error
+    found = content.get("arch") or from_elsewhere or _recognise(path, tensors, arch)
     if not isinstance(found, str):
         raise ModelError(f"{path} holds {found!r}, which is none of {', '.join(BACKBONES)}")
     try:
@@ -66,6 +82,8 @@ def load_checkpoint(
     if arch not in (None, found, found.partition("-")[0]):
         raise ModelError(f"{path} holds a {found}, not the {arch} asked for")
     state_dict = our_names(found, tensors)
+    if is_safe:
+        state_dict = in_order(found, state_dict)
     check_fits(path, found, state_dict)
     check_finite(path, state_dict)
     num_classes = state_dict[CLASSIFIER].shape[0]

@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 from torch import nn
+from used_model import used_model
 
 from crnn.checkpoints import load_checkpoint, load_model
 from crnn.folding import convolutions_and_norms, fold_norms
@@ -17,17 +18,6 @@ from crnn_runtime import Alphabet, CrnnError
 DIGITS = Alphabet("0123456789")
 BY_ORDER = ("lite", "ppocrv6_tiny", "ppocrv6_small", "pplcnetv3")
 FAST = "ppocrv6_tiny"
-
-
-def used(arch: str) -> CRNN:
-    """A model whose norms have seen something."""
-    torch.manual_seed(0)
-    model = build_model(arch, DIGITS.num_classes)
-    nn.init.normal_(model.classifier.weight, std=0.1)
-    with torch.no_grad():
-        for _ in range(3):
-            model(torch.randn(2, model.backbone.in_channels, 48, 96))
-    return model.eval()
 
 
 @pytest.fixture(
@@ -46,7 +36,7 @@ def export(model: CRNN, arch: str, path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export(used(FAST), FAST, tmp_path_factory.mktemp("onnx") / "reader.onnx")
+    return export(used_model(FAST), FAST, tmp_path_factory.mktemp("onnx") / "reader.onnx")
 
 
 def refusal(path: Path, alphabet: Alphabet | None = None, arch: str | None = None) -> str:
@@ -58,7 +48,7 @@ def refusal(path: Path, alphabet: Alphabet | None = None, arch: str | None = Non
 
 @torch.no_grad()
 def test_an_exported_reader_comes_back_with_its_card(arch: str, tmp_path: Path) -> None:
-    model = used(arch)
+    model = used_model(arch)
     loaded, card = load_model(export(model, arch, tmp_path / "x.onnx"))
     assert (card.arch, card.alphabet, card.head) == (arch, DIGITS, "log-probs")
     for width in (40, 131):
@@ -68,7 +58,7 @@ def test_an_exported_reader_comes_back_with_its_card(arch: str, tmp_path: Path) 
 
 @torch.no_grad()
 def test_folding_the_norms_changes_no_answer(arch: str) -> None:
-    model = used(arch)
+    model = used_model(arch)
     x = torch.randn(2, model.backbone.in_channels, 48, 64)
     expected = model(x)
     norms = sum(isinstance(each, nn.BatchNorm2d) for each in model.modules())
@@ -116,15 +106,17 @@ def test_tensors_are_found_by_order(change: str, exported: Path, tmp_path: Path)
     assert card.arch == FAST
     x = torch.randn(1, 3, 48, 100)
     atol = 0.05 if change == "float16" else 1e-3
-    torch.testing.assert_close(loaded(x), used(FAST)(x), atol=atol, rtol=0)
+    torch.testing.assert_close(loaded(x), used_model(FAST)(x), atol=atol, rtol=0)
 
 
-def test_a_graph_that_computes_something_else_is_refused(exported: Path, tmp_path: Path) -> None:
+def test_a_graph_that_computes_something_else_is_refused(
+    exported: Path, tmp_path: Path
+) -> None:
     refusal(_changed(exported, tmp_path / "x.onnx", "activation"))
 
 
 def test_another_width_is_refused(tmp_path: Path) -> None:
-    wider = used("lite")
+    wider = used_model("lite")
     path = export(wider, "lite", tmp_path / "x.onnx")
     model = onnx.load(path)
     first = next(t for t in model.graph.initializer if len(t.dims) == 4)
