@@ -109,9 +109,7 @@ def test_tensors_are_found_by_order(change: str, exported: Path, tmp_path: Path)
     torch.testing.assert_close(loaded(x), used_model(FAST)(x), atol=atol, rtol=0)
 
 
-def test_a_graph_that_computes_something_else_is_refused(
-    exported: Path, tmp_path: Path
-) -> None:
+def test_a_graph_that_computes_something_else_is_refused(exported: Path, tmp_path: Path) -> None:
     refusal(_changed(exported, tmp_path / "x.onnx", "activation"))
 
 
