@@ -2,10 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from crnn_runtime.errors import ModelError
@@ -19,6 +18,9 @@ from crnn_runtime.model.foreign_card import (
     read_card_file,
 )
 from crnn_runtime.picture.preprocess import padded_width
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 _BLANK_WIDTH = 64  # of the line that a graph is tried on, if it takes any
 Run = Callable[[str, Sequence[str], NDArray[np.float32]], list[NDArray[Any]]]
@@ -38,7 +40,7 @@ class ForeignGraph:
             outputs and none is chosen.
     """
 
-    def __init__(self, session: ort.InferenceSession, run: Run, graph: Graph) -> None:
+    def __init__(self, session: "ort.InferenceSession", run: Run, graph: Graph) -> None:
         self._run = run
         self._graph = graph
         self._input, shape = _choose("input", session.get_inputs(), graph.input)
@@ -107,7 +109,7 @@ class ForeignGraph:
 
 
 def foreign_card(
-    session: ort.InferenceSession, card: str | Path | ModelCard | None
+    session: "ort.InferenceSession", card: str | Path | ModelCard | None
 ) -> ModelCard | Fields:
     """A foreign file's card, or the fields of it that are known before the graph is run.
 
@@ -133,7 +135,7 @@ def foreign_card(
 
 
 def open_foreign(
-    session: ort.InferenceSession, run: Run, described: ModelCard | Fields
+    session: "ort.InferenceSession", run: Run, described: ModelCard | Fields
 ) -> tuple[ForeignGraph, ModelCard]:
     """The graph and its complete card, checked against each other.
 

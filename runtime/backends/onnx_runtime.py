@@ -1,34 +1,18 @@
 """ONNX Runtime, on the CPU or an NVIDIA GPU."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES, Backend
-from crnn_runtime.backends.cuda_device import device_index
-from crnn_runtime.cpu import available_cpus
-from crnn_runtime.errors import (
-    CrnnError,
-    MissingDependencyError,
-    ModelError,
-    install_command,
-)
+from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES, Backend, onnx_foreign
+from crnn_runtime.backends.onnx_session import OnnxSession
+from crnn_runtime.errors import ModelError
 from crnn_runtime.model.card import METADATA_KEY, ModelCard
 
-try:
+if TYPE_CHECKING:
     import onnxruntime as ort
-
-    from crnn_runtime.backends import onnx_cuda, onnx_foreign
-except ImportError as error:
-    raise MissingDependencyError(
-        f"onnxruntime is not installed: {install_command('cpu')} "
-        "(or the extra gpu in place of cpu for NVIDIA GPUs)"
-    ) from error
-
-CPU_PROVIDER = "CPUExecutionProvider"
 
 
 class OnnxRuntimeBackend(Backend):
@@ -59,99 +43,37 @@ class OnnxRuntimeBackend(Backend):
         gpu_memory_limit: int | None = None,
         card: str | Path | ModelCard | None = None,
     ) -> None:
-        self._gpu = device_index(device)
-        if self._gpu is None and device != "cpu":
-            raise ModelError(f"device {device!r} is not one of cpu, cuda, cuda:1")
-        if gpu_memory_limit is not None and self._gpu is None:
-            raise CrnnError(
-                f"gpu_memory_limit {gpu_memory_limit} is for a GPU, this is device cpu: "
-                "leave it out or ask for cuda"
-            )
-        self._path = path
-        self._device = device
-        self._gpu_memory_limit = gpu_memory_limit
-        self._threads = threads or available_cpus()
-        self._session: ort.InferenceSession | None = self._open()
+        self._session = OnnxSession(path, device, threads, gpu_memory_limit)
         self._foreign: onnx_foreign.ForeignGraph | None = None
         try:
-            metadata = self._session.get_modelmeta().custom_metadata_map
+            metadata = self._session.metadata
             if METADATA_KEY in metadata and card is None:
                 self.card = ModelCard.from_json(metadata[METADATA_KEY])
             else:
-                described = onnx_foreign.foreign_card(self._session, card)
+                graph = self._session.graph
+                described = onnx_foreign.foreign_card(graph, card)
                 self._foreign, self.card = onnx_foreign.open_foreign(
-                    self._session, self._run, described
+                    graph, self._session.run, described
                 )
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         if self._foreign is None:
-            _check_interface(self._session, self.card, path)
+            _check_interface(self._session.graph, self.card, path)
         self._outputs = list(OUTPUT_NAMES[self.card.head])
 
     def close(self) -> None:
         """Release the model's memory; a second call does nothing."""
-        self._session = None
+        self._session.close()
 
     def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """(N, C, H, W) → outputs by name, batch first."""
         if self._foreign is not None:
             return self._foreign.infer(images, self.card.blank)
-        results = self._run(INPUT_NAME, self._outputs, images)
+        results = self._session.run(INPUT_NAME, self._outputs, images)
         return dict(zip(self._outputs, results, strict=True))
 
-    def _run(
-        self, name: str, outputs: Sequence[str], images: NDArray[np.float32]
-    ) -> list[NDArray[Any]]:
-        if self._session is None:
-            raise ModelError(f"{self._path}: the model is closed, open it again")
-        if self._gpu is None:
-            results: list[NDArray[Any]] = self._session.run(outputs, {name: images})
-            return results
-        return onnx_cuda.run_bound(self._session, outputs, images, name)
 
-    def _open(self) -> ort.InferenceSession:
-        provider = CPU_PROVIDER if self._gpu is None else onnx_cuda.PROVIDER
-        missing = f"device {self._device} is not available to ONNX Runtime"
-        if provider not in ort.get_available_providers():
-            raise MissingDependencyError(
-                f"{missing}: pip uninstall onnxruntime, then {install_command('gpu')}"
-            )
-        settings: dict[str, str] = {}
-        if self._gpu is not None:
-            settings = onnx_cuda.cuda_options(self._gpu, self._gpu_memory_limit)
-            onnx_cuda.preload_cuda()
-        try:
-            data = self._path.read_bytes()
-            # Its transformer to blocked layouts ends the process on a float16 LSTM, which
-            # int8 files have, too. The card, which says the precision, is part of the text.
-            is_reduced = b'"precision": "fp32"' not in data
-            unsafe = ["NchwcTransformer"] if is_reduced and b"LSTM" in data else []
-            session = ort.InferenceSession(
-                data,
-                session_options(self._threads),
-                providers=[(provider, settings)],
-                disabled_optimizers=unsafe,
-                enable_fallback=0,  # else it prints, and runs on another device
-            )
-        except Exception as error:  # the library's exceptions share no base class
-            reason = str(error).strip().splitlines()[-1]
-            raise ModelError(f"{self._path}: ONNX Runtime cannot load it: {reason}") from error
-        # Without this check a driver that is missing means the CPU, silently.
-        if provider not in session.get_providers():
-            raise MissingDependencyError(f"{missing}: no working GPU, driver, CUDA and cuDNN 9")
-        return session
-
-
-def session_options(threads: int) -> ort.SessionOptions:
-    """How every session is opened."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors; they come back as exceptions as well
-    return options
-
-
-def _check_interface(session: ort.InferenceSession, card: ModelCard, path: Path) -> None:
+def _check_interface(session: "ort.InferenceSession", card: ModelCard, path: Path) -> None:
     """Compare the graph's inputs and outputs with what the card says."""
     inputs = {value.name: value.shape for value in session.get_inputs()}
     outputs = {value.name: value.shape for value in session.get_outputs()}
