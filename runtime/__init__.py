@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from crnn_runtime.line import Alternative, Char, Line
     from crnn_runtime.model.alphabet import Alphabet
     from crnn_runtime.model.card import ModelCard
+    from crnn_runtime.page.detect import Detection, Detector
+    from crnn_runtime.page.page import Page, PageLine
     from crnn_runtime.recognizer import Recognizer
 
 # Loaded at first use: `crnn-infer --help` must not wait for numpy and OpenCV.
@@ -36,11 +38,15 @@ _HOMES = {
     "Char": "line",
     "CrnnError": "errors",
     "Decoding": "decode.decoding",
+    "Detection": "page.detect",
+    "Detector": "page.detect",
     "ImageError": "errors",
     "Line": "line",
     "MissingDependencyError": "errors",
     "ModelCard": "model.card",
     "ModelError": "errors",
+    "Page": "page.page",
+    "PageLine": "page.page",
     "Recognizer": "recognizer",
 }
 
@@ -50,11 +56,15 @@ __all__ = [
     "Char",
     "CrnnError",
     "Decoding",
+    "Detection",
+    "Detector",
     "ImageError",
     "Line",
     "MissingDependencyError",
     "ModelCard",
     "ModelError",
+    "Page",
+    "PageLine",
     "Recognizer",
 ]
 

@@ -1,6 +1,7 @@
 """Pictures of lines in, text out."""
 
 from collections.abc import Generator, Iterable
+from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, get_args
@@ -19,6 +20,9 @@ from crnn_runtime.stream import LOOK_AHEAD, LineStream, Pause
 
 if TYPE_CHECKING:
     from crnn_runtime.inspection import Inspection
+    from crnn_runtime.page.detect import Detector
+    from crnn_runtime.page.page import Page
+    from crnn_runtime.page.reading import Reading
 
 _MAX_WORKERS = 4
 
@@ -69,6 +73,7 @@ class Recognizer:
             self._backend.close()
             raise
         self._batch_size = batch_size
+        self._device, self._threads = device, threads
         self._on_gpu = _on_gpu(model, device)
         spare = (threads or available_cpus()) - (not self._on_gpu)  # a CPU's cores run the model
         self._workers = max(1, min(_MAX_WORKERS, spare))
@@ -148,6 +153,66 @@ class Recognizer:
 
         return inspect_line(image, self._pipeline("raise"), nbest)
 
+    def read_page(
+        self,
+        image: ImageSource,
+        *,
+        detector: "Detector | str | Path | None" = None,
+        options: "Reading | None" = None,
+    ) -> "Page":
+        """Find the lines of a page and read them: see `read_pages`."""
+        _check_one(image, "read_pages([image])")
+        with closing(self.read_pages([image], detector=detector, options=options)) as pages:
+            return next(pages)
+
+    def read_pages(
+        self,
+        images: Iterable[ImageSource],
+        *,
+        detector: "Detector | str | Path | None" = None,
+        errors: Errors = "raise",
+        options: "Reading | None" = None,
+    ) -> Generator["Page", None, None]:
+        """Find the lines of pages and read them, lazily, in the order given.
+
+        Args:
+            images: paths, encoded bytes, or arrays (H, W) or RGB (H, W, 3), which must
+                not change before their pages are handed out.
+            detector: what finds lines: a `crnn_runtime.page.detect.Detector`, a file, or the
+                name of a known one; None is the first known one that is installed. What is
+                not a `Detector` is opened for this call, with this recognizer's device and
+                threads.
+            errors: for a page that cannot be read, ``raise`` when its turn comes, or
+                ``return`` a `Page` whose `Page.error` says why.
+            options: how lines are read, see `crnn_runtime.page.reading.Reading`.
+
+        Raises:
+            ImageError: a page cannot be read and ``errors`` is ``raise``.
+            ModelError: the detector cannot be used, or what it gave is not numbers and
+                ``errors`` is ``raise``.
+            MissingDependencyError: the detector is not installed.
+            CrnnError: one image is given instead of several.
+        """
+        _check_several(images, "read_pages([image])")
+        _check_errors(errors)
+        return self._read_pages(images, detector, errors, options)
+
+    def _read_pages(
+        self,
+        images: Iterable[ImageSource],
+        detector: "Detector | str | Path | None",
+        errors: Errors,
+        options: "Reading | None",
+    ) -> Generator["Page", None, None]:
+        from crnn_runtime.page.detect import Detector  # noqa: PLC0415 (lines need it not)
+        from crnn_runtime.page.reading import read_pages  # noqa: PLC0415
+
+        if isinstance(detector, Detector):
+            yield from read_pages(images, self, detector, errors=errors, options=options)
+            return
+        with Detector(detector, self._device, self._threads) as opened:
+            yield from read_pages(images, self, opened, errors=errors, options=options)
+
     def close(self) -> None:
         """Release the model; nothing can be read from then on."""
         self._backend.close()
@@ -159,8 +224,7 @@ class Recognizer:
         self.close()
 
     def _pipeline(self, errors: Errors) -> Pipeline:
-        if errors not in get_args(Errors):
-            raise CrnnError(f"errors is {errors!r}: it must be raise or return")
+        _check_errors(errors)
         return Pipeline(
             backend=self._backend,
             decoder=self._decoder,
@@ -168,6 +232,16 @@ class Recognizer:
             batch_size=self._batch_size,
             on_gpu=self._on_gpu,
         )
+
+
+def _check_errors(errors: Errors) -> None:
+    if errors not in get_args(Errors):
+        raise CrnnError(f"errors is {errors!r}: it must be raise or return")
+
+
+def _check_one(image: object, call: str) -> None:
+    if isinstance(image, list | tuple):
+        raise CrnnError(f"read_page() takes one image: for several, {call}")
 
 
 def _check_count(name: str, value: object) -> None:

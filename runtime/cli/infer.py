@@ -16,6 +16,8 @@ import click
 from crnn_runtime.cli.console import EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
 from crnn_runtime.cli.model_options import card_option, list_option
+from crnn_runtime.cli.page_options import page_options, take_page_options
+from crnn_runtime.cli.pages import read_pages_of
 from crnn_runtime.picture.files import iter_paths, listed_paths
 from crnn_runtime.picture.messages import DecoderMessages
 
@@ -53,6 +55,7 @@ def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int |
 )
 @card_option
 @decoding_options
+@page_options
 @list_option
 @click.version_option(package_name="crnn")
 @click.pass_context
@@ -67,17 +70,22 @@ def main(
     threads: int | None,
     batch_size: int | Literal["auto"],
     card: str | None,
-    **decoding: Any,  # noqa: ANN401 (see `decoding_options`)
+    **options: Any,  # noqa: ANN401 (see `decoding_options` and `page_options`)
 ) -> None:
-    """Read the line of text in each of IMAGES with MODEL.
+    """Read the line of text in each of IMAGES with MODEL, or with --page all lines of pages.
 
     MODEL is a file that crnn-export wrote, the name of a shipped reader (--list), a
     recognition model of PP-OCR in ONNX, or any line reader in ONNX with a --card.
     IMAGES are files, folders, globs, or - for a list of files on standard input.
-    Links to folders within a folder are not followed. Prints "path<TAB>text" in the
+    Links to folders within a folder are not followed.
+
+    Prints "path<TAB>text" in the
     order given, folder by folder and sorted within, as lines are read; memory does
     not grow with their number. Tabs and line ends in a path appear as \\t, \\n and
     \\r; in --json, bytes that are not UTF-8 as \\udc80 to \\udcff.
+
+    With --page IMAGES are photographs or scans of pages. Their lines are printed in
+    reading order, with an empty line between blocks and a form feed after each page.
 
     Exit status: 0 all were read, 1 some could not be (named on standard error),
     2 wrong usage.
@@ -89,6 +97,7 @@ def main(
 
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
+    pages = take_page_options(ctx, options)
     cv2.utils.logging.setLogLevel(0)
     unread = 0
     with Recognizer(
@@ -97,9 +106,14 @@ def main(
         threads=threads,
         batch_size=batch_size,
         card=card,
-        decoder=to_decoding(ctx, as_json=as_json, **decoding),
+        decoder=to_decoding(ctx, as_json=as_json, **options),
     ) as recognizer:
-        for path, line, warning, say in _read(recognizer, images):
+        if pages is not None:
+            unread = read_pages_of(
+                recognizer, images, pages, device=device, threads=threads, raw=raw, as_json=as_json
+            )
+            images = ()
+        for path, line, warning, say in _read(recognizer, images) if images else ():
             if line.error:
                 unread += 1
                 say(f"{_shown(path)}: {_reason(path, line.error)}")

@@ -3,6 +3,7 @@
 import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -69,7 +70,7 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
     Raises:
         ImageError: missing, empty, truncated, not an image, too large or too low.
     """
-    return _load(source, color, None)[0]
+    return _load(source, color, _whole)[0]
 
 
 def load_line(source: ImageSource, card: ModelCard) -> tuple[NDArray[np.uint8], int]:
@@ -88,11 +89,24 @@ def load_line(source: ImageSource, card: ModelCard) -> tuple[NDArray[np.uint8], 
     Raises:
         ImageError: see `load_image`.
     """
-    return _load(source, card.color, card)
+    return _load(source, card.color, partial(_line_reduction, card))
+
+
+def load_page(source: ImageSource) -> tuple[NDArray[np.uint8], int]:
+    """An image in RGB, see `load_image`; a JPEG beyond `MAX_PIXELS` comes smaller.
+
+    Returns:
+        the image, and how many source pixels one of its pixels stands for along each axis:
+        1, or of such a JPEG 2, 4 or 8.
+
+    Raises:
+        ImageError: see `load_image`.
+    """
+    return _load(source, "rgb", _page_reduction)
 
 
 def _load(
-    source: ImageSource, color: ColorOrder, card: ModelCard | None
+    source: ImageSource, color: ColorOrder, reduction_of: Callable[[int, int], int]
 ) -> tuple[NDArray[np.uint8], int]:
     if isinstance(source, np.ndarray):
         image = _checked_array(source)
@@ -100,12 +114,11 @@ def _load(
         return _to_color(image, "rgb", color), 1
     data = _bytes_of(source)
     stored = image_size(data)
-    _check_size(*stored)
     reduction = 1
     if is_jpeg(data):
         if not jpeg_is_complete(data):
             raise ImageError("image is truncated: the end of the JPEG data is missing")
-        reduction = _reduction(card, *stored) if card else 1
+        reduction = reduction_of(*stored)
         image = _decode(data, _REDUCED[reduction][color == "gray"], source)
         if reduction > 1:
             # The decoder rounds up, and fills the last pixel with what is not in the picture.
@@ -113,6 +126,7 @@ def _load(
             height, width = stored[::-1] if turned else stored
             image = image[: height // reduction, : width // reduction]
     else:
+        _check_size(*stored)
         # Also keeps libpng from writing about it to the terminal.
         if is_png(data) and not png_is_complete(data):
             raise ImageError("image is damaged or truncated: a part of the PNG data is missing")
@@ -140,8 +154,23 @@ def _bytes_of(source: ImageSource | None) -> bytes:
     return data
 
 
-def _reduction(card: ModelCard, height: int, width: int) -> int:
+def _whole(height: int, width: int) -> int:
+    """What to divide a JPEG's size by: nothing."""
+    _check_size(height, width)
+    return 1
+
+
+def _page_reduction(height: int, width: int) -> int:
+    """What to divide a JPEG's size by so that it has no more than `MAX_PIXELS`."""
+    fitting = [step for step in _REDUCED if height * width <= MAX_PIXELS * step * step]
+    if not fitting:
+        _check_size(height, width)
+    return min(fitting)
+
+
+def _line_reduction(card: ModelCard, height: int, width: int) -> int:
     """What to divide a JPEG's size by; height and width are as stored, before any turn."""
+    _check_size(height, width)
     low, long = sorted((height, width))  # a quarter turn may still follow
     room = _UNCUT * (card.max_width - card.time_stride)
     if card.shrink != "area" or (card.width is None and long * card.height > room * low):
@@ -178,7 +207,7 @@ def _check_size(height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         raise ImageError(
             f"image has {width} × {height} pixels, more than {MAX_PIXELS // 10**6} million: "
-            "cut out the line first"
+            "make it smaller, or cut out what is to be read"
         )
     if height < MIN_HEIGHT or width < 1:
         raise ImageError(

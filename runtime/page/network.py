@@ -1,0 +1,128 @@
+"""The network of a text detector: pictures in, probability maps out, on any backend."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crnn_runtime.backends import BACKENDS
+from crnn_runtime.errors import ModelError
+from crnn_runtime.model.card import METADATA_KEY
+from crnn_runtime.model.detector_card import DETECTOR_KEY, DetectorCard
+from crnn_runtime.model.foreign_card import PPOCR_KEY
+
+Shape = tuple[int, int]
+"""Height and width in pixels."""
+
+
+class Network(Protocol):
+    """A detector's graph and the library that runs it: loaded when it is made, until `close`."""
+
+    card: DetectorCard
+    fixed: Shape | None
+    """The only height and width that it takes, None if it takes any."""
+
+    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, H, W) → probabilities of text (N, H, W)."""
+
+    def close(self) -> None:
+        """Release the memory; a second call does nothing."""
+
+
+class OnnxNetwork(Network):
+    """A DBNet in ONNX: one input (N, 3, H, W), one output (N, 1, H, W).
+
+    Args:
+        path: the file.
+        device: ``cpu``, ``cuda`` or ``cuda:1``, None for the first.
+        threads: of the CPU, default as many as the process may use.
+
+    Raises:
+        ModelError: the file is no text detector.
+        MissingDependencyError: ONNX Runtime or the device is missing.
+    """
+
+    def __init__(self, path: Path, device: str | None, threads: int | None) -> None:
+        from crnn_runtime.backends.onnx_session import OnnxSession  # noqa: PLC0415 (an extra)
+
+        self._session = OnnxSession(path, device or "cpu", threads)
+        metadata, graph = self._session.metadata, self._session.graph
+        try:
+            _refuse_reader(metadata.keys())
+            inputs, outputs = graph.get_inputs(), graph.get_outputs()
+            _check_interface(
+                [list(value.shape) for value in inputs],
+                [list(value.shape) for value in outputs],
+                [value.type for value in inputs],
+            )
+            text = metadata.get(DETECTOR_KEY)
+            self.card = DetectorCard() if text is None else DetectorCard.from_json(text)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+        self._input, self._output = inputs[0].name, outputs[0].name
+        sizes = inputs[0].shape[2:]
+        known = all(isinstance(size, int) and size > 0 for size in sizes)
+        self.fixed = (sizes[0], sizes[1]) if known else None
+
+    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Network.infer`."""
+        (maps,) = self._session.run(self._input, [self._output], images)
+        return np.asarray(maps[:, 0], np.float32)
+
+    def close(self) -> None:
+        """See `Network.close`."""
+        self._session.close()
+
+
+def _refuse_reader(keys: Collection[str]) -> None:
+    """Tell a line reader by what its maker wrote into it."""
+    if METADATA_KEY in keys or PPOCR_KEY in keys:
+        raise ModelError("it is a reader of lines, not a text detector: give it as the reader")
+
+
+def _check_interface(
+    inputs: list[list[object]], outputs: list[list[object]], kinds: list[str]
+) -> None:
+    shapes = f"inputs {inputs} and outputs {outputs}"
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(f"{shapes} are not those of a text detector (one of each)")
+    if len(inputs[0]) == 4 and len(outputs[0]) == 3:
+        raise ModelError(
+            f"{shapes} look like those of a reader of lines: give it as the reader, "
+            "and a text detector (N×3×H×W to N×1×H×W) here"
+        )
+    if len(inputs[0]) != 4 or len(outputs[0]) != 4 or _channels(inputs[0], 3):
+        raise ModelError(f"{shapes} are not those of a text detector (N×3×H×W to N×1×H×W)")
+    if _channels(outputs[0], 1):
+        raise ModelError(f"{shapes}: the map has {outputs[0][1]} channels, a text detector's has 1")
+    if kinds != ["tensor(float)"]:
+        raise ModelError(f"its input is a {kinds[0]}, not a tensor(float)")
+
+
+def _channels(shape: list[object], wanted: int) -> bool:
+    return isinstance(shape[1], int) and shape[1] != wanted
+
+
+def _onnx(path: Path, device: str | None, threads: int | None) -> Network:
+    return OnnxNetwork(path, device, threads)
+
+
+_NETWORKS: dict[str, Callable[[Path, str | None, int | None], Network]] = {".onnx": _onnx}
+
+
+def open_network(path: Path, device: str | None = None, threads: int | None = None) -> Network:
+    """The network in a file.
+
+    Raises:
+        ModelError: there is no such file, no library for its suffix, or no detector in it.
+        MissingDependencyError: the library or the device is missing.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in _NETWORKS:
+        known = [each for each in BACKENDS if each in _NETWORKS]
+        raise ModelError(f"{path}: not a file of a text detector ({', '.join(known)})")
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    return _NETWORKS[suffix](path, device, threads)
