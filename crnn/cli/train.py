@@ -208,15 +208,24 @@ def _report(result: "TrainResult") -> int:
 
 def _check(config: TrainConfig) -> int:
     from crnn.data.check import check, describe  # noqa: PLC0415
-    from crnn.training.inputs import annotation_files, steps_of  # noqa: PLC0415
+    from crnn.training.inputs import (  # noqa: PLC0415
+        annotation_files,
+        image_root,
+        steps_of,
+        warn_of_shared,
+    )
 
     card = config.card()
     defects, useless = 0, list[Path]()
+    before = None
     for file in annotation_files(config):
-        data = check(file, card, steps_of(card))
+        data = check(file, card, steps_of(card), root=image_root(config, file))
+        if before is not None and file.parent == before.annotations.file.parent:
+            warn_of_shared(data, before)
+        before = data
         for line in describe(data, card):
             click.echo(line)
-        for defect in data.defects:
+        for defect in data.named:
             click.echo(str(defect), err=True)
         defects += len(data.defects)
         if not len(data):

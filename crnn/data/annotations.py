@@ -1,10 +1,12 @@
 """Annotation files: which text is written on which picture.
 
-Two text formats, told apart by the first line that is not empty:
+Two text formats:
 
+- TSV: ``path<TAB>text``; everything after the first tab is the text. A file that ends in
+  ``.tsv`` is one, and so is any other most of whose lines hold a tab: PaddleOCR's end in
+  ``.txt``.
 - codes: ``img_path code code code …``, codes from 1 as in `Alphabet`. The codes
   are the whole numbers at the end of the line, so the path may contain spaces.
-- TSV: ``path<TAB>text``; everything after the first tab is the text.
 
 A folder instead of a file is an LMDB database, see `crnn.data.database`.
 """
@@ -13,7 +15,7 @@ import dataclasses
 import re
 import unicodedata
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -122,18 +124,30 @@ def find_annotations(root: Path, split: str) -> Path:
     """``<root>/<split>.txt``, ``.tsv`` or an LMDB folder ``<root>/<split>``, what is there.
 
     Raises:
-        CrnnError: the folder or all of them are missing.
+        CrnnError: the folder or all of them are missing, or there are several.
     """
-    if is_database(root / split):
-        return root / split
-    for suffix in SUFFIXES:
-        path = root / f"{split}{suffix}"
-        if path.is_file():
-            return path
+    found = _candidates(root, split)
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise CrnnError(
+            f"data set {root}: which one holds the {split} lines, {names}? Keep one of them there"
+        )
+    if found:
+        return found[0]
     what = (
         f"no {split}.txt, {split}.tsv or LMDB {split}/ in it" if root.is_dir() else "no such folder"
     )
     raise CrnnError(f"data set {root}: {what}")
+
+
+def has_annotations(root: Path, split: str) -> bool:
+    """Whether a data set has lines of a split, in one file or several."""
+    return bool(_candidates(root, split))
+
+
+def _candidates(root: Path, split: str) -> list[Path]:
+    folder = [root / split] if is_database(root / split) else []
+    return folder + [path for end in SUFFIXES if (path := root / f"{split}{end}").is_file()]
 
 
 def read_labels(database: Database, alphabet: Alphabet) -> Annotations:
@@ -157,15 +171,20 @@ def read_annotations(file: Path, alphabet: Alphabet) -> Annotations:
         CrnnError: the file cannot be read.
     """
     reader = _Reader(file, alphabet)
-    is_tsv: bool | None = None
-    for number, line in _lines(file, reader.defect):
-        if is_tsv is None:
-            is_tsv = "\t" in line
-        if is_tsv:
-            reader.add_text(number, line)
-        else:
-            reader.add_codes(number, line)
-    return dataclasses.replace(reader.finish(), is_coded=is_tsv is False)
+    lines = _raw_lines(file)
+    is_text = holds_text(file, lines)
+    add = reader.add_text if is_text else reader.add_codes
+    for number, line in _decoded(lines, reader.defect):
+        add(number, line)
+    return dataclasses.replace(reader.finish(), is_coded=not is_text)
+
+
+def holds_text(file: Path, lines: Sequence[bytes]) -> bool:
+    """Whether an annotation file is ``path<TAB>text``, not codes: by its name or most lines."""
+    if file.suffix.lower() == ".tsv":
+        return True
+    filled = sum(bool(line.strip()) for line in lines)
+    return 2 * sum(b"\t" in line for line in lines) > filled
 
 
 def swallowed_code(image: str) -> str:
@@ -271,15 +290,22 @@ class _Reader:
         )
 
 
-def _lines(file: Path, defect: Callable[[int, str, str], None]) -> Iterator[tuple[int, str]]:
-    """Number and text of the lines that are not empty, without the line end."""
+def _raw_lines(file: Path) -> list[bytes]:
+    """The lines as bytes: one in another encoding spoils only itself, and U+2028 ends none."""
     try:
         data = file.read_bytes()
     except OSError as error:
         raise CrnnError(f"cannot read annotations {file}: {error.strerror}") from error
-    # Bytes first: a line in another encoding spoils only itself, and U+2028
-    # is a character, not a line end.
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise CrnnError(f"annotations {file} are in UTF-16: save the file as UTF-8")
+    return data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+
+
+def _decoded(
+    lines: Sequence[bytes], defect: Callable[[int, str, str], None]
+) -> Iterator[tuple[int, str]]:
+    """Number and text of the lines that are not empty, without the line end."""
+    for number, raw in enumerate(lines, start=1):
         try:
             line = raw.decode("utf-8").rstrip("\r")
         except UnicodeDecodeError as error:

@@ -18,6 +18,7 @@ from crnn.data.annotations import (
     swallowed_code,
 )
 from crnn.data.database import Database, is_database
+from crnn.data.missing import MANY, explain_missing
 from crnn.data.sizes import cache_file, measure
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.model.card import ModelCard
@@ -39,6 +40,7 @@ class DataSet:
             height; empty when images were not looked at.
         defects: of the lines left out, by line number.
         database: where the images are, if they are no files; `paths` are its keys.
+        hint: one line about many images that are missing, empty if there are few.
     """
 
     annotations: Annotations
@@ -46,9 +48,20 @@ class DataSet:
     widths: NDArray[np.int32]
     defects: list[Defect]
     database: Database | None = None
+    hint: str = ""
 
     def __len__(self) -> int:
         return len(self.annotations)
+
+    @property
+    def named(self) -> list[Defect]:
+        """The defects to be named one by one: the hint stands for what it tells of."""
+        return [each for each in self.defects if not self.hint or each.kind != "missing-image"]
+
+    def shared_with(self, other: "DataSet") -> int:
+        """How many pictures of this set are in the other one, too."""
+        known = set(other.paths)
+        return sum(path in known for path in self.paths)
 
     def picture(self, index: int) -> Path | bytes:
         """The image of one line, for `load_image`.
@@ -66,6 +79,8 @@ class DataSet:
             CrnnError: a line has a defect, or no line is usable.
         """
         file, total = self.annotations.file, len(self) + len(self.defects)
+        if self.hint and not skip_bad:
+            raise CrnnError(f"{file}: {self.hint}; --skip-bad leaves their lines out")
         if self.defects and not skip_bad:
             more = f" (and {len(self.defects) - 1} more)" if len(self.defects) > 1 else ""
             raise CrnnError(
@@ -73,7 +88,7 @@ class DataSet:
                 "mend them, or leave them out with --skip-bad; --check lists all"
             )
         if not len(self):
-            raise CrnnError(f"{file} has no usable line")
+            raise CrnnError(f"{file} has no usable line{self.hint and f': {self.hint}'}")
 
 
 def check(
@@ -120,6 +135,11 @@ def check(
         table, failures = database.measure(annotations.images)
         database.close()
         paths = annotations.images
+    missing = [index for index in sorted(failures) if failures[index][0] == "missing-image"]
+    hint = ""
+    if len(missing) >= MANY and database is None:
+        gone = [annotations.images[index] for index in missing]
+        hint = explain_missing(gone, len(annotations), root)
     if annotations.is_coded:
         for index, (kind, detail) in failures.items():
             if kind == "missing-image":
@@ -137,6 +157,7 @@ def check(
         widths=widths[good],
         defects=defects,
         database=database,
+        hint=hint,
     )
 
 
@@ -199,6 +220,8 @@ def describe(data: DataSet, card: ModelCard) -> list[str]:
     lengths = np.diff(annotations.offsets)
     total = len(data) + len(data.defects)
     lines = [f"{annotations.file}: {len(data)} of {total} lines are usable"]
+    if data.hint:
+        lines.append(f"  {data.hint}")
     if annotations.renormalized:
         lines.append(f"  {annotations.renormalized} labels were brought to composed form (NFC)")
     if len(data):

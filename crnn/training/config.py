@@ -94,6 +94,9 @@ class TrainConfig:
 
     # Data
     dataset_root: Annotated[Path | None, "Folder with train.txt or .tsv, dev.*, images/."] = None
+    image_root: Annotated[
+        Path | None, "Folder of its pictures, if they are not beside those files.", FREE
+    ] = None
     synth: Annotated[str | None, "Preset of synthetic lines, such as digits or latin."] = None
     synth_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     synth_lines: Annotated[int, "Synthetic lines that make an epoch.", AT_LEAST_1] = 20_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from crnn.backbones import backbone_class
-from crnn.data.annotations import find_annotations
+from crnn.data.annotations import find_annotations, has_annotations
 from crnn.data.augment import Augment
 from crnn.data.check import DataSet, check
 from crnn.data.loader import Stream
@@ -67,6 +67,8 @@ def inputs_of(config: TrainConfig, device: torch.device) -> Inputs:
         config.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CrnnError(f"--directory {config.directory}: {error.strerror}") from error
+    if config.image_root is not None and config.dataset_root is None:
+        raise CrnnError("--image-root is for the pictures of --dataset-root: give that, too")
     inputs = load_inputs(config, config.card())
     if config.blend and not inputs.dev:
         raise CrnnError("--blend is chosen by validation lines, and there are none: add a dev set")
@@ -127,11 +129,10 @@ def annotation_files(config: TrainConfig) -> list[Path]:
     files = []
     for root in roots:
         files.append(find_annotations(root, "train"))
-        try:
+        if has_annotations(root, "dev"):
             files.append(find_annotations(root, "dev"))
-        except CrnnError:
-            if root == config.dataset_root:  # what is mixed in need not have one
-                _warn_of_no_dev(root)
+        elif root == config.dataset_root:  # what is mixed in need not have one
+            _warn_of_no_dev(root)
     further = [Path(name) for name in config.validate_on if not name.startswith(_SYNTH)]
     files += [find_annotations(root, "dev") for root in further]
     return list(dict.fromkeys(files))
@@ -203,15 +204,40 @@ def _annotated(
 ) -> tuple[AnnotatedLines, AnnotatedLines | None]:
     augment = Augment(config.augment) if config.augment else None
     train = AnnotatedLines(_checked(root, "train", config, card), card, augment)
-    try:
-        find_annotations(root, "dev")
-    except CrnnError:
+    if not has_annotations(root, "dev"):
         return train, None
-    return train, AnnotatedLines(_checked(root, "dev", config, card), card)
+    dev = AnnotatedLines(_checked(root, "dev", config, card), card)
+    if distributed.is_first():
+        warn_of_shared(dev.data, train.data)
+    return train, dev
+
+
+def image_root(config: TrainConfig, file: Path) -> Path | None:
+    """Where the pictures of an annotation file are; None if they are beside it.
+
+    Raises:
+        CrnnError: there is no such folder.
+    """
+    if config.image_root is None or file.parent != config.dataset_root:
+        return None
+    if not config.image_root.is_dir():
+        raise CrnnError(f"--image-root {config.image_root}: no such folder")
+    return config.image_root
+
+
+def warn_of_shared(dev: DataSet, train: DataSet) -> None:
+    """Say so if lines that are validated on were trained on."""
+    if count := dev.shared_with(train):
+        logger.warning(
+            "%d of %d pictures of %s are in %s, too: what is read of them says nothing about "
+            "new lines",
+            count, len(dev), dev.annotations.file, train.annotations.file,
+        )  # fmt: skip
 
 
 def _checked(root: Path, split: str, config: TrainConfig, card: ModelCard) -> DataSet:
-    data = check(find_annotations(root, split), card, steps_of(card))
+    file = find_annotations(root, split)
+    data = check(file, card, steps_of(card), root=image_root(config, file))
     data.demand_good(skip_bad=config.skip_bad)
     if data.defects and distributed.is_first():
         quarantine = config.directory / f"quarantine-{root.resolve().name}-{split}.txt"

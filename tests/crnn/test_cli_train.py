@@ -122,6 +122,25 @@ def test_check_lists_every_defect(root: Path) -> None:
     assert not Path("runs").exists()
 
 
+def test_check_sees_pictures_that_are_in_both_sets(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (root / "dev.txt").open("a") as file:
+        file.write("train_3.jpg 1\n")
+    assert run("--dataset-root", str(root), "--alphabet", "digits", "--check").exit_code == 0
+    (said,) = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
+    assert said.startswith("1 of 9 pictures")
+
+
+def test_pictures_may_be_elsewhere(root: Path, tmp_path: Path) -> None:
+    (root / "images").rename(tmp_path / "pictures")
+    options = ["--dataset-root", str(root), "--alphabet", "digits", "--check"]
+    assert run(*options).exit_code == 2
+    assert run(*options, "--image-root", str(tmp_path / "pictures")).exit_code == 0
+    wrong = run(*options, "--image-root", "nowhere")
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
+
+
 def test_check_sees_what_is_not_there(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("dev_0.jpg", "dev_1.jpg"):
         path = root / "images" / name

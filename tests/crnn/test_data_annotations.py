@@ -37,6 +37,55 @@ def test_tsv_keeps_spaces_tabs_and_odd_line_separators(tmp_path: Path) -> None:
     assert labels(annotations, alphabet) == [" a\tb\u2028 "]
 
 
+def test_a_tsv_is_text_whatever_is_in_it(tmp_path: Path) -> None:
+    file = tmp_path / "train.tsv"
+    file.write_text("a.jpg 1 2\nb.jpg 3 4\nc.jpg\t5\n")
+    annotations = read_annotations(file, DIGITS)
+    assert annotations.images == ["c.jpg"]
+    assert [defect.kind for defect in annotations.defects] == ["format", "format"]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("title\na.jpg\t1\nb.jpg\t2\n", ["1", "2"]),
+        ("a.jpg\t1\nb.jpg 3\nc.jpg 2 2\n", ["0", "2", "11"]),
+        ("\n\n \na.jpg\t1\n", ["1"]),
+        ("", []),
+    ],
+)
+def test_one_line_does_not_make_another_format_of_a_file(
+    tmp_path: Path, content: str, found: list[str]
+) -> None:
+    assert labels(read(tmp_path, content)) == found
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_is_named_once(tmp_path: Path, encoding: str) -> None:
+    marks = {"utf-16-le": b"\xff\xfe", "utf-16-be": b"\xfe\xff"}
+    with pytest.raises(CrnnError, match="UTF-16"):
+        read(tmp_path, marks.get(encoding, b"") + "a.jpg\t1\n".encode(encoding))
+
+
+WHITE = st.sampled_from(" \t\r\x0b\x0c\x85\xa0\u2003\u2028\u200b\u3000\ufeff")
+
+
+@given(
+    lines=st.lists(st.text(WHITE | st.sampled_from("a1é\x00."), max_size=12), max_size=6),
+    suffix=st.sampled_from([".txt", ".tsv"]),
+)
+def test_odd_white_space_is_a_label_or_a_defect_of_its_line(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], suffix: str
+) -> None:
+    file = tmp_path_factory.getbasetemp() / f"odd{suffix}"
+    file.write_bytes("\n".join(lines).encode())
+    annotations = read_annotations(file, Alphabet("a1é. \u3000"))
+    filled = {number for number, line in enumerate(lines, 1) if line.strip("\ufeff").strip()}
+    seen = {*annotations.numbers.tolist(), *(each.line for each in annotations.defects)}
+    assert filled <= seen
+    assert all("\n" not in str(each) for each in annotations.defects)
+
+
 def test_bom_and_crlf_are_no_part_of_the_first_path(tmp_path: Path) -> None:
     annotations = read(tmp_path, b"\xef\xbb\xbfa.jpg 1\r\n\r\nb.jpg 2\r\n")
     assert annotations.images == ["a.jpg", "b.jpg"]
@@ -96,6 +145,9 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
         find_annotations(tmp_path / "x", "train")
     (tmp_path / "dev.tsv").touch()
     assert find_annotations(tmp_path, "dev").name == "dev.tsv"
+    (tmp_path / "dev.txt").touch()
+    with pytest.raises(CrnnError, match=r"dev\.txt and dev\.tsv"):
+        find_annotations(tmp_path, "dev")
 
 
 @given(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=6), min_size=1, max_size=8))

@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import cv2
@@ -234,3 +235,43 @@ def test_a_path_that_swallowed_a_code_is_hinted_at(root: Path, card: ModelCard) 
     (root / "train.tsv").write_text("my line\t1\n")
     (text,) = check(root / "train.tsv", card, steps_of(card)).defects
     assert "is not a code" not in text.detail
+
+
+@pytest.mark.parametrize(
+    ("written", "where", "hint"),
+    [
+        ("{}.png", "crops", "--image-root"),
+        ("rec/crops/{}.png", "crops", "without rec/"),
+        ("rec\\{}.png", "rec", "write /"),
+        ("{}.png", "elsewhere/deep/down", "looked for in"),
+    ],
+)
+def test_many_missing_pictures_are_one_line_that_says_where_they_are(
+    tmp_path: Path, card: ModelCard, written: str, where: str, hint: str
+) -> None:
+    for number in range(12):
+        write_image(tmp_path / where / f"{number}.png", 64)
+    file = tmp_path / "train.tsv"
+    file.write_text("".join(f"{written.format(number)}\t1\n" for number in range(12)))
+    data = check(file, card, steps_of(card))
+    assert (len(data.defects), data.named) == (12, [])
+    with pytest.raises(CrnnError) as caught:
+        data.demand_good(skip_bad=False)
+    message = str(caught.value)
+    assert hint in message
+    assert "12 of 12" in message
+    assert "\n" not in message
+    found = check(file, card, steps_of(card), root=tmp_path / "crops")
+    assert bool(found.defects) == (hint != "--image-root")
+
+
+def test_a_killed_process_ends_a_check_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a system that is short of memory."""
+    monkeypatch.setattr("crnn.data.sizes._CHUNK", 1)
+    kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
+    monkeypatch.setattr("crnn.data.sizes._measure_one", kill)
+    with pytest.raises(CrnnError, match="SIGKILL") as caught:
+        measure(["a.png", "b.png", "c.png"], tmp_path, workers=2)
+    assert "\n" not in str(caught.value)
