@@ -14,7 +14,7 @@ _GOODBYE = 1  # seconds that open connections have to end
 
 
 @click.command(cls=Command)
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--reader", default="zh", show_default=True, metavar="NAME|FILE",
     help="Shipped reader or model file that reads the lines beforehand.",

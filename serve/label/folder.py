@@ -75,7 +75,7 @@ def find_pictures(folder: Path) -> Pictures:
     """The pictures in a folder and below it.
 
     Raises:
-        CrnnError: there is none.
+        CrnnError: there is none, or no such folder.
     """
     named: list[str] = []
     misnamed: list[str] = []
@@ -83,6 +83,8 @@ def find_pictures(folder: Path) -> Pictures:
         name = Path(path).relative_to(folder).as_posix()
         if name != ".":  # the folder itself, which cannot be listed
             (named if _is_plain(name) else misnamed).append(name)
+    if not folder.is_dir():
+        raise CrnnError(f"there is no folder {folder}: give one with pictures of lines")
     if not named:
         raise CrnnError(
             f"{folder} holds no picture whose name can stand in train.tsv: give a folder of line "

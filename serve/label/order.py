@@ -1,7 +1,7 @@
 """Which line comes next, and what is to be expected of those that nobody looks at."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -38,12 +38,13 @@ class Order:
         """
         entries = list(entries)
         held = set().union(*(keys for name, keys in self._held.items() if name != window))
+        waiting = _by_certainty(entries)
         sample = self._looked_at(entries) if all_read else []
-        turn = self._given % _SAMPLE_EVERY == _SAMPLE_EVERY - 1
-        waiting = [entry for entry in _by_certainty(entries) if entry.key not in held]
+        free = [entry for entry in waiting if entry.key not in held]
         sampled = [entry for entry in sample if entry.key not in held]
-        chosen = (sampled[:1] if turn else []) + waiting + sampled[0 if not turn else 1 :]
-        chosen = chosen or [*_by_certainty(entries), *sample]
+        turn = self._given % _SAMPLE_EVERY == _SAMPLE_EVERY - 1
+        chosen = (sampled[:1] if turn else []) + free + sampled[turn:]
+        chosen = chosen or waiting + sample  # all are in other windows
         self._hold(window, chosen[:2])
         first, second, *_ = [*chosen, None, None]
         return first, second
@@ -103,18 +104,11 @@ class Estimate:
         return max(0.0, low), min(1.0, high)
 
 
-def _by_certainty(entries: Iterable[Entry]) -> Iterator[Entry]:
+def _by_certainty(entries: Iterable[Entry]) -> list[Entry]:
     """Lines without an answer, the least certain first, then those that were put off."""
-    read = [entry for entry in entries if entry.reading and not entry.reading.error]
-    open_ = [entry for entry in read if entry.kind in (None, "skip")]
-    return iter(
-        sorted(
-            open_,
-            key=lambda entry: (
-                entry.kind == "skip",
-                entry.version if entry.kind == "skip" else 0,
-                entry.reading.confidence if entry.reading else 0.0,
-                entry.path,
-            ),
-        )
-    )
+    open_ = [
+        (entry.version, entry.reading.confidence, entry.path, entry)
+        for entry in entries
+        if entry.kind in (None, "skip") and entry.reading and not entry.reading.error
+    ]  # without an answer the version is 0
+    return [entry for *_, entry in sorted(open_, key=lambda each: each[:3])]

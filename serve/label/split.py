@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 _NUMBERED = re.compile(r"(?P<page>.+?)[-_. ]+[A-Za-z]*\d+")
@@ -58,6 +59,7 @@ def for_validation(texts: Mapping[str, str], pages: Mapping[str, str], share: fl
     return {path for group in chosen for path in groups[group]}
 
 
+@lru_cache(1 << 20)
 def rank(name: str) -> float:
     """A number in [0, 1) that follows from the name and nothing else."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

@@ -4,7 +4,7 @@
 const UNSURE = 0.9;
 const RETRY = 1000; // milliseconds until the server is asked again
 const el = id => document.getElementById(id);
-const shown = { line: null, at: null, busy: false };
+const shown = { line: null, busy: false };
 const history = []; // keys of the lines that were shown before this one
 const drafts = new Map(); // key -> what was typed and not sent
 const pictures = new Map(); // key -> promise of {url, width}
@@ -21,6 +21,11 @@ const wait = time => new Promise(resolve => setTimeout(resolve, time));
 function say(text, id = "message") {
   el(id).textContent = text;
   el(id).hidden = !text;
+}
+
+/** Number what is shown, for whoever waits for the next. */
+function count() {
+  document.body.dataset.shown = Number(document.body.dataset.shown || 0) + 1;
 }
 
 /** What the server answers; it is asked until it does. */
@@ -165,6 +170,7 @@ async function show(line) {
   el("work").hidden = !line;
   if (!line) return;
   say("", "finished");
+  count();
   const input = el("text");
   input.value = drafts.get(line.key) ?? line.text;
   const chinese = /[\u2e80-\u9fff]/.test(input.value);
@@ -240,6 +246,7 @@ async function take({ line, ahead, progress }) {
   if (ahead) picture(ahead).catch(() => {});
   if (line) return;
   if (progress.all_read) {
+    count();
     say(`All lines are answered. train.tsv has ${progress.train} lines, dev.tsv ${progress.dev}.` +
       (progress.dev ? "" : " dev.tsv is empty because all lines hang together: they come from one page, or say the same."), "finished");
   } else {

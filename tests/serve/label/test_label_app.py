@@ -138,7 +138,12 @@ def test_a_full_disk_is_told_and_the_answer_may_be_given_again(
 def test_what_cannot_be_labelled_is_one_line(tmp_path: Path, folder: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    wrong = [[str(empty)], [str(folder), "--reader", "none.onnx"], [str(folder), "--device", "x"]]
+    wrong = [
+        [str(empty)],
+        [str(tmp_path / "none")],
+        [str(folder), "--reader", "none.onnx"],
+        [str(folder), "--device", "x"],
+    ]
     (folder / "train.tsv").write_text("92.png\t29\n")
     for arguments in [*wrong, [str(folder)]]:
         result = CliRunner().invoke(main, ["--port", "0", "--reader", "digits", *arguments])
