@@ -2,13 +2,19 @@
 
 import signal
 import sys
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import card_option, list_option
+
+if TYPE_CHECKING:
+    from crnn_runtime import Recognizer
+    from crnn_runtime.page.page import Page
 
 _GOODBYE = 1  # seconds that open connections have to end
 
@@ -20,6 +26,14 @@ _GOODBYE = 1  # seconds that open connections have to end
     help="Shipped reader or model file that reads the lines beforehand.",
 )  # fmt: skip
 @card_option
+@click.option(
+    "--pages", is_flag=True,
+    help="FOLDER holds photographs: cut their lines out into FOLDER/lines first.",
+)  # fmt: skip
+@click.option(
+    "--detector", metavar="NAME|FILE",
+    help="Text detector that finds them.  [default: the first known one that is installed]",
+)  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7861, show_default=True, help="0 is any free."
@@ -44,6 +58,8 @@ def main(
     folder: Path,
     reader: str,
     card: str | None,
+    pages: bool,
+    detector: str | None,
     host: str,
     port: int,
     dev_share: float,
@@ -62,6 +78,8 @@ def main(
 
     Exit status: 130 ended with Ctrl-C, 2 wrong usage.
     """
+    if detector and not pages:
+        raise click.UsageError("--detector is for photographs: give --pages too")
     from crnn_serve import listening  # noqa: PLC0415 (--help must not wait)
 
     with listening.listen(host, port) as listener:
@@ -78,11 +96,13 @@ def main(
         cv2.utils.logging.setLogLevel(0)
         settings = Settings(share=dev_share, accept_above=accept_above, sample=sample)
         with Recognizer(find_model(reader), device, threads, card=card) as recognizer:
+            if pages:
+                folder = cut(folder, recognizer, detector)
             labels = Labels(folder, recognizer.card.alphabet, settings)
             click.echo(f"Listening on {listening.address(host, listener)} (Ctrl-C ends it)")
             if not listening.is_loopback(listener):
                 click.echo("Anybody who can reach this address can see and label.", err=True)
-            title = f"{folder.resolve().name}, read by {reader}"
+            title = f"{(folder.parent if pages else folder).resolve().name}, read by {reader}"
             title = title.encode(errors="replace").decode()  # names need not be UTF-8
             app = Guard(build(labels, title), GATE, listening.local_names(host, listener))
             config = uvicorn.Config(
@@ -92,6 +112,20 @@ def main(
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
             with closing(labels), reading(recognizer, labels):
                 uvicorn.Server(config).run(sockets=[listener])
+
+
+def cut(folder: Path, recognizer: "Recognizer", detector: str | None) -> Path:
+    """The folder of the lines of a folder of photographs."""
+    from crnn_runtime.page.reading import Reading  # noqa: PLC0415 (lines need it not)
+    from crnn_serve.label.pages import cut_pages  # noqa: PLC0415
+
+    # Also what is read without confidence: it is what a person is asked about.
+    options = Reading(least=0, crops=True)
+
+    def read(pages: Iterable[Path]) -> "Generator[Page, None, None]":
+        return recognizer.read_pages(pages, detector=detector, errors="return", options=options)
+
+    return cut_pages(folder, read, lambda said: click.echo(said, err=True))
 
 
 if __name__ == "__main__":
