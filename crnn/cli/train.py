@@ -136,7 +136,8 @@ def _before(recipe: str | None, options: dict[str, Any]) -> list[str]:
 def _config(options: dict[str, Any]) -> TrainConfig:
     options = {name: value for name, value in options.items() if value is not None}
     options["alphabet"] = _alphabet(options)
-    options.setdefault("arch", _stored_arch(options) or "lite")
+    if "arch" not in options:
+        options["arch"] = _stored_arch(options) or "lite"
     options["gpu"] = _gpu(options.pop("gpu", None))
     options.setdefault("workers", max(1, available_cpus() - 1))
     options.setdefault("threads", available_cpus())
