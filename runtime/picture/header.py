@@ -3,6 +3,7 @@
 A huge picture is refused by its header, undecoded.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import Literal
 from crnn_runtime.errors import ImageError
 
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0..SOF15 less DHT, JPG, DAC
+_JPEG_MARKER = re.compile(rb"\xff+([^\x00\xff])")
 _JPEG_BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a segment: TEM, RST0..RST7
 _TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION = 256, 257, 274
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -37,13 +39,13 @@ def image_orientation(data: bytes) -> int:
     JPEG and TIFF files count as 1: their decoders turn them.
     """
     if is_png(data):
-        exif = _chunk(data, b"eXIf", len(_PNG_MAGIC), order="big")
+        exif = png_chunk(data, b"eXIf")
     elif data.startswith(b"WEBP", 8):
         exif = _chunk(data, b"EXIF", 12, order="little").removeprefix(b"Exif\0\0")
     else:
         return 1
     try:
-        return _tiff_values(exif, (_TIFF_ORIENTATION,)).get(_TIFF_ORIENTATION, 1)
+        return tiff_values(exif, (_TIFF_ORIENTATION,)).get(_TIFF_ORIENTATION, 1)
     except struct.error:
         return 1
 
@@ -60,6 +62,21 @@ def _chunk(data: bytes, wanted: bytes, position: int, *, order: Literal["big", "
     return b""
 
 
+def png_chunk(data: bytes, kind: bytes) -> bytes:
+    """Content of a PNG's first chunk of a kind, empty if there is none."""
+    return _chunk(data, kind, len(_PNG_MAGIC), order="big")
+
+
+def is_tiff(data: bytes) -> bool:
+    """Whether ``data`` begins as a TIFF file does."""
+    return data.startswith((b"II*\0", b"MM\0*"))
+
+
+def is_bmp(data: bytes) -> bool:
+    """Whether ``data`` begins as a BMP file does."""
+    return data.startswith(b"BM")
+
+
 def is_jpeg(data: bytes) -> bool:
     """Whether ``data`` begins as a JPEG file does."""
     return data.startswith(b"\xff\xd8\xff")
@@ -68,11 +85,21 @@ def is_jpeg(data: bytes) -> bool:
 def jpeg_is_complete(data: bytes) -> bool:
     """Whether a JPEG's compressed data is followed by its end marker.
 
-    Decoders fill what a truncated file lacks with grey instead of failing. Within
-    a scan every 0xFF byte is escaped (ITU T.81, B.1.1.5), so the end marker
-    cannot occur by chance; before it, in an embedded thumbnail, it can.
+    Decoders fill what a truncated file lacks with grey instead of failing. Segments are
+    skipped by their lengths up to the first scan, for a thumbnail in one has an end of its
+    own; within a scan every 0xFF byte is escaped (ITU T.81, B.1.1.5). What follows the end
+    is not looked at: phones append films.
     """
-    return data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) != -1
+    position = 2
+    while True:
+        found = _JPEG_MARKER.search(data, position)
+        if found is None:
+            return False
+        marker, position = found[1][0], found.end()
+        if marker == 0xDA:  # the first scan
+            return data.find(b"\xff\xd9", position) != -1
+        if marker not in _JPEG_BARE and marker != 0xD8:
+            position += int.from_bytes(data[position : position + 2], "big")
 
 
 def is_png(data: bytes) -> bool:
@@ -150,13 +177,13 @@ def _webp(data: bytes) -> tuple[int, int]:
 
 
 def _tiff(data: bytes) -> tuple[int, int]:
-    found = _tiff_values(data, (_TIFF_WIDTH, _TIFF_HEIGHT))
+    found = tiff_values(data, (_TIFF_WIDTH, _TIFF_HEIGHT))
     if len(found) != 2:
         raise ImageError("TIFF header is damaged")
     return found[_TIFF_HEIGHT], found[_TIFF_WIDTH]
 
 
-def _tiff_values(data: bytes, tags: Sequence[int]) -> dict[int, int]:
+def tiff_values(data: bytes, tags: Sequence[int]) -> dict[int, int]:
     """Tag → value, for those tags in a TIFF's first directory; each value is one whole number."""
     order = "<" if data.startswith(b"II") else ">"
     (directory,) = struct.unpack_from(order + "I", data, 4)

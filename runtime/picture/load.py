@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crnn_runtime.errors import ImageError
 from crnn_runtime.model.card import ColorOrder, ModelCard
+from crnn_runtime.picture.alpha import is_premultiplied, on_ground, with_alpha
 from crnn_runtime.picture.header import (
     image_orientation,
     image_size,
@@ -62,7 +63,9 @@ _UNCUT = 0.95  # of the widest line: certain to be read in one piece, edges lost
 def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
     """An image as (H, W, 3) in the asked order of channels, or (H, W) for ``gray``.
 
-    Transparent pixels become white, 16-bit pixels 8-bit. A picture is turned upright
+    Transparent pixels get a ground on which the opaque ink is seen: white, or black behind
+    light ink, see `crnn_runtime.picture.alpha.on_ground`. 16-bit pixels become 8-bit. If a
+    file has several pages or frames, the first is read. A picture is turned upright
     by its EXIF orientation (JPEG, PNG, WebP, TIFF). Python reads the bytes, so any path
     works that Python can open. JPEG has no checksums: a file that is damaged in the
     middle is decoded as far as possible, and libjpeg says so on standard error.
@@ -114,7 +117,7 @@ def _load(
         return _to_color(image, "rgb", color), 1
     data = _bytes_of(source)
     stored = image_size(data)
-    reduction = 1
+    reduction, premultiplied = 1, False
     if is_jpeg(data):
         if not jpeg_is_complete(data):
             raise ImageError("image is truncated: the end of the JPEG data is missing")
@@ -131,11 +134,13 @@ def _load(
         if is_png(data) and not png_is_complete(data):
             raise ImageError("image is damaged or truncated: a part of the PNG data is missing")
         image = _decode(data, cv2.IMREAD_UNCHANGED, source)  # keeps transparency
+        image = with_alpha(data, image)
+        premultiplied = is_premultiplied(data, image)
         if image.dtype != np.uint8:
             image = _to_uint8(image)
         image = _upright(image, image_orientation(data))
     _check_size(*image.shape[:2])
-    return _to_color(image, "bgr", color), reduction
+    return _to_color(image, "bgr", color, premultiplied=premultiplied), reduction
 
 
 def _bytes_of(source: ImageSource | None) -> bytes:
@@ -251,10 +256,14 @@ def _to_uint8(image: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def _to_color(
-    image: NDArray[np.uint8], stored: ColorOrder, wanted: ColorOrder
+    image: NDArray[np.uint8],
+    stored: ColorOrder,
+    wanted: ColorOrder,
+    *,
+    premultiplied: bool = False,
 ) -> NDArray[np.uint8]:
     if image.ndim == 3 and image.shape[2] == 4:
-        image = _on_white(image)
+        image = on_ground(image, premultiplied=premultiplied)
     if image.ndim == 2:
         code = None if wanted == "gray" else cv2.COLOR_GRAY2RGB
     elif wanted == "gray":
@@ -262,10 +271,3 @@ def _to_color(
     else:
         code = None if wanted == stored else cv2.COLOR_BGR2RGB
     return image if code is None else cv2.cvtColor(image, code)  # type: ignore[return-value]
-
-
-def _on_white(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(H, W, 4) over a white page → (H, W, 3)."""
-    alpha = image[:, :, 3:].astype(np.uint16)
-    mixed = image[:, :, :3] * alpha + 255 * (255 - alpha)
-    return ((mixed + 127) // 255).astype(np.uint8)

@@ -12,6 +12,7 @@ from broken_images import broken_image, whole_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from odd_images import opaque_images, transparent_images
 
 from crnn_runtime import Line, Recognizer
 from crnn_runtime.cli.console import EXIT_SOME_UNREAD
@@ -53,6 +54,21 @@ def test_what_is_damaged_is_read_when_it_is_whole(recognizer: Recognizer, kind: 
 def test_bytes_of_any_kind(recognizer: Recognizer, magic: bytes, rest: bytes) -> None:
     (line,) = recognizer.read([magic + rest], errors="return")
     assert is_right(line)
+
+
+ODD = [*opaque_images().values(), *transparent_images(0).values()]
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.sampled_from(ODD), share=st.floats(0, 1), extra=st.binary(max_size=200))
+def test_files_of_every_colour_type_cut_or_longer(
+    recognizer: Recognizer, data: bytes, share: float, extra: bytes
+) -> None:
+    sources = [data, data + extra, data[: int(len(data) * share)], b"", data + data]
+    whole, longer, cut, _, twice = recognizer.read(sources, errors="return")
+    assert whole.error is None
+    assert whole == longer == twice
+    assert is_right(cut)
 
 
 @settings(max_examples=200, deadline=None)

@@ -7,6 +7,7 @@ from functools import cache
 import cv2
 import numpy as np
 from barcode import draw_barcode
+from odd_images import opaque_images, transparent_images
 
 _EXTREMES = (0, 1, 0x7F, 0x80, 0xFE, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0xFFFFFFFF)
 
@@ -49,13 +50,18 @@ def whole_images() -> dict[str, bytes]:
     return images
 
 
+@cache
+def _odd_images() -> list[bytes]:
+    return [*opaque_images().values(), *transparent_images(0).values()]
+
+
 def broken_image(number: int) -> bytes:
     """One of the pictures with up to three kinds of damage; now and then bytes at random.
 
     Of half the PNGs the checksums are mended, so that the damage reaches the decoder.
     """
     generator = np.random.default_rng(number)
-    images = [*whole_images().values()]
+    images = [*whole_images().values(), *_odd_images()]
     if generator.random() < 0.05:
         start = images[generator.integers(len(images))][: generator.integers(20)]
         return start + generator.bytes(generator.integers(400))
