@@ -36,13 +36,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from crnn.data.loader import Batch, Position, training_batches
+from crnn.memory import keep_freed_memory
 from crnn.model import CRNN, build_model
 from crnn.training import PRECISIONS, TrainConfig
 from crnn.training.config import Precision
 from crnn.training.distributed import autocast
 from crnn.training.inputs import load_inputs
 from crnn.training.loop import Run
-from crnn.training.memory import keep_freed_memory
 from crnn_runtime.cli.console import Command
 from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet
 

@@ -1,6 +1,5 @@
 """Batches out of worker processes, from any position of any epoch."""
 
-import contextlib
 import dataclasses
 import pickle
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from crnn.data.plan import Mix, Task, plan_epoch, plan_reading
 from crnn.data.sources import Line, Source
+from crnn.memory import give_freed_memory_back
 from crnn.workers import in_order
 from crnn_runtime.errors import ImageError
 from crnn_runtime.model.card import ModelCard
@@ -277,6 +277,7 @@ class _Packing:
     def __call__(self, key: _Key) -> "_Parcel":
         if self._is_new:
             self._is_new = False
+            give_freed_memory_back()
             torch.set_num_threads(1)
             # What OpenCV writes about a picture does not name it; the failure that we report
             # does.
@@ -304,12 +305,16 @@ class _Parcel:
     @classmethod
     def of(cls, batches: list[Batch]) -> "_Parcel":
         """Pack them."""
-        flat = np.concatenate([batch.images.numpy().ravel() for batch in batches])
-        images: NDArray[np.float32] | bytes = flat
+        parts = [batch.images.flatten() for batch in batches]
+        images: NDArray[np.float32] | bytes
+        try:
+            count = sum(map(len, parts))
+            memory = torch.UntypedStorage._new_shared(4 * count)  # type: ignore[no-untyped-call]
+            shared = torch.empty(0).set_(memory, 0, (count,), (1,))
+            images = bytes(ForkingPickler.dumps(torch.cat(parts, out=shared)))
         # RuntimeError is PyTorch's of a full /dev/shm, OSError of too many files or full disks.
-        with contextlib.suppress(RuntimeError, OSError):
-            shared: Tensor = torch.from_numpy(flat).share_memory_()  # type: ignore[no-untyped-call]
-            images = bytes(ForkingPickler.dumps(shared))
+        except (RuntimeError, OSError):
+            images = torch.cat(parts).numpy()
         plain = [_mapped(batch._replace(images=_NOTHING), Tensor.numpy) for batch in batches]
         return cls(plain, [batch.images.shape for batch in batches], images)
 

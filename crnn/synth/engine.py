@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from crnn.synth.fonts.faces import HAN, FontSet, load_faces
 from crnn.synth.fonts.files import find_fonts
-from crnn.synth.fonts.glyphs import GlyphCache
+from crnn.synth.fonts.glyphs import shared_glyphs
 from crnn.synth.picture.degrade import degrade
 from crnn.synth.picture.geometry import place
 from crnn.synth.picture.ink import print_line, wear
@@ -55,7 +55,7 @@ class Synthesizer:
 
     Line ``i`` depends on the preset, the seed, the split, the overrides and the
     fonts and texts that are there, and on nothing that was drawn before. Instances
-    can be pickled; each worker then has a glyph cache of its own.
+    can be pickled; each process then has a glyph cache of its own.
 
     Args:
         preset: a key of `PRESETS`.
@@ -73,7 +73,7 @@ class Synthesizer:
             ``N`` lines have each at least ``floor(N * rare / len(alphabet))`` times.
         lift: the characters that ``rare`` is about, such as those that a start lacks; None
             is the whole alphabet.
-        cache_bytes: limit of the glyph cache.
+        cache_bytes: limit of the glyph cache, which all with the same limit share.
         overrides: fields of `Look` to replace in every look of the preset.
 
     Raises:
@@ -93,7 +93,7 @@ class Synthesizer:
         pictures: Paths | None = None,
         rare: float = 0.0,
         lift: str | None = None,
-        cache_bytes: int = 96 << 20,
+        cache_bytes: int = 64 << 20,
         **overrides: Any,  # noqa: ANN401
     ) -> None:
         if split not in SPLITS:
@@ -127,14 +127,14 @@ class Synthesizer:
         self._looks = [look for _, look in self.preset.looks]
         self._look_weights = [weight for weight, _ in self.preset.looks]
         self._cache_bytes = cache_bytes
-        self._cache = GlyphCache(cache_bytes)
+        self._cache = shared_glyphs(cache_bytes)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._cache = GlyphCache(self._cache_bytes)
+        self._cache = shared_glyphs(self._cache_bytes)
 
     def line(self, index: int) -> Sample:
         """Draw line ``index``, 0 or more.

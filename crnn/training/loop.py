@@ -11,13 +11,13 @@ import torch
 from torch import nn
 
 from crnn.data.loader import Batch, Position, Steps, on_device, training_batches
+from crnn.memory import keep_freed_memory
 from crnn.metrics import Scores
 from crnn.model import CRNN
 from crnn.training import distributed, state
 from crnn.training.blend import blend_best
 from crnn.training.config import TrainConfig
 from crnn.training.inputs import Inputs, inputs_of, write_lines
-from crnn.training.memory import keep_freed_memory
 from crnn.training.objective import Objective
 from crnn.training.optim import gradient_norm
 from crnn.training.pace import Pace
@@ -48,8 +48,6 @@ def train(config: TrainConfig) -> TrainResult:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     device = distributed.pick_device(config.gpu)
-    if device.type == "cpu":
-        keep_freed_memory()
     with distributed.process_group(device):
         config = state.as_begun(config)
         return Run(config, inputs_of(config, device), device).go()
@@ -123,6 +121,8 @@ class Run:
 
     def _train(self) -> None:
         config, run = self.config, self.state
+        if self.device.type == "cpu":
+            keep_freed_memory()
         batches = training_batches(
             self.inputs.stream, run.position, workers=config.workers, pin=self.device.type == "cuda"
         )

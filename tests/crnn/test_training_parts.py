@@ -164,7 +164,7 @@ def test_looking_at_steps_first_needs_what_it_learns_from(
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_freed_memory_is_kept() -> None:
     script = (
-        "import resource, sys, torch; from crnn.training.memory import keep_freed_memory\n"
+        "import resource, sys, torch; from crnn.memory import keep_freed_memory\n"
         "if sys.argv[1] == 'keep': keep_freed_memory()\n"
         "faults = []\n"
         "for _ in range(41):\n"

@@ -1,6 +1,7 @@
 """Glyphs as small alpha masks, rendered once and kept."""
 
 import dataclasses
+import functools
 from collections import OrderedDict
 
 import numpy as np
@@ -83,7 +84,7 @@ class SizedFace:
 class GlyphCache:
     """The faces opened last, with their glyphs, up to about ``capacity`` bytes of glyphs."""
 
-    def __init__(self, capacity: int, faces: int = 400) -> None:
+    def __init__(self, capacity: int, faces: int = 800) -> None:
         self._capacity = capacity
         self._most = faces
         self._bytes = 0
@@ -109,3 +110,13 @@ class GlyphCache:
             _, old = self._open.popitem(last=False)
             self._bytes -= old.settled
         return sized
+
+
+@functools.cache
+def shared_glyphs(capacity: int) -> GlyphCache:
+    """The one cache of a process: a run draws for a dozen presets and sets.
+
+    Args:
+        capacity: bytes of glyphs; each has a cache of its own.
+    """
+    return GlyphCache(capacity)
