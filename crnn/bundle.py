@@ -28,6 +28,7 @@ from crnn.training.report import LOG
 from crnn.training.state import BEST, LAST, demand_same
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
+from crnn_runtime.readers import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -230,5 +231,6 @@ def _weights(config: TrainConfig) -> dict[str, Path]:
         kept = (last, config.directory / BEST, config.directory / LOG)
         files |= {f"run/{path.name}": path for path in kept if path.is_file()}
     if config.init is not None and (not begun or config.blend or config.teacher == INIT):
-        files[f"init{config.init.suffix}"] = config.init
+        start = find_model(config.init)
+        files[f"init{start.suffix}"] = start
     return files

@@ -29,6 +29,7 @@ from crnn.plainfile import read_plain
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.readers import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def load_checkpoint(
     An ONNX file must give the same probabilities as the network that takes its weights.
 
     Args:
-        path: the file.
+        path: the file, or the name of a shipped reader.
         arch: the architecture it must have; None takes what the file says, or
             recognises it by the names of the tensors.
         alphabet: the characters, needed where the file has no card; where it has
@@ -55,7 +56,7 @@ def load_checkpoint(
             another architecture or alphabet, or with tensors that do not fit.
         MissingDependencyError: an ONNX file, and onnx or onnxruntime is not installed.
     """
-    path = Path(path)
+    path = find_model(path)
     if arch is not None:
         backbone_class(arch)
     if path.suffix.lower() == ".onnx":

@@ -109,6 +109,14 @@ def test_tensors_are_found_by_order(change: str, exported: Path, tmp_path: Path)
     torch.testing.assert_close(loaded(x), used_model(FAST)(x), atol=atol, rtol=0)
 
 
+def test_a_shipped_reader_is_a_start_by_its_name() -> None:
+    checkpoint = load_checkpoint("digits")
+    assert checkpoint.arch == "lite"
+    assert checkpoint.card is not None
+    assert checkpoint.card.alphabet == DIGITS
+    assert "backbone.layers.0.bias" in checkpoint.state_dict  # its norms are folded
+
+
 def test_a_graph_that_computes_something_else_is_refused(exported: Path, tmp_path: Path) -> None:
     refusal(_changed(exported, tmp_path / "x.onnx", "activation"))
 

@@ -1,0 +1,51 @@
+"""Recognisers as others publish them: each loads, which includes giving its own outputs."""
+
+from pathlib import Path
+
+import pytest
+from known_readers import KNOWN, KnownReader, find_file
+
+from crnn.checkpoints import load_checkpoint
+from crnn_runtime import Alphabet, CrnnError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in KNOWN])
+def reader(request: pytest.FixtureRequest) -> KnownReader:
+    return KNOWN[request.param]
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    cache = request.config.cache
+    return tmp_path if cache is None else Path(cache.mkdir("known_readers"))
+
+
+def test_it_loads_with_its_alphabet_or_a_dictionary(reader: KnownReader, folder: Path) -> None:
+    path = find_file(reader, reader.model, folder)
+    alphabet = None
+    if reader.dictionary is not None:
+        assert load_checkpoint(path).card is None
+        text = find_file(reader, reader.dictionary, folder).read_text(encoding="utf-8")
+        alphabet = Alphabet([*text.removesuffix("\n").split("\n"), " "])
+    checkpoint = load_checkpoint(path, alphabet=alphabet)
+    assert checkpoint.arch == reader.arch
+    assert checkpoint.num_classes == reader.classes
+    assert checkpoint.card is not None
+    assert checkpoint.card.alphabet.characters[-1] == " "
+    assert (checkpoint.card.color, checkpoint.card.height) == ("bgr", 48)
+
+
+def test_its_neighbours_are_refused(reader: KnownReader, folder: Path) -> None:
+    assert reader.detector is not None
+    with pytest.raises(CrnnError) as caught:
+        load_checkpoint(find_file(reader, reader.detector, folder))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_dictionary_of_another_language_is_refused(reader: KnownReader, folder: Path) -> None:
+    with pytest.raises(CrnnError) as caught:
+        load_checkpoint(find_file(reader, reader.model, folder), alphabet=Alphabet.load("latin"))
+    assert "\n" not in str(caught.value)
+    assert "95" in str(caught.value)
