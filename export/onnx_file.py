@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
 from crnn_runtime.errors import ModelError
 from crnn_runtime.model.card import METADATA_KEY, ModelCard
+from crnn_runtime.model.onnx_bytes import self_contained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,7 @@ def read_source(path: Path) -> OnnxSource:
         ModelError: the file is missing, not valid ONNX, or not a line reader that
             this project exported.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    data = self_contained(path)
     try:
         model = onnx.load_from_string(data)
         onnx.checker.check_model(model)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Literal, Self, get_args
 
 import numpy as np
 
-from crnn_runtime.backends import BACKENDS, open_backend
+from crnn_runtime.backends import open_backend
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.decode.decoding import Decoding, open_decoder
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.line import Line
+from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.model_file import find_kind
 from crnn_runtime.picture.load import ImageSource
 from crnn_runtime.pipeline import Errors, Pipeline
 from crnn_runtime.stream import LOOK_AHEAD, LineStream, Pause
@@ -33,7 +35,8 @@ class Recognizer:
     `read` and `stream` may be called from several threads at once.
 
     Args:
-        model: path of an ONNX file or TensorRT engine that ``crnn-export`` wrote.
+        model: path of an ONNX file or TensorRT engine that ``crnn-export`` wrote, or the
+            name of a reader: ``latin``, ``ppocrv6-small``, see ``crnn-infer --list``.
         device: ``cpu`` or ``cuda``; one that is missing is an error. None is ``cpu``
             for ONNX files and ``cuda`` for engines.
         threads: CPU threads, default as many as the process may use.
@@ -44,6 +47,8 @@ class Recognizer:
         decoder: how outputs become text, None for the best path.
         card: of an ONNX file that ``crnn-export`` did not write: a JSON file (see
             docs/foreign.md) or a card; PP-OCR's recognition models need none.
+        alphabet: of such a file, where neither it nor its card has one: a dictionary's
+            file, or an alphabet.
 
     Raises:
         ModelError: the model cannot be used.
@@ -61,11 +66,17 @@ class Recognizer:
         decoder: Decoding | None = None,
         gpu_memory_limit: int | None = None,
         card: str | Path | ModelCard | None = None,
+        alphabet: str | Path | Alphabet | None = None,
     ) -> None:
         for name, value in (("threads", threads), ("batch_size", batch_size)):
             _check_count(name, value)
         self._backend = open_backend(
-            model, device, threads, gpu_memory_limit=gpu_memory_limit, card=card
+            model,
+            device,
+            threads,
+            gpu_memory_limit=gpu_memory_limit,
+            card=card,
+            alphabet=alphabet,
         )
         try:
             self._decoder = open_decoder(decoder or Decoding(), self.card)
@@ -262,5 +273,4 @@ def _check_several(images: object, call: str) -> None:
 def _on_gpu(model: str | Path, device: str | None) -> bool:
     if device is not None:
         return device != "cpu"
-    suffix = Path(model).suffix.lower()
-    return suffix in BACKENDS and suffix != ".onnx"
+    return find_kind(model)[1] == "engine"

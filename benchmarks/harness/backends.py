@@ -19,6 +19,7 @@ from crnn_runtime.backends.cuda_device import require_device
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.installed import cache_folder
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.model_file import kind_of
 
 Infer = Callable[[NDArray[np.float32]], dict[str, NDArray[Any]]]
 
@@ -93,7 +94,7 @@ def _tensorrt(subject: Subject, precision: str, threads: int) -> Opened:
     from crnn_export.trt.build import build_engine  # noqa: PLC0415
 
     file = model_file(subject, precision)
-    if file.suffix == ".onnx":
+    if kind_of(file) == "onnx":
         engine = cache_folder() / f"{file.stem}.trt"
         if not engine.is_file():
             build_engine(file, engine)

@@ -13,12 +13,13 @@ from crnn_benchmarks.harness.schema import Model
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.installed import cache_folder
 from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.model_file import find_kind, kind_of
+from crnn_runtime.readers.known import KNOWN
 
 if TYPE_CHECKING:
     from crnn.model import CRNN
     from crnn_runtime.model.card import ModelCard
 
-CHECKPOINTS = (".pth", ".tar", ".pt")
 _CALIBRATION = 8
 _SEED = 0
 
@@ -42,7 +43,7 @@ class Subject:
     @property
     def is_checkpoint(self) -> bool:
         """Whether PyTorch can run it and it is to be exported for the others."""
-        return self.file is None or self.file.endswith(CHECKPOINTS)
+        return self.file is None or kind_of(self.file) in ("checkpoint", "safetensors")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -50,17 +51,13 @@ class Subject:
 
 
 def subject_of(model: str) -> Subject:
-    """A file or a shipped reader's name.
+    """A file or a reader's name.
 
     Raises:
         CrnnError: there is neither.
     """
-    from crnn_runtime.readers import find_model  # noqa: PLC0415
-
-    path = Path(model) if model.endswith(CHECKPOINTS) else find_model(model)
-    if not path.is_file():
-        raise CrnnError(f"{model}: no such file, nor a reader that ships with the package")
-    return Subject(name=path.name, file=str(path))
+    path, _ = find_kind(model)
+    return Subject(name=model if model in KNOWN else path.name, file=str(path))
 
 
 def model_file(subject: Subject, precision: str = "fp32") -> Path:
@@ -102,7 +99,7 @@ def _given_file(subject: Subject, precision: str) -> Path:
 
     assert subject.file is not None
     path = Path(subject.file)
-    if path.suffix.lower() != ".onnx":  # an engine: nothing but its own library opens it
+    if kind_of(path) == "engine":  # nothing but its own library opens it
         return path
     found = card_of(path).precision
     if found != precision:

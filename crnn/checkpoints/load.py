@@ -27,8 +27,9 @@ from crnn.checkpoints.transformers_names import from_transformers, transformers_
 from crnn.model import CRNN, default_card
 from crnn.plainfile import read_plain
 from crnn_runtime.errors import CrnnError, ModelError
-from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet, AlphabetSource, fitting_alphabet
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.model_file import looks_like
 from crnn_runtime.readers import find_model
 
 logger = logging.getLogger(__name__)
@@ -38,32 +39,33 @@ _WRAPPERS = re.compile(r"^(module\.|_orig_mod\.)+")
 
 
 def load_checkpoint(
-    path: str | Path, *, arch: str | None = None, alphabet: Alphabet | None = None
+    path: str | Path, *, arch: str | None = None, alphabet: AlphabetSource | None = None
 ) -> Checkpoint:
     """Read a checkpoint of this project or of one whose weights it understands.
 
     An ONNX file must give the same probabilities as the network that takes its weights.
 
     Args:
-        path: the file, or the name of a shipped reader.
+        path: the file, or the name of a reader.
         arch: the architecture it must have; None takes what the file says, or
             recognises it by the names of the tensors.
-        alphabet: the characters, needed where the file has no card; where it has
-            one, both must agree.
+        alphabet: the characters, or a file that is read as the classes demand; needed
+            where the file has no card; where it has one, both must agree.
 
     Raises:
         ModelError: missing, empty, damaged, no checkpoint, holding code, of
             another architecture or alphabet, or with tensors that do not fit.
-        MissingDependencyError: an ONNX file, and onnx or onnxruntime is not installed.
+        MissingDependencyError: an ONNX file, and onnx or onnxruntime is not installed; or
+            the reader of that name is not.
     """
     path = find_model(path)
     if arch is not None:
         backbone_class(arch)
-    if path.suffix.lower() == ".onnx":
+    if looks_like(path, "onnx"):
         from crnn.checkpoints.onnx_file import load_onnx  # noqa: PLC0415 (another extra)
 
         return load_onnx(path, arch, alphabet)
-    is_safe = path.suffix.lower() == ".safetensors"
+    is_safe = looks_like(path, "safetensors")
     content: dict[str, Any] = read_safetensors(path) if is_safe else read_plain(path)
     if is_safe or "state_dict" not in content:  # meijieru's are nothing else
         content = {"state_dict": content}
@@ -100,7 +102,7 @@ def load_checkpoint(
 
 
 def load_model(
-    path: str | Path, arch: str | None = None, alphabet: Alphabet | None = None
+    path: str | Path, arch: str | None = None, alphabet: AlphabetSource | None = None
 ) -> tuple[CRNN, ModelCard]:
     """Read a checkpoint as a reader in evaluation mode, with its card.
 
@@ -141,8 +143,13 @@ def _recognise(path: Path, tensors: Mapping[str, Tensor], asked: str | None) -> 
 
 
 def _card(
-    path: Path, text: object, arch: str, num_classes: int, alphabet: Alphabet | None
+    path: Path, text: object, arch: str, num_classes: int, source: AlphabetSource | None
 ) -> ModelCard | None:
+    try:
+        alphabet = None if source is None else fitting_alphabet(source, num_classes)
+    except CrnnError as error:
+        own = ", and has an alphabet of its own: leave out --alphabet" if text else ""
+        raise ModelError(f"{path}: {error}{own}") from error
     if isinstance(text, str):
         try:
             card = ModelCard.from_json(text)

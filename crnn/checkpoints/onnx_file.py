@@ -1,7 +1,7 @@
 """Weights out of an ONNX file, checked against what the file itself computes."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,15 @@ from crnn.checkpoints.onnx_layers import OnnxGraph, read_graph
 from crnn.checkpoints.order import best_match
 from crnn.model import CRNN, default_card
 from crnn_runtime.errors import CrnnError, MissingDependencyError, ModelError, install_command
-from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.alphabet import (
+    Alphabet,
+    AlphabetSource,
+    fitting_alphabet,
+    read_dictionary,
+)
 from crnn_runtime.model.card import METADATA_KEY, ModelCard
-from crnn_runtime.model.foreign_card import PPOCR_KEY, ppocr_fields
+from crnn_runtime.model.foreign_card import PPOCR_KEY, ppocr_dictionary
+from crnn_runtime.readers.known import dictionary_beside
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +33,7 @@ TOLERANCE = 1e-4
 _WIDTHS = (64, 205, 320)  # pixels
 
 
-def load_onnx(path: Path, arch: str | None, alphabet: Alphabet | None) -> Checkpoint:
+def load_onnx(path: Path, arch: str | None, alphabet: AlphabetSource | None) -> Checkpoint:
     """Read an ONNX file's weights into the architecture that its layers are.
 
     Raises:
@@ -69,7 +75,7 @@ def _demand_recogniser(path: Path, graph: OnnxGraph) -> None:
 
 
 def _card(
-    path: Path, graph: OnnxGraph, checkpoint: Checkpoint, alphabet: Alphabet | None
+    path: Path, graph: OnnxGraph, checkpoint: Checkpoint, source: AlphabetSource | None
 ) -> ModelCard | None:
     metadata = graph.metadata
     classes, arch = checkpoint.num_classes, checkpoint.arch
@@ -79,12 +85,10 @@ def _card(
     if graph.width is not None:
         fields["width"] = graph.width
     try:
+        given = None if source is None else fitting_alphabet(source, classes)
         if METADATA_KEY in metadata:
-            return _own_card(metadata[METADATA_KEY], arch, alphabet)
-        inside = None
-        if PPOCR_KEY in metadata:
-            inside = Alphabet(ppocr_fields(metadata, graph.height, classes)["alphabet"])
-        found = _alphabet(inside, alphabet, classes)
+            return _own_card(metadata[METADATA_KEY], arch, given)
+        found = _alphabet(path, metadata, given, classes)
         return None if found is None else default_card(arch, found, **fields)
     except CrnnError as error:
         raise ModelError(f"{path}: {error}") from error
@@ -100,26 +104,21 @@ def _own_card(text: str, arch: str, alphabet: Alphabet | None) -> ModelCard:
     return card.replace(arch=arch, head="log-probs", precision="fp32", graph=None)
 
 
-def _alphabet(inside: Alphabet | None, given: Alphabet | None, classes: int) -> Alphabet | None:
-    """The alphabet of the file or the one given, which must make its classes.
-
-    Dictionaries of PP-OCR leave out the space that is their readers' last class.
-    """
-    if given is not None and len(given) + 2 == classes and given.characters[-1] != " ":
-        logger.info("the alphabet's %d entries are followed by the space", len(given))
-        given = Alphabet((*given, " "))
+def _alphabet(
+    path: Path, metadata: Mapping[str, str], given: Alphabet | None, classes: int
+) -> Alphabet | None:
+    """The alphabet in the file or beside it, or the one given; both must agree."""
+    inside: Alphabet | None = None
+    if PPOCR_KEY in metadata:
+        inside = fitting_alphabet(ppocr_dictionary(metadata), classes)
+    elif given is None and (beside := dictionary_beside(path)) is not None:
+        inside = fitting_alphabet(read_dictionary(beside, is_given=False), classes)
     if inside is not None and given not in (None, inside):
         raise ModelError(
             f"its own alphabet of {len(inside)} characters is not the one of {len(given)} given: "
             "leave out --alphabet"
         )
-    found = inside or given
-    if found is not None and found.num_classes != classes:
-        raise ModelError(
-            f"the file has {classes} classes, but the alphabet's {len(found)} characters and the "
-            f"blank make {found.num_classes}"
-        )
-    return found
+    return inside or given
 
 
 @torch.no_grad()

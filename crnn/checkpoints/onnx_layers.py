@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crnn.checkpoints.layers import Array, Kind, Layer
 from crnn_runtime.errors import MissingDependencyError, ModelError
+from crnn_runtime.model.onnx_bytes import self_contained
 
 try:
     import onnx
@@ -60,10 +61,10 @@ def read_graph(path: Path) -> OnnxGraph:
     if not path.is_file():
         raise ModelError(f"no checkpoint file {path}")
     try:
-        model = onnx.load(path)
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # the parser's own kinds, and those of external data
+        model = onnx.load_from_string(self_contained(path))
+    except ModelError:
+        raise
+    except Exception as error:  # the parser's own kinds
         raise ModelError(f"{path} is no ONNX file, or it is damaged: copy it again") from error
     graph = model.graph
     stored = {tensor.name for tensor in graph.initializer}

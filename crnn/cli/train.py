@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crnn.cli._options import training_options
-from crnn.training.config import TrainConfig, parse_share, parse_shares
+from crnn.training.config import INIT, TrainConfig, parse_share, parse_shares
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet
+from crnn_runtime.readers import find_model
 
 if TYPE_CHECKING:
     from crnn.training import TrainResult
@@ -135,6 +136,9 @@ def _before(recipe: str | None, options: dict[str, Any]) -> list[str]:
 
 def _config(options: dict[str, Any]) -> TrainConfig:
     options = {name: value for name, value in options.items() if value is not None}
+    for option in {"init", "resume", "teacher"} & options.keys():
+        if options[option] != INIT:  # a reader's name will do, too
+            options[option] = type(options[option])(find_model(options[option]))
     options["alphabet"] = _alphabet(options)
     if "arch" not in options:
         options["arch"] = _stored_arch(options) or "lite"
@@ -246,8 +250,7 @@ def _test(options: dict[str, Any]) -> int:
     if path is None:
         raise CrnnError("--test-only measures a checkpoint: give it with --resume")
     text, folder = options["alphabet"], options["directory"]
-    alphabet = None if text is None else Alphabet.load(text)
-    model, card = load_model(path, options["arch"], alphabet)
+    model, card = load_model(path, options["arch"], text)
     config = _config(options | {"alphabet": card.alphabet, "arch": card.arch})
     card = card.replace(**config.size())  # the original's checkpoints do not say theirs
     model = model.to(distributed.pick_device(config.gpu))

@@ -90,6 +90,10 @@ def init_weights(model: CRNN, card: ModelCard, path: Path) -> Transfer:
                 f"--init {path} does not say its alphabet: its {checkpoint.num_classes} classes "
                 f"cannot be matched with the {card.num_classes} of the new one"
             )
+        logger.warning(
+            "%s does not say its alphabet: its %d classes are taken for the entries of --alphabet, "
+            "in their order", path, checkpoint.num_classes,
+        )  # fmt: skip
         old = card.alphabet
     transfer = match_alphabets(old, card.alphabet)
     weights = {

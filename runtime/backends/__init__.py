@@ -1,4 +1,4 @@
-"""Inference libraries behind one interface, chosen by the model file's suffix."""
+"""Inference libraries behind one interface, chosen by the kind of the model file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.model.alphabet import AlphabetSource
 from crnn_runtime.model.card import ModelCard
-from crnn_runtime.readers import find_model, reader_names
+from crnn_runtime.model.model_file import Kind, find_kind
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = {
@@ -56,6 +57,7 @@ class Options:
     threads: int | None = None
     gpu_memory_limit: int | None = None
     card: str | Path | ModelCard | None = None
+    alphabet: AlphabetSource | None = None
 
 
 def _onnx_runtime(path: Path, options: Options) -> Backend:
@@ -67,6 +69,7 @@ def _onnx_runtime(path: Path, options: Options) -> Backend:
         threads=options.threads,
         gpu_memory_limit=options.gpu_memory_limit,
         card=options.card,
+        alphabet=options.alphabet,
     )
 
 
@@ -78,18 +81,17 @@ def _tensorrt(path: Path, options: Options) -> Backend:
             f"{path}: gpu_memory_limit bounds ONNX Runtime's arena; an engine takes what its "
             "largest call needs, so bound that with batch_size"
         )
-    if options.card is not None:
-        raise ModelError(f"{path}: an engine's model card lies beside it, another cannot be given")
+    if options.card is not None or options.alphabet is not None:
+        what = "model card" if options.card is not None else "alphabet"
+        raise ModelError(f"{path}: an engine's model card lies beside it, no {what} can be given")
     return TensorRTBackend(path, device=options.device or "cuda", threads=options.threads)
 
 
-BACKENDS: dict[str, Callable[[Path, Options], Backend]] = {
-    ".onnx": _onnx_runtime,
-    ".trt": _tensorrt,
-    ".engine": _tensorrt,
-    ".plan": _tensorrt,
+BACKENDS: dict[Kind, Callable[[Path, Options], Backend]] = {
+    "onnx": _onnx_runtime,
+    "engine": _tensorrt,
 }
-"""Suffix → backend. A new library is one file and one entry."""
+"""Kind of model file → backend. A new library is one file and one entry."""
 
 
 def open_backend(
@@ -99,26 +101,27 @@ def open_backend(
     *,
     gpu_memory_limit: int | None = None,
     card: str | Path | ModelCard | None = None,
+    alphabet: AlphabetSource | None = None,
 ) -> Backend:
-    """The backend that runs ``path``, a file or a shipped reader's name, loaded: close it.
+    """The backend that runs ``path``, a file or a reader's name, loaded: close it.
 
     ``device`` None is the CPU for ONNX and the first GPU for an engine, which
     runs nowhere else. ``gpu_memory_limit`` is in bytes and bounds the arena of an
-    ONNX file on a GPU. ``card`` describes an ONNX file that has no card inside: a
-    JSON file (see docs/foreign.md) or a card.
+    ONNX file on a GPU. ``card`` and ``alphabet`` describe an ONNX file that has no card
+    inside: a JSON file (see docs/foreign.md) or a card, and a dictionary's file.
 
     Raises:
-        ModelError: there is no such file, or no backend for its suffix.
+        ModelError: there is no such file, or no backend for its kind.
         CrnnError: a memory limit where there is no arena to bound.
-        MissingDependencyError: the library or the device is missing.
+        MissingDependencyError: the library or the device is missing, or the reader of
+            that name is not installed.
     """
-    path = find_model(path)
-    if path.suffix.lower() not in BACKENDS:
-        raise ModelError(
-            f"{path}: not a model file ({', '.join(BACKENDS)}) nor a reader that ships with "
-            f"the package ({', '.join(reader_names())})"
-        )
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file")
-    options = Options(device=device, threads=threads, gpu_memory_limit=gpu_memory_limit, card=card)
-    return BACKENDS[path.suffix.lower()](path, options)
+    path, kind = find_kind(path, *BACKENDS)
+    options = Options(
+        device=device,
+        threads=threads,
+        gpu_memory_limit=gpu_memory_limit,
+        card=card,
+        alphabet=alphabet,
+    )
+    return BACKENDS[kind](path, options)

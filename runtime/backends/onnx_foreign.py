@@ -1,28 +1,33 @@
 """A foreign graph in ONNX Runtime: its model card, and lines and outputs in its own form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.errors import ModelError
-from crnn_runtime.model.card import METADATA_KEY, ModelCard
+from crnn_runtime.errors import CrnnError, ModelError
+from crnn_runtime.model.alphabet import AlphabetSource, fitting_alphabet, read_dictionary
+from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.foreign import Graph
 from crnn_runtime.model.foreign_card import (
+    PPOCR_FIELDS,
+    PPOCR_HEIGHT,
     PPOCR_KEY,
-    Fields,
+    Description,
     complete,
-    ppocr_fields,
+    ppocr_dictionary,
     read_card_file,
 )
 from crnn_runtime.picture.preprocess import padded_width
+from crnn_runtime.readers.known import dictionary_beside
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
 _BLANK_WIDTH = 64  # of the line that a graph is tried on, if it takes any
+_PADDLE = "PaddlePaddle"  # in the graph's name, as its exporters write it
 Run = Callable[[str, Sequence[str], NDArray[np.float32]], list[NDArray[Any]]]
 """(name of the input, names of the outputs, lines) → outputs."""
 
@@ -45,22 +50,22 @@ class ForeignGraph:
         self._graph = graph
         self._input, shape = _choose("input", session.get_inputs(), graph.input)
         self._output, out_shape = _choose("output", session.get_outputs(), graph.output)
-        if len(shape) != 4 or len(out_shape) != 3:
+        if len(shape) != 4:
             raise ModelError(
-                f"input {self._input} of shape {shape} and output {self._output} of shape "
-                f"{out_shape} are not those of a line reader (4 and 3 axes)"
+                f"its input {self._input} has {len(shape)} axes, not those of pictures (4): it is "
+                "no line reader"
             )
+        if out_shape:  # empty if the graph does not say
+            _check_output(self._output, len(out_shape))
         kind = next(value.type for value in session.get_inputs() if value.name == self._input)
         if kind != "tensor(float)":
             raise ModelError(f"input {self._input} is a {kind}, not a tensor(float)")
         sizes = [size if isinstance(size, int) and size > 0 else None for size in shape]
         self.shape = dict(zip(graph.layout, sizes, strict=True))
         """Axis (n, c, h, w) → the size that the graph insists on, None if it is dynamic."""
-        self.classes = out_shape[graph.classes_axis()]
-        """Classes of the output, a name if they are dynamic."""
 
     def check(self, card: ModelCard) -> None:
-        """Compare the card with the graph.
+        """Compare the card with what the graph takes.
 
         Raises:
             ModelError: they do not fit together.
@@ -77,11 +82,16 @@ class ForeignGraph:
                 f'the graph takes lines of {width} pixels only: say "width": {width} (lines are '
                 f'stretched) or "min_width": {width}, "max_width": {width} (padded) in its card'
             )
-        if isinstance(self.classes, int) and self.classes != card.num_classes:
-            raise ModelError(
-                f"the graph has {self.classes} classes, its card's alphabet makes "
-                f"{card.num_classes} with the blank"
-            )
+
+    def sizes(self, card: ModelCard, width: int) -> tuple[int, int]:
+        """Time steps and classes that a blank line gives; the card's alphabet does not matter.
+
+        Raises:
+            ModelError: the card does not fit what the graph takes, or the graph fails.
+        """
+        self.check(card)
+        shape = self._blank_line(card, width).shape
+        return shape[self._graph.order.index("t")], shape[self._graph.classes_axis()]
 
     def check_values(self, card: ModelCard) -> None:
         """Run the graph on a blank line and compare what it gives with its card.
@@ -89,10 +99,13 @@ class ForeignGraph:
         Raises:
             ModelError: they do not fit together.
         """
-        width = padded_width(card, card.width or _BLANK_WIDTH)
-        size = (self.shape["n"] or 1, card.channels, card.height, width)
-        blank = self._graph.lines(np.zeros(size, np.float32))
-        (output,) = self._run(self._input, [self._output], blank)
+        output = self._blank_line(card, padded_width(card, card.width or _BLANK_WIDTH))
+        classes = output.shape[self._graph.classes_axis()]
+        if classes != card.num_classes:
+            raise ModelError(
+                f"the graph has {classes:,} classes, its card's alphabet makes "
+                f"{card.num_classes:,} with the blank"
+            )
         self._graph.check_values(output)
 
     def infer(self, images: NDArray[np.float32], blank: int) -> dict[str, NDArray[Any]]:
@@ -107,59 +120,130 @@ class ForeignGraph:
             parts.append(self._graph.log_probs(output, blank)[: len(part)])
         return {"log_probs": parts[0] if len(parts) == 1 else np.concatenate(parts)}
 
+    def _blank_line(self, card: ModelCard, width: int) -> NDArray[Any]:
+        """What the graph gives for a blank line, in its own order of axes."""
+        size = (self.shape["n"] or 1, card.channels, card.height, width)
+        lines = self._graph.lines(np.zeros(size, np.float32))
+        try:
+            (output,) = self._run(self._input, [self._output], lines)
+        except CrnnError:
+            raise
+        except Exception as error:  # the library's exceptions share no base class
+            reason = str(error).strip().splitlines()[-1]
+            raise ModelError(
+                f"the graph fails on a blank line {'×'.join(map(str, lines.shape))}: {reason}"
+            ) from error
+        _check_output(self._output, output.ndim)
+        return output
 
-def foreign_card(
-    session: "ort.InferenceSession", card: str | Path | ModelCard | None
-) -> ModelCard | Fields:
-    """A foreign file's card, or the fields of it that are known before the graph is run.
 
-    Raises:
-        ModelError: the file has no card and none is given, or has one and another
-            is given.
-    """
-    metadata = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY in metadata:
-        raise ModelError("it has a model card inside: another cannot be given")
-    if isinstance(card, ModelCard):
-        return card if card.graph else card.replace(graph=Graph())
-    if card is not None:
-        return read_card_file(card)
-    if PPOCR_KEY in metadata:
-        _, shape = _choose("input", session.get_inputs(), None)
-        _, out_shape = _choose("output", session.get_outputs(), None)
-        return ppocr_fields(metadata, shape[2], out_shape[-1])
+def _check_output(name: str, axes: int) -> None:
+    """Refuse what gives something else than classes of time steps."""
+    if axes == 3:
+        return
+    likely = {2: ": it may be a classifier", 4: ": it may be a text detector"}.get(axes, "")
     raise ModelError(
-        "no model card inside, make the file with crnn-export, or describe it in a card of its own "
-        "(crnn-infer --card, see docs/foreign.md)"
+        f"it is no line reader: its output {name} has {axes} axes, not those of lines, time "
+        f"steps and classes (3){likely}"
     )
 
 
 def open_foreign(
-    session: "ort.InferenceSession", run: Run, described: ModelCard | Fields
+    session: "ort.InferenceSession",
+    run: Run,
+    path: Path,
+    card: str | Path | ModelCard | None,
+    alphabet: AlphabetSource | None,
 ) -> tuple[ForeignGraph, ModelCard]:
     """The graph and its complete card, checked against each other.
 
+    Args:
+        session: the loaded graph.
+        run: runs it.
+        path: of its file, in whose neighbourhood its alphabet may lie.
+        card: what a person says of it.
+        alphabet: what a person says that it is.
+
     Raises:
-        ModelError: they do not fit together.
+        ModelError: they do not fit together, or too little is known.
     """
-    if isinstance(described, ModelCard):
+    if isinstance(card, ModelCard):
+        if alphabet is not None:
+            raise ModelError("its card holds an alphabet: another cannot be given")
+        described = card if card.graph else card.replace(graph=Graph())
         assert described.graph is not None
         graph = ForeignGraph(session, run, described.graph)
         graph.check(described)
+        _demand_same_alphabet(session, described)
         graph.check_values(described)
         return graph, described
-    interface = Graph.from_fields(described.get("graph") or {})
-    graph = ForeignGraph(session, run, interface)
+    if card is None:
+        ForeignGraph(session, run, Graph())  # a detector needs no card: it is no reader
+    description = _describe(session, path, card, alphabet)
+    graph = ForeignGraph(session, run, Graph.from_fields(description.fields.get("graph") or {}))
+    if "height" not in description.fields and card is None:
+        description.fields["height"] = graph.shape["h"] or PPOCR_HEIGHT
+    complete_card = complete(description, graph.sizes)
+    _demand_same_alphabet(session, complete_card)
+    graph.check_values(complete_card)
+    return graph, complete_card
 
-    def steps(card: ModelCard, width: int) -> int:
-        graph.check(card)
-        blank_line = np.zeros((1, card.channels, card.height, width), np.float32)
-        return int(graph.infer(blank_line, 0)["log_probs"].shape[1])
 
-    card = complete(described, steps)
-    graph.check(card)
-    graph.check_values(card)
-    return graph, card
+def _describe(
+    session: "ort.InferenceSession",
+    path: Path,
+    card: str | Path | None,
+    alphabet: AlphabetSource | None,
+) -> Description:
+    """What is said of a file, by a person, in the file and beside it."""
+    metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    fields, stated = read_card_file(card) if card is not None else ({}, None)
+    if stated is not None and alphabet is not None:
+        raise ModelError(f"model card {card} holds an alphabet: another cannot be given")
+    found = stated or alphabet
+    beside = dictionary_beside(path)
+    try:
+        if found is None and PPOCR_KEY in metadata:
+            found = ppocr_dictionary(metadata)
+        elif found is None and beside is not None:
+            found = read_dictionary(beside, is_given=False)
+    except CrnnError as error:
+        raise ModelError(str(error)) from error
+    if card is None and (PPOCR_KEY in metadata or beside is not None or _is_paddles(session)):
+        fields = dict(PPOCR_FIELDS)
+    elif card is None:
+        raise ModelError(
+            "no model card inside, make the file with crnn-export, or describe it in a card of "
+            "its own (--card, see docs/foreign.md)"
+            + ("; an alphabet alone is enough for PP-OCR's readers only" if alphabet else "")
+        )
+    if found is None:
+        raise ModelError(
+            "nobody says its alphabet: give its dictionary with --alphabet, or with alphabet or "
+            "alphabet_file in its card"
+        )
+    return Description(fields, found)
+
+
+def _is_paddles(session: "ort.InferenceSession") -> bool:
+    return _PADDLE in session.get_modelmeta().graph_name
+
+
+def _demand_same_alphabet(session: "ort.InferenceSession", card: ModelCard) -> None:
+    """Refuse an alphabet that contradicts the one in the file."""
+    metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    if PPOCR_KEY not in metadata:
+        return
+    try:
+        own = fitting_alphabet(ppocr_dictionary(metadata), card.num_classes)
+    except CrnnError:
+        return  # the file's own does not fit it
+    differing = sum(a != b for a, b in zip(own, card.alphabet, strict=True))
+    if differing:
+        raise ModelError(
+            f"the file holds an alphabet of its own, from which the given one differs in "
+            f"{differing:,} of {len(own):,} entries: leave out the alphabet"
+        )
 
 
 def _choose(what: str, values: Sequence[Any], name: str | None) -> tuple[str, list[Any]]:

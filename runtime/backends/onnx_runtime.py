@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES, Backend, onnx_foreign
 from crnn_runtime.backends.onnx_session import OnnxSession
 from crnn_runtime.errors import ModelError
+from crnn_runtime.model.alphabet import AlphabetSource
 from crnn_runtime.model.card import METADATA_KEY, ModelCard
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class OnnxRuntimeBackend(Backend):
         gpu_memory_limit: bytes that ONNX Runtime's arena may take on the GPU.
         card: of a file that has none inside: a JSON file's path or a card. PP-OCR's
             recognition models need none, see `crnn_runtime.model.foreign_card`.
+        alphabet: of such a file, where its card has none.
 
     Raises:
         ModelError: the file is not ONNX, has no model card, or disagrees with it.
@@ -42,19 +44,21 @@ class OnnxRuntimeBackend(Backend):
         threads: int | None = None,
         gpu_memory_limit: int | None = None,
         card: str | Path | ModelCard | None = None,
+        alphabet: AlphabetSource | None = None,
     ) -> None:
         self._session = OnnxSession(path, device, threads, gpu_memory_limit)
         self._foreign: onnx_foreign.ForeignGraph | None = None
         try:
             metadata = self._session.metadata
-            if METADATA_KEY in metadata and card is None:
+            if METADATA_KEY not in metadata:
+                self._foreign, self.card = onnx_foreign.open_foreign(
+                    self._session.graph, self._session.run, path, card, alphabet
+                )
+            elif card is None and alphabet is None:
                 self.card = ModelCard.from_json(metadata[METADATA_KEY])
             else:
-                graph = self._session.graph
-                described = onnx_foreign.foreign_card(graph, card)
-                self._foreign, self.card = onnx_foreign.open_foreign(
-                    graph, self._session.run, described
-                )
+                what = "model card" if card is not None else "alphabet"
+                raise ModelError(f"it has a model card inside: another {what} cannot be given")
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         if self._foreign is None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from crnn_runtime.backends.cuda_device import device_index
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError, MissingDependencyError, ModelError, install_command
+from crnn_runtime.model.onnx_bytes import self_contained
 
 try:
     import onnxruntime as ort
@@ -119,7 +120,7 @@ def _open(
         settings = onnx_cuda.cuda_options(gpu, memory_limit)
         onnx_cuda.preload_cuda()
     try:
-        data = path.read_bytes()
+        data = self_contained(path)
         # Its transformer to blocked layouts ends the process on a float16 LSTM, which
         # int8 files have, too. The card, which says the precision, is part of the text.
         is_reduced = b'"precision": "fp32"' not in data
@@ -131,6 +132,8 @@ def _open(
             disabled_optimizers=unsafe,
             enable_fallback=0,  # else it prints, and runs on another device
         )
+    except ModelError:
+        raise
     except Exception as error:  # the library's exceptions share no base class
         reason = str(error).strip().splitlines()[-1]
         raise ModelError(f"{path}: ONNX Runtime cannot load it: {reason}") from error

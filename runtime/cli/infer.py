@@ -15,7 +15,7 @@ import click
 
 from crnn_runtime.cli.console import EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
-from crnn_runtime.cli.model_options import card_option, list_option
+from crnn_runtime.cli.model_options import alphabet_option, card_option, list_option
 from crnn_runtime.cli.page_options import page_options, take_page_options
 from crnn_runtime.cli.pages import read_pages_of
 from crnn_runtime.picture.files import iter_paths, listed_paths
@@ -54,6 +54,7 @@ def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int |
     "(32,768 on a GPU), 64 at most.",
 )
 @card_option
+@alphabet_option
 @decoding_options
 @page_options
 @list_option
@@ -70,6 +71,7 @@ def main(
     threads: int | None,
     batch_size: int | Literal["auto"],
     card: str | None,
+    alphabet: str | None,
     **options: Any,  # noqa: ANN401 (see `decoding_options` and `page_options`)
 ) -> None:
     """Read the line of text in each of IMAGES with MODEL, or with --page all lines of pages.
@@ -106,6 +108,7 @@ def main(
         threads=threads,
         batch_size=batch_size,
         card=card,
+        alphabet=alphabet,
         decoder=to_decoding(ctx, as_json=as_json, **options),
     ) as recognizer:
         if pages is not None:

@@ -79,7 +79,8 @@ class Alphabet:
             CrnnError: the dictionary makes other classes.
         """
         reading = dictionary.reading(classes)
-        if classes is not None or not dictionary.is_clear:
+        # Only of files that somebody gave; those inside a model and beside it are its own.
+        if dictionary.is_given and (classes is not None or not dictionary.is_clear):
             logger.info("alphabet %s: read as %s", dictionary.name, reading.how)
         alphabet = cls(reading.entries)
         # A space that is added where one is there already is no mistake of the file.
@@ -228,10 +229,41 @@ class Alphabet:
         return f"Alphabet({shown + more!r}, {len(self)} characters)"
 
 
-def read_dictionary(path: str | Path) -> Dictionary:
+def read_dictionary(path: str | Path, *, is_given: bool = True) -> Dictionary:
     """The lines of an alphabet file.
+
+    Args:
+        path: of the file.
+        is_given: somebody named it, and is told how it is read.
 
     Raises:
         CrnnError: the file is missing, empty or not UTF-8.
     """
-    return Dictionary.parse(str(path), read_text(path, "alphabet"))
+    text = read_text(path, "alphabet")
+    return Dictionary.parse(str(path), text, is_given=is_given)
+
+
+AlphabetSource = str | Path | Dictionary | Alphabet
+"""An alphabet, or what one is made of once the model's classes are known: a file, or what
+`Alphabet.load` takes."""
+
+
+def fitting_alphabet(source: AlphabetSource, classes: int | None) -> Alphabet:
+    """The alphabet that a source means for a model.
+
+    Args:
+        source: of the alphabet.
+        classes: of the model, the blank included; None if nobody knows them.
+
+    Raises:
+        CrnnError: it cannot be read, or makes other classes.
+    """
+    if isinstance(source, Dictionary):
+        return Alphabet.from_dictionary(source, classes)
+    alphabet = source if isinstance(source, Alphabet) else Alphabet.load(str(source), classes)
+    if classes not in (None, alphabet.num_classes):
+        raise CrnnError(
+            f"the alphabet's {len(alphabet):,} characters and the blank make "
+            f"{alphabet.num_classes:,} classes, the model has {classes:,}"
+        )
+    return alphabet

@@ -52,13 +52,15 @@ class Dictionary:
     Attributes:
         name: of the file, for messages.
         lines: without their ends; empty ones at the end are left out.
+        is_given: somebody named the file; False where it came with the model.
     """
 
     name: str
     lines: tuple[str, ...]
+    is_given: bool = True
 
     @classmethod
-    def parse(cls, name: str, text: str) -> "Dictionary":
+    def parse(cls, name: str, text: str, *, is_given: bool = True) -> "Dictionary":
         """Cut a file's text into lines.
 
         Raises:
@@ -68,7 +70,7 @@ class Dictionary:
         lines = [line.removesuffix("\r") for line in text.split("\n")]
         while lines and not lines[-1]:
             lines.pop()
-        dictionary = cls(name, tuple(lines))
+        dictionary = cls(name, tuple(lines), is_given)
         if not any(dictionary.readings()):
             raise CrnnError(f"alphabet {name} holds no character")
         return dictionary

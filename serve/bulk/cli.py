@@ -8,7 +8,7 @@ import click
 
 from crnn_runtime.cli.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
-from crnn_runtime.cli.model_options import card_option, list_option
+from crnn_runtime.cli.model_options import alphabet_option, card_option, list_option
 from crnn_runtime.errors import CrnnError
 
 
@@ -16,7 +16,7 @@ from crnn_runtime.errors import CrnnError
 @click.argument("inputs", metavar="IN...", nargs=-1, required=True)
 @click.argument("out")
 @click.option(
-    "--model", required=True, help="A file that crnn-export wrote, or a shipped reader (--list)."
+    "--model", required=True, help="A file that crnn-export wrote, or a reader's name (--list)."
 )
 @click.option(
     "--num-workers",
@@ -55,6 +55,7 @@ from crnn_runtime.errors import CrnnError
 @click.option("--image-column", help="Of Parquet files.  [default: image, bytes, jpg, png, …]")
 @click.option("--id-column", help="Of Parquet files.  [default: path, file_name, key, id, …]")
 @card_option
+@alphabet_option
 @partial(decoding_options, nbest=False)
 @list_option
 @click.version_option(package_name="crnn")
@@ -74,6 +75,7 @@ def main(
     image_column: str | None,
     id_column: str | None,
     card: str | None,
+    alphabet: str | None,
     **decoding: Any,  # noqa: ANN401 (see `decoding_options`)
 ) -> None:
     """Read the line of text in each picture of IN, and write Parquet files to OUT.
@@ -95,7 +97,7 @@ def main(
     from crnn_serve.bulk.sources import Columns  # noqa: PLC0415
 
     options = to_decoding(ctx, as_json=False, nbest=1, **decoding)
-    reader = pack(model, options, card)
+    reader = pack(model, options, card, alphabet)
     if reader.on_gpu and device == "cpu":
         raise CrnnError(f"{model} is an engine, which runs on a GPU: leave --device out")
     gpus = int(device == "cuda" or reader.on_gpu)

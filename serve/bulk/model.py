@@ -10,7 +10,11 @@ from pathlib import Path
 from crnn_runtime import CrnnError, Decoding, ModelError, Recognizer
 from crnn_runtime.backends import BACKENDS, open_backend
 from crnn_runtime.decode.decoding import open_decoder
-from crnn_runtime.readers import find_model
+from crnn_runtime.model.engine_file import read_engine, sidecar_path
+from crnn_runtime.model.model_file import find_kind
+from crnn_runtime.model.onnx_bytes import self_contained
+
+_ONNX, _ENGINE, _CARD = "model.onnx", "model.trt", "card.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +40,7 @@ class Reader:
     @property
     def on_gpu(self) -> bool:
         """Whether it runs on a GPU only: it is an engine."""
-        return Path(self.model).suffix.lower() != ".onnx"
+        return self.model != _ONNX
 
     def open(self, device: str, threads: int, batch_size: int | None) -> Recognizer:
         """The recognizer, from files that exist only while it is opened.
@@ -68,41 +72,45 @@ class Reader:
         return dataclasses.replace(self.decoding, **paths)  # type: ignore[arg-type]
 
 
-def pack(name: str, decoding: Decoding, card: str | None) -> Reader:
+def pack(
+    name: str, decoding: Decoding, card: str | None = None, alphabet: str | None = None
+) -> Reader:
     """Read a model's files, and see that they can be used together.
 
     Args:
-        name: of a shipped reader, or a path.
+        name: of a reader, or a path.
         decoding: with paths of files on this machine.
         card: path of the card of an ONNX file that has none inside.
+        alphabet: of such a file, where its card has none.
 
     Raises:
         CrnnError: a file is missing or cannot be used.
     """
-    path = find_model(name)
-    if path.suffix.lower() != ".onnx":
-        if path.suffix.lower() not in BACKENDS or not path.is_file():
-            open_backend(name)  # says what is wrong with it
-    else:  # an engine may be opened where it will run only
-        with open_backend(path, "cpu", 1, card=card) as backend:
+    path, kind = find_kind(name, *BACKENDS)
+    files: dict[str, bytes] = {}
+    if kind == "onnx":
+        with open_backend(path, "cpu", 1, card=card, alphabet=alphabet) as backend:
             open_decoder(decoding, backend.card)
-    sent = {f"model{path.suffix.lower()}": path}
-    if path.suffix.lower() != ".onnx":
-        sent[f"model{path.suffix.lower()}.json"] = Path(f"{path}.json")
-    if card is not None:
-        sent["card.json"] = Path(card)
+            files[_ONNX] = self_contained(path)
+            if backend.card.graph is not None:  # it is not in the file
+                files[_CARD] = backend.card.to_json().encode()
+    else:  # an engine may be opened where it will run only
+        if card is not None or alphabet is not None:
+            open_backend(path, card=card, alphabet=alphabet)  # says why not
+        open_decoder(decoding, read_engine(path)[0])
+        files[_ENGINE] = _content(path)
+        files[sidecar_path(Path(_ENGINE)).name] = _content(sidecar_path(path))
     changes: dict[str, str] = {}
     for option in ("lm", "lexicon"):
         if (value := getattr(decoding, option)) is not None:
             changes[option] = f"{option}{Path(value).suffix}"
-            sent[changes[option]] = Path(value)
-    files = {each: _content(path) for each, path in sent.items()}
+            files[changes[option]] = _content(Path(value))
     return Reader(
         name=name,
-        model=next(iter(sent)),
+        model=next(iter(files)),
         files=files,
         hashes={each: hashlib.sha256(content).hexdigest() for each, content in files.items()},
-        card=None if card is None else "card.json",
+        card=_CARD if _CARD in files else None,
         decoding=dataclasses.replace(decoding, **changes),  # type: ignore[arg-type]
     )
 

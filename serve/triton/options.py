@@ -4,10 +4,9 @@ import dataclasses
 import re
 from pathlib import Path
 
-from crnn_runtime.backends import BACKENDS
 from crnn_runtime.cpu import available_cpus
-from crnn_runtime.errors import CrnnError, ModelError
-from crnn_runtime.readers import find_model, reader_names
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.model_file import Kind
 
 MOST_INSTANCES = 8
 """Processes that the default makes at most on a CPU: each holds the network once."""
@@ -92,15 +91,14 @@ class Placement:
         return f"    kind: {kind}\n    count: {self.instances}{gpus}"
 
 
-def place(serving: Serving, model: Path) -> Placement:
+def place(serving: Serving, model: Path, kind: Kind) -> Placement:
     """Where a model runs, in how many instances of how many threads.
 
     Raises:
         CrnnError: an engine on a CPU.
     """
-    is_onnx = model.suffix.lower() == ".onnx"
-    device = serving.device or ("cpu" if is_onnx else "cuda")
-    if not is_onnx and device == "cpu":
+    device = serving.device or ("cuda" if kind == "engine" else "cpu")
+    if kind == "engine" and device == "cpu":
         raise CrnnError(f"--device cpu: {model.name} is an engine, which runs on a GPU only")
     gpu = None if device == "cpu" else int(device.partition(":")[2] or 0)
     cpus = available_cpus()
@@ -108,18 +106,3 @@ def place(serving: Serving, model: Path) -> Placement:
     most = MOST_INSTANCES if gpu is None else GPU_INSTANCES
     instances = serving.instances or max(1, min(most, cpus // (serving.threads or 1)))
     return Placement(gpu, instances, serving.threads or max(1, cpus // instances))
-
-
-def source_file(model: str) -> Path:
-    """A model given by path or by a shipped reader's name.
-
-    Raises:
-        ModelError: there is none.
-    """
-    path = find_model(model)
-    if path.suffix.lower() not in BACKENDS or not path.is_file():
-        raise ModelError(
-            f"{model}: not a model file ({', '.join(BACKENDS)}) nor a reader that ships with the "
-            f"package ({', '.join(reader_names())}); crnn-export --ckpt makes one of a checkpoint"
-        )
-    return path

@@ -8,6 +8,7 @@ from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.engine_file import EngineRecord
+from crnn_runtime.model.onnx_bytes import self_contained
 from crnn_runtime.picture.preprocess import padded_width
 from crnn_serve.triton.config import plain_config
 from crnn_serve.triton.options import Placement, Serving
@@ -87,7 +88,7 @@ def _onnx_tensors(model: Path) -> tuple[list[Tensor], list[Tensor]]:
     except ImportError as error:
         raise MissingDependencyError.of_extra("onnxruntime", "cpu") from error
     session = onnxruntime.InferenceSession(
-        model.read_bytes(), providers=["CPUExecutionProvider"], enable_fallback=0
+        self_contained(model), providers=["CPUExecutionProvider"], enable_fallback=0
     )
     found = []
     for values in (session.get_inputs(), session.get_outputs()):

@@ -9,18 +9,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from crnn_runtime.backends import open_backend
-from crnn_runtime.errors import CrnnError
+from crnn_runtime.backends import BACKENDS, open_backend
+from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.engine_file import EngineRecord, read_engine, sidecar_path
+from crnn_runtime.model.model_file import Kind, find_kind, is_foreign
+from crnn_runtime.model.onnx_bytes import self_contained
+from crnn_runtime.readers import is_reader_name
 from crnn_serve.triton.config import reader_config
-from crnn_serve.triton.options import Placement, Serving, place, source_file
+from crnn_serve.triton.options import Placement, Serving, place
 from crnn_serve.triton.plain import plain_models
 
 _CONFIG = "config.pbtxt"
+_TENSOR = re.compile(
+    r'\{[^{}]*?name\s*:\s*"([^"]*)"[^{}]*?data_type\s*:\s*(\w+)[^{}]*?dims\s*:\s*(\[[^\]]*\])'
+)
 _CODE = Path(__file__).with_name("server_model.py")
 _TRIES = 100  # of exports to one repository at the same time
+Content = Path | bytes
+"""Of a file: one to copy, or its bytes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,17 +59,19 @@ def write_model(
         ModelError: the model cannot be used.
         CrnnError: the folder cannot be written, or holds something else by that name.
     """
-    path = source_file(model)
-    where = place(serving, path)
-    name = serving.name_for(path)
-    card, record = _describe(path)
+    path, kind = find_kind(model, *BACKENDS)
+    where = place(serving, path, kind)
+    name = serving.name_for(Path(model) if is_reader_name(model) else path)
+    card, record = _describe(path, kind)
+    # The network goes there as one file, whatever it was made of here.
+    content = self_contained(path) if record is None else path
     if serving.plain:
         configs = plain_models(name, path, card, record, serving, where)
-        files = {"model.onnx" if record is None else "model.plan": path}
+        files = {"model.onnx" if record is None else "model.plan": content}
     else:
         configs = {name: reader_config(name, card, serving, where)}
-        network = f"reader{path.suffix.lower()}"
-        files = {"model.py": _CODE, network: path}
+        network = f"reader{'.onnx' if record is None else '.trt'}"
+        files = {"model.py": _CODE, network: content}
         if record is not None:
             files[sidecar_path(Path(network)).name] = sidecar_path(path)
     try:
@@ -77,12 +87,14 @@ def write_model(
         raise CrnnError(f"cannot write {repository}: {error.strerror or error}") from error
 
 
-def _describe(path: Path) -> tuple[ModelCard, EngineRecord | None]:
+def _describe(path: Path, kind: Kind) -> tuple[ModelCard, EngineRecord | None]:
     """The card, and of an engine its record; checks the file as far as it goes here."""
-    if path.suffix.lower() == ".onnx":
-        with open_backend(path) as backend:
-            return backend.card, None
-    return read_engine(path)
+    if kind == "engine":
+        return read_engine(path)
+    if is_foreign(path):
+        raise ModelError(f"{path} has no model card inside: crnn-export makes a file that has one")
+    with open_backend(path) as backend:
+        return backend.card, None
 
 
 def _check_folder(folder: Path, config: str, where: Placement, replace: bool) -> None:
@@ -98,6 +110,11 @@ def _check_folder(folder: Path, config: str, where: Placement, replace: bool) ->
         raise CrnnError(
             f"{folder} is a model of the backend {theirs!r}, not {ours!r}: give another --name"
         )
+    if not replace and theirs != "python" and _tensors(config) != _tensors(text):
+        raise CrnnError(
+            f"{there} describes other inputs and outputs than this network has: give another "
+            "--name, or an option, with which it is written anew"
+        )
     kind = "KIND_CPU" if where.gpu is None else "KIND_GPU"
     if not replace and re.search(r"KIND_\w+", text) and kind not in text:
         device = "cpu" if where.gpu is None else "cuda"
@@ -111,7 +128,12 @@ def _backend(config: str) -> str:
     return found[1] if found else ""
 
 
-def _add(folder: Path, config: str, files: Mapping[str, Path], replace: bool) -> Written:
+def _tensors(config: str) -> list[tuple[str, ...]]:
+    """Name, type and shape of every input and output."""
+    return [(name, kind, re.sub(r"\s", "", dims)) for name, kind, dims in _TENSOR.findall(config)]
+
+
+def _add(folder: Path, config: str, files: Mapping[str, Content], replace: bool) -> Written:
     """Add a version to a model's folder, which is made if need be."""
     if not folder.exists() and _add_first(folder, config, files):
         return Written(folder / "1", "written")
@@ -126,7 +148,7 @@ def _add(folder: Path, config: str, files: Mapping[str, Path], replace: bool) ->
     return Written(folder / str(number), state)
 
 
-def _add_first(folder: Path, config: str, files: Mapping[str, Path]) -> bool:
+def _add_first(folder: Path, config: str, files: Mapping[str, Content]) -> bool:
     """Make the model's folder at once, with all that is in it; False if it must be in steps.
 
     Beside the repository: within it the server would take any folder for a model, and
@@ -153,7 +175,7 @@ def _add_first(folder: Path, config: str, files: Mapping[str, Path]) -> bool:
 
 
 @contextmanager
-def _staged(folder: Path, files: Mapping[str, Path]) -> Iterator[Path]:
+def _staged(folder: Path, files: Mapping[str, Content]) -> Iterator[Path]:
     part = folder / f".{uuid.uuid4().hex[:8]}.part"
     try:
         part.mkdir()
@@ -163,9 +185,12 @@ def _staged(folder: Path, files: Mapping[str, Path]) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _copy(files: Mapping[str, Path], folder: Path) -> None:
+def _copy(files: Mapping[str, Content], folder: Path) -> None:
     for name, source in files.items():
-        shutil.copyfile(source, folder / name)
+        if isinstance(source, bytes):
+            (folder / name).write_bytes(source)
+        else:
+            shutil.copyfile(source, folder / name)
         with (folder / name).open("rb") as file:
             os.fsync(file.fileno())
 

@@ -20,6 +20,7 @@ import triton_python_backend_utils as pb_utils
 try:
     from crnn_runtime import Char, CrnnError, ImageError, Line, Recognizer
     from crnn_runtime.backends import BACKENDS
+    from crnn_runtime.model.model_file import has_suffix
 except ImportError as error:
     raise ImportError(
         f"crnn_runtime cannot be imported by the server's Python ({error}): install it there "
@@ -105,10 +106,10 @@ class TritonPythonModel:
 
 def _network(folder: Path) -> Path:
     """The one model file of a version's folder."""
-    found = [path for path in folder.iterdir() if path.suffix.lower() in BACKENDS]
+    found = [path for path in folder.iterdir() if has_suffix(path, *BACKENDS)]
     if len(found) != 1:
         raise CrnnError(
-            f"{folder} holds {len(found)} model files ({', '.join(BACKENDS)}), one is needed: "
+            f"{folder} holds {len(found)} models, files of ONNX or TensorRT, one is needed: "
             "export it again with crnn-export --to triton"
         )
     return found[0]

@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 from crnn_runtime import CrnnError, ModelError
+from crnn_runtime.model.model_file import demand
 from crnn_runtime.picture.files import IMAGE_SUFFIXES
 from crnn_runtime.picture.load import load_image, read_bytes
 from crnn_serve.web import batch, view
@@ -342,9 +343,8 @@ class Page:
             return self._offered(own, view.message(_sentence(error)))
 
     def _add(self, given: batch.Given, own: dict[str, Path]) -> tuple[Any, ...]:
-        if given.path.suffix.lower() != ".onnx":
-            raise ModelError(f"{given.name} is not an ONNX file (.onnx)")
         try:
+            demand(given.path, "onnx")
             with self._readers.lend_file(given.path) as recognizer:
                 card = recognizer.card
         except (CrnnError, MemoryError) as error:

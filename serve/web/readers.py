@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crnn_runtime import CrnnError, ModelError, Recognizer
-from crnn_runtime.readers import find_model, reader_names
+from crnn_runtime.backends import BACKENDS
+from crnn_runtime.model.model_file import find_kind
+from crnn_runtime.readers import is_reader_name, reader_names
 
 _KEPT = 6  # open at once: each holds its weights
 
@@ -46,8 +48,9 @@ class Readers:
         self._open: OrderedDict[_Key, _Open] = OrderedDict()
         self._paths: dict[str, Path] = {}
         for model in (*given, *(name for name in reader_names() if name not in given)):
-            path = find_model(model)
-            self._paths[path.stem if path.stem not in self._paths else str(path)] = path
+            path = find_kind(model, *BACKENDS)[0]
+            short = str(model) if is_reader_name(model) else path.stem
+            self._paths[short if short not in self._paths else str(path)] = path
         if not self._paths:
             raise CrnnError("no reader ships with this installation: give one with --reader")
         for name in self.names[: max(1, len(given))]:  # one at least: it may lack the device

@@ -127,7 +127,7 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
         (("--ckpt", "gone.pth"), "no checkpoint file gone.pth"),
         (("--ckpt", "{ckpt}", "--arch", "resnet_cifar"), "holds a lite, not the resnet_cifar"),
         (("--ckpt", "{ckpt}", "--arch", "resnet"), "resnet"),
-        (("--ckpt", "{ckpt}", "--alphabet", "abc"), "not the one of 3 given"),
+        (("--ckpt", "{ckpt}", "--alphabet", "abc"), "leave out --alphabet"),
         (("--ckpt", "{ckpt}", "--width", "280", "--keep-ratio"), "exclude each other"),
         (("x.onnx", "--to", "trt", "--width", "100"), "--width shapes the export of a checkpoint"),
         (("x.onnx", "--precision", "fp16", "--out", "x.onnx"), "is the file to convert itself"),

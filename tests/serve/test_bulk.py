@@ -355,7 +355,7 @@ def test_a_machine_without_the_folders_says_so(reader: Reader, tmp_path: Path) -
         (["nothing://x"], [], "cannot use nothing://x: Protocol not known: nothing"),
         (["table.parquet"], [], "no column with pictures, it has a: name one with --image-column"),
         (["table.parquet"], ["--image-column", "b"], "no column b, it has a: name one with"),
-        (["line.png"], ["--model", "nobody"], "nobody: not a model file"),
+        (["line.png"], ["--model", "nobody"], "nobody: no such file"),
         (["line.png"], ["--lm-weight", "2"], "--lm-weight balances a language model"),
         (["line.png"], ["--lexicon", "nowhere"], "cannot read lexicon nowhere"),
         (["line.png"], ["--device", "tpu"], "'tpu' is not one of 'cpu', 'cuda'"),

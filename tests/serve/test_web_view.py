@@ -156,7 +156,7 @@ def test_readers_are_offered_and_found_by_name(tmp_path: Path) -> None:
         assert own.card.arch == "barcode"
     with pytest.raises(CrnnError, match=r"gone\.onnx"):
         readers.lend_file(tmp_path / "gone.onnx").__enter__()
-    with pytest.raises(CrnnError, match="not a model file"):
+    with pytest.raises(CrnnError, match="no-such-reader"):
         Readers(["no-such-reader"])
 
 

@@ -1,7 +1,5 @@
 """Recognisers as others publish them: each loads, which includes giving its own outputs."""
 
-from pathlib import Path
-
 import pytest
 from known_readers import KNOWN, KnownReader, find_file
 
@@ -16,19 +14,9 @@ def reader(request: pytest.FixtureRequest) -> KnownReader:
     return KNOWN[request.param]
 
 
-@pytest.fixture
-def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    cache = request.config.cache
-    return tmp_path if cache is None else Path(cache.mkdir("known_readers"))
-
-
-def test_it_loads_with_its_alphabet_or_a_dictionary(reader: KnownReader, folder: Path) -> None:
-    path = find_file(reader, reader.model, folder)
-    alphabet = None
-    if reader.dictionary is not None:
-        assert load_checkpoint(path).card is None
-        text = find_file(reader, reader.dictionary, folder).read_text(encoding="utf-8")
-        alphabet = Alphabet([*text.removesuffix("\n").split("\n"), " "])
+def test_it_loads_with_its_alphabet_or_a_dictionary(reader: KnownReader) -> None:
+    path = find_file(reader, reader.model)
+    alphabet = reader.dictionary and find_file(reader, reader.dictionary)
     checkpoint = load_checkpoint(path, alphabet=alphabet)
     assert checkpoint.arch == reader.arch
     assert checkpoint.num_classes == reader.classes
@@ -37,15 +25,15 @@ def test_it_loads_with_its_alphabet_or_a_dictionary(reader: KnownReader, folder:
     assert (checkpoint.card.color, checkpoint.card.height) == ("bgr", 48)
 
 
-def test_its_neighbours_are_refused(reader: KnownReader, folder: Path) -> None:
+def test_its_neighbours_are_refused(reader: KnownReader) -> None:
     assert reader.detector is not None
     with pytest.raises(CrnnError) as caught:
-        load_checkpoint(find_file(reader, reader.detector, folder))
+        load_checkpoint(find_file(reader, reader.detector))
     assert "\n" not in str(caught.value)
 
 
-def test_a_dictionary_of_another_language_is_refused(reader: KnownReader, folder: Path) -> None:
+def test_a_dictionary_of_another_language_is_refused(reader: KnownReader) -> None:
     with pytest.raises(CrnnError) as caught:
-        load_checkpoint(find_file(reader, reader.model, folder), alphabet=Alphabet.load("latin"))
+        load_checkpoint(find_file(reader, reader.model), alphabet=Alphabet.load("latin"))
     assert "\n" not in str(caught.value)
     assert "95" in str(caught.value)

@@ -133,7 +133,9 @@ def test_another_width_is_refused(tmp_path: Path) -> None:
 
 def test_the_space_that_a_dictionary_leaves_out_is_added(exported: Path, tmp_path: Path) -> None:
     path = _changed(exported, tmp_path / "x.onnx", "no card")
-    checkpoint = load_checkpoint(path, alphabet=Alphabet("012345678"))
+    dictionary = tmp_path / "dict.txt"
+    dictionary.write_text("\n".join("012345678"), encoding="utf-8")
+    checkpoint = load_checkpoint(path, alphabet=dictionary)
     assert checkpoint.card is not None
     assert checkpoint.card.alphabet.characters == tuple("012345678 ")
 

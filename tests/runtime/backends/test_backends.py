@@ -36,8 +36,8 @@ def with_card(text: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_bytes(b""), "cannot load it"),
-        (lambda path: path.write_bytes(b"not an onnx file" * 99), "cannot load it"),
+        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.write_bytes(b"not an onnx file" * 99), "not a whole ONNX"),
         (lambda path: write_barcode_reader(path, metadata={}), "no model card inside"),
         (with_card("{}"), "not of format 1"),
         (

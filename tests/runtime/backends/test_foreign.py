@@ -1,6 +1,5 @@
 """Graphs that crnn-export did not write: barcode readers with other people's habits."""
 
-import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,15 +161,17 @@ def test_ppocr_models_need_no_card(tmp_path: Path) -> None:
 
 
 def test_an_alphabet_without_room_for_its_classes(tmp_path: Path) -> None:
-    model = write_foreign_reader(tmp_path / "rec.onnx", metadata={"character": "0\n1\n2"})
-    with pytest.raises(ModelError, match="hold 3 characters, its graph has 11 classes"):
+    model = write_foreign_reader(
+        tmp_path / "rec.onnx", size=("n", 3, 48, "w"), metadata={"character": "0\n1\n2"}
+    )
+    with pytest.raises(ModelError, match=r"makes 4 classes .*the model has 11"):
         Recognizer(model)
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"alphabet": "012"}, "has 11 classes, its card's alphabet makes 4"),
+        ({"alphabet": "012"}, "make 4 classes, the model has 11"),
         ({"height": 48}, "wants 32 pixels of height, its card says 48"),
         ({"color": "rgb", "mean": [0] * 3, "std": [1] * 3}, "wants 1 channels, its card says 3"),
         ({"blank": 11}, "blank 11 is outside 0..10"),
@@ -233,7 +234,7 @@ def test_an_alphabet_in_a_file_beside_the_card(tmp_path: Path) -> None:
 
 def test_a_file_with_a_card_takes_no_other(tmp_path: Path) -> None:
     model = write_barcode_reader(tmp_path / "own.onnx")
-    with pytest.raises(ModelError, match="has a model card inside: another cannot be given"):
+    with pytest.raises(ModelError, match="has a model card inside"):
         Recognizer(model, card=barcode_card())
 
 
@@ -269,26 +270,3 @@ def test_the_command_takes_a_card(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [*arguments[:-1], str(tmp_path / "none.json")])
     assert result.exit_code == 2
     assert "cannot read model card" in result.stderr
-
-
-def ppocr() -> Path | None:
-    spec = importlib.util.find_spec("rapidocr_onnxruntime")
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent / "models" / "ch_PP-OCRv4_rec_infer.onnx"
-
-
-@pytest.mark.skipif(ppocr() is None, reason="rapidocr-onnxruntime is not installed")
-def test_ppocr_itself() -> None:
-    import cv2
-
-    model = ppocr()
-    assert model is not None
-    image = np.full((48, 260, 3), 235, np.uint8)
-    cv2.putText(image, "CRNN 2026", (8, 36), cv2.FONT_HERSHEY_SIMPLEX, 1.3, (20, 20, 20), 3)
-    with Recognizer(model) as recognizer:
-        assert recognizer.card.num_classes == 6625
-        assert recognizer.card.time_stride == STRIDE
-        (line,) = recognizer.read([image])
-    assert line.text.replace(" ", "") == "CRNN2026"
-    assert line.confidence > 0.9

@@ -51,7 +51,7 @@ def test_a_memory_limit_without_an_arena_on_a_gpu_is_refused(
 ) -> None:
     with pytest.raises(CrnnError, match=r"gpu_memory_limit 99 is for a GPU"):
         Recognizer(onnx_file, gpu_memory_limit=99)
-    (tmp_path / "x.trt").write_bytes(b"")
+    (tmp_path / "x.trt").write_bytes(b"ftrt" + bytes(60))
     with pytest.raises(CrnnError, match="bounds ONNX Runtime's arena"):
         Recognizer(tmp_path / "x.trt", gpu_memory_limit=99)
 

@@ -266,7 +266,7 @@ def test_a_full_disk_is_said_in_one_line(folder: Path) -> None:
         (("reader.onnx", "x.png", "--batch-size", "0"), "--batch-size"),
         (("reader.onnx", "x.png", "--batch-size", "all"), "all"),
         (("gone.onnx", "x.png"), "gone.onnx"),
-        (("reader.pth", "x.png"), ".onnx"),
+        (("reader.pth", "x.png"), "reader.pth"),
         (("reader.onnx", "x.png", "--device", "tpu"), "tpu"),
     ],
 )

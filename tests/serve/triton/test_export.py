@@ -111,12 +111,12 @@ def test_a_network_alone_has_the_files_names_types_and_shapes(tmp_path: Path) ->
 
 def test_instances_and_threads_share_the_processors() -> None:
     cpus = available_cpus()
-    assert place(Serving(), Path("x.onnx")).threads == max(1, cpus // min(8, cpus))
-    assert place(Serving(instances=1), Path("x.onnx")).threads == cpus
-    on_gpu = place(Serving(device="cuda:1"), Path("x.onnx"))
+    assert place(Serving(), Path("x"), "onnx").threads == max(1, cpus // min(8, cpus))
+    assert place(Serving(instances=1), Path("x"), "onnx").threads == cpus
+    on_gpu = place(Serving(device="cuda:1"), Path("x"), "onnx")
     assert "kind: KIND_GPU" in on_gpu.group
     assert "gpus: [ 1 ]" in on_gpu.group
-    assert place(Serving(), Path("x.trt")).gpu == 0
+    assert place(Serving(), Path("x"), "engine").gpu == 0
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -141,8 +141,8 @@ def test_on_a_gpu_every_width_that_the_runtime_pads_to_is_read_first(
         (["digits", "--to", "triton", "R", "--head", "topk"], "--head is not for --to triton"),
         (["digits", "--instances", "2"], "--instances is for --to triton"),
         (["digits", "other", "--to", "trt"], "not other too"),
-        (["no.onnx", "--to", "triton", "R"], "no.onnx: not a model file"),
-        (["x.pth", "--to", "triton", "R"], "crnn-export --ckpt"),
+        (["no.onnx", "--to", "triton", "R"], "no.onnx: no such file"),
+        (["x.pth", "--to", "triton", "R"], "x.pth: no such file"),
         (["digits", "--to", "triton", "R", "--max-batch", "0"], "--max-batch 0"),
         (["digits", "--to", "triton", "R", "--max-batch", "99999999999"], "must be 1 to 4096"),
         (["digits", "--to", "triton", "R", "--max-queue", "9999999999999"], "--max-queue 9999"),
@@ -156,7 +156,7 @@ def test_on_a_gpu_every_width_that_the_runtime_pads_to_is_read_first(
         (["digits", "--to", "triton", "file"], "file is a file"),
         (["digits", "--to", "triton", "plain"], "backend 'onnxruntime', not 'python'"),
         (["digits", "--to", "triton", "odd"], "is there without config.pbtxt"),
-        (["broken.onnx", "--to", "triton", "R"], "cannot load it"),
+        (["broken.onnx", "--to", "triton", "R"], "broken.onnx"),
         (["broken.trt", "--to", "triton", "R"], "broken.trt"),
     ],
 )
