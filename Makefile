@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
+MINIMUMS := build/minimums
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo docs docker-lint test lint types layers unit fast gpu-check fonts texts style clean
+.PHONY: help install system demo docs docker-lint test lint types layers unit minimums fast gpu-check fonts texts style clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,7 +32,7 @@ docs: $(INSTALLED)  ## the site, strictly: build/site
 docker-lint: $(INSTALLED)  ## hadolint: the Dockerfiles
 	$(BIN)/hadolint docker/*.Dockerfile
 
-test: lint types layers docs docker-lint unit  ## lint, types, import layers, the site and all tests
+test: lint types layers docs docker-lint unit minimums  ## lint, types, import layers, the site and all tests
 
 lint: $(INSTALLED)  ## ruff: mistakes and formatting
 	$(BIN)/ruff check .
@@ -46,6 +47,14 @@ layers: $(INSTALLED)  ## import-linter: imports point one way
 unit: $(INSTALLED)  ## all tests
 	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/test_proof.py
 	$(BIN)/pytest tests/test_proof.py
+
+minimums:  ## the runtime's tests on the lowest versions that setup.cfg declares
+	$(PYTHON) -m venv $(MINIMUMS)
+	$(PYTHON) -m tools.minimums > $(MINIMUMS)/constraints.txt
+	$(MINIMUMS)/bin/pip install --quiet --constraint $(MINIMUMS)/constraints.txt --editable ".[cpu]" \
+	  hypothesis onnx pillow pytest pytest-xdist
+	$(MINIMUMS)/bin/pytest -n 2 -p no:cacheprovider -m "not slow and not gpu" \
+	  --hypothesis-seed 0 tests/runtime
 
 fast: $(INSTALLED)  ## the tests that take seconds
 	$(BIN)/pytest -n 2 -m "not slow"

@@ -16,6 +16,7 @@ from crnn_runtime.cli.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet
+from crnn_runtime.picture.messages import silence_opencv
 from crnn_runtime.readers import find_model
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     if options.pop("list_archs"):
         _print_archs()
         return
-    _silence_opencv()
+    silence_opencv()
     is_check, is_test = options.pop("check"), options.pop("test_only")
     bundle = options.pop("bundle")
     options.pop("not_pretrained")
@@ -107,13 +108,6 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
             logger.info("recipe %s comes before %s: %s", name, recipe, folder)
             stages.append(_config(_with_recipe(ctx, plain, name) | {"directory": folder}))
     ctx.exit(_report(train_in_turn([*stages, _config(options)])))
-
-
-def _silence_opencv() -> None:
-    """Unreadable pictures are reported by path; its own lines do not name them."""
-    import cv2  # noqa: PLC0415 - --help must not wait for it
-
-    cv2.utils.logging.setLogLevel(0)
 
 
 def _with_recipe(ctx: click.Context, options: dict[str, Any], name: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from crnn.memory import give_freed_memory_back
 from crnn.workers import in_order
 from crnn_runtime.errors import ImageError
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.messages import silence_opencv
 from crnn_runtime.picture.preprocess import to_input, valid_steps
 
 
@@ -279,9 +280,7 @@ class _Packing:
             self._is_new = False
             give_freed_memory_back()
             torch.set_num_threads(1)
-            # What OpenCV writes about a picture does not name it; the failure that we report
-            # does.
-            cv2.utils.logging.setLogLevel(0)
+            silence_opencv()
         return _Parcel.of(self._tasks(key))
 
 

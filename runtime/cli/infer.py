@@ -19,7 +19,7 @@ from crnn_runtime.cli.model_options import alphabet_option, card_option, list_op
 from crnn_runtime.cli.page_options import page_options, take_page_options
 from crnn_runtime.cli.pages import read_pages_of
 from crnn_runtime.picture.files import iter_paths, listed_paths
-from crnn_runtime.picture.messages import DecoderMessages
+from crnn_runtime.picture.messages import DecoderMessages, silence_opencv
 
 if TYPE_CHECKING:
     from crnn_runtime.line import Line
@@ -92,15 +92,12 @@ def main(
     Exit status: 0 all were read, 1 some could not be (named on standard error),
     2 wrong usage.
     """
-    # Imported here because --help must not wait for numpy and OpenCV.
-    import cv2  # noqa: PLC0415
-
     from crnn_runtime.recognizer import Recognizer  # noqa: PLC0415
 
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
     pages = take_page_options(ctx, options)
-    cv2.utils.logging.setLogLevel(0)
+    silence_opencv()
     unread = 0
     with Recognizer(
         model,
@@ -174,6 +171,8 @@ def _progress(
         file=sys.stderr, update_min_steps=16,
     ) as bar:  # fmt: skip
         yield lambda: bar.update(1), lambda text: click.echo(f"\r\x1b[K{text}", err=True)
+        bar.update_min_steps = 1
+        bar.update(0)  # older releases of click leave out what was not shown yet
 
 
 def _shown(path: str) -> str:

@@ -77,6 +77,11 @@ def is_bmp(data: bytes) -> bool:
     return data.startswith(b"BM")
 
 
+def may_hide_alpha(data: bytes) -> bool:
+    """Whether a file is of a kind whose transparency OpenCV may leave out."""
+    return is_tiff(data) or is_bmp(data) or (is_png(data) and bool(png_chunk(data, b"tRNS")))
+
+
 def is_jpeg(data: bytes) -> bool:
     """Whether ``data`` begins as a JPEG file does."""
     return data.startswith(b"\xff\xd8\xff")

@@ -19,6 +19,7 @@ from crnn_runtime.picture.header import (
     is_jpeg,
     is_png,
     jpeg_is_complete,
+    may_hide_alpha,
     png_is_complete,
 )
 
@@ -134,8 +135,10 @@ def _load(
         if is_png(data) and not png_is_complete(data):
             raise ImageError("image is damaged or truncated: a part of the PNG data is missing")
         image = _decode(data, cv2.IMREAD_UNCHANGED, source)  # keeps transparency
-        image = with_alpha(data, image)
-        premultiplied = is_premultiplied(data, image)
+        if may_hide_alpha(data):
+            image = with_alpha(data, image)
+        if image.ndim == 3 and image.shape[2] == 4:
+            premultiplied = is_premultiplied(data, image)
         if image.dtype != np.uint8:
             image = _to_uint8(image)
         image = _upright(image, image_orientation(data))

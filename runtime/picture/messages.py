@@ -9,6 +9,15 @@ from contextlib import contextmanager, nullcontext
 from typing import Self
 
 
+def silence_opencv() -> None:
+    """Have OpenCV write nothing about a picture: it does not name it, our errors do."""
+    import cv2  # noqa: PLC0415 (not for --help)
+
+    # OpenCV 5 has it in a module, 4 does not.
+    home = getattr(cv2.utils, "logging", cv2)
+    home.setLogLevel(0)
+
+
 class DecoderMessages:
     """Catches what libraries in C write to standard error while a command runs.
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from crnn_runtime import CrnnError, Recognizer
 from crnn_runtime.picture.load import ImageSource
+from crnn_runtime.picture.messages import silence_opencv
 from crnn_serve.bulk.fetch import Picture, fetch
 from crnn_serve.bulk.manifest import Manifest
 from crnn_serve.bulk.model import Reader
@@ -102,8 +103,6 @@ class Worker:
             return Outcome(part, defect=traceback.format_exc())
 
     def _open(self) -> tuple[Store, Plan, Recognizer]:
-        import cv2  # noqa: PLC0415 (slow to import: not before it is needed)
-
         job = self._job
         store = Store(job.out)
         begun = Manifest.read(store)
@@ -118,7 +117,7 @@ class Worker:
                     f"this machine does not see the input {given}: give one that all machines "
                     "share, or an object store"
                 )
-        cv2.utils.logging.setLogLevel(0)
+        silence_opencv()
         reader = job.reader
         if not isinstance(reader, Reader):
             import ray  # noqa: PLC0415

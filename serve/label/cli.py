@@ -11,6 +11,7 @@ import click
 
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import card_option, list_option
+from crnn_runtime.picture.messages import silence_opencv
 
 if TYPE_CHECKING:
     from crnn_runtime import Recognizer
@@ -83,7 +84,6 @@ def main(
     from crnn_serve import listening  # noqa: PLC0415 (--help must not wait)
 
     with listening.listen(host, port) as listener:
-        import cv2  # noqa: PLC0415
         import uvicorn  # noqa: PLC0415
 
         from crnn_runtime import Recognizer  # noqa: PLC0415
@@ -93,7 +93,7 @@ def main(
         from crnn_serve.label.labels import Labels, Settings  # noqa: PLC0415
         from crnn_serve.label.reading import reading  # noqa: PLC0415
 
-        cv2.utils.logging.setLogLevel(0)
+        silence_opencv()
         settings = Settings(share=dev_share, accept_above=accept_above, sample=sample)
         with Recognizer(find_model(reader), device, threads, card=card) as recognizer:
             if pages:

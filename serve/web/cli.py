@@ -7,6 +7,7 @@ import click
 
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import list_option
+from crnn_runtime.picture.messages import silence_opencv
 
 
 @click.command(cls=Command)
@@ -62,14 +63,12 @@ def main(
     from crnn_serve.web import server  # noqa: PLC0415
 
     with listening.listen(host, port) as listener, server.quiet_gradio() as uploads:
-        import cv2  # noqa: PLC0415
-
         from crnn_serve.web.blocks import STYLE, theme  # noqa: PLC0415
         from crnn_serve.web.page import EXAMPLES, Page, Settings  # noqa: PLC0415
         from crnn_serve.web.readers import Readers  # noqa: PLC0415
         from crnn_serve.web.scratch import swept  # noqa: PLC0415
 
-        cv2.utils.logging.setLogLevel(0)
+        silence_opencv()
         local = listening.is_loopback(listener)
         settings = Settings(
             uploads=uploads,

@@ -104,15 +104,15 @@ def test_many_damaged_pictures_in_one_process(model: Path) -> None:
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {str(SUPPORT)!r})
-import cv2
 from broken_images import broken_image
 from crnn_runtime import Recognizer
+from crnn_runtime.picture.messages import silence_opencv
 
 def resident():
     pages = Path("/proc/self/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
-cv2.utils.logging.setLogLevel(0)
+silence_opencv()
 images = map(broken_image, range({MANY}))
 read = unread = 0
 for line in Recognizer(sys.argv[1], threads=1).stream(images, errors="return"):
