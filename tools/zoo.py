@@ -88,6 +88,13 @@ def _argument(data: str) -> str:
 
 
 def _training(training: Mapping[str, Any]) -> str:
+    if "runs" in training:  # of `tools.soup`
+        return (
+            f"Began as {training['start']}. Trained by `{training['how']}`, on "
+            f"{training['hardware']}: {training['lines']:,} lines in {training['minutes']:.0f} "
+            f"minutes; {training['blend']:.0%} of the mean of the runs, the rest is the start. "
+            f"Data: {training['data']}."
+        )
     lines = training["steps"] * training["batch_size"]
     return (
         f"Trained by `{training['how']}` (seed {training['seed']}), on {training['hardware']}. "

@@ -168,8 +168,8 @@ def test_pictures_may_lie_in_images_as_training_has_them(reader: Path, data: Pat
 
 
 def test_a_run_that_measured_nothing_says_so_by_its_status(data: Path) -> None:
-    Path("junk.onnx").write_bytes(b"junk")
-    result = run("accuracy", "junk.onnx", data, "--worst", "0")
+    Path("bare.trt").write_bytes(b"ftrt" + bytes(60))  # an engine without its sidecar
+    result = run("accuracy", "bare.trt", data, "--worst", "0")
     assert result.exit_code == 1
     assert "Not measured" in result.output
 
