@@ -40,7 +40,7 @@ def test_a_shipped_reader_says_what_it_is_and_is_small(name: str) -> None:
     with Recognizer(name) as reader:
         card = reader.card
     assert reader_path(name).stat().st_size <= 12e6
-    assert card.training["steps"] > 0
+    assert card.training.get("steps") or card.training["lines"] > 0
     assert card.evaluation, "no measured accuracy in the card"
     assert all(scores["lines"] >= 50 for scores in card.evaluation.values())
 
@@ -49,7 +49,7 @@ def test_the_list_shows_name_alphabet_size_and_measured_accuracy() -> None:
     result = CliRunner().invoke(main, ["--list"])
     assert result.exit_code == 0
     for name in READERS:
-        assert f"{name}\tlite, " in result.output
+        assert f"{name}\t" in result.output
     assert "10 characters: 0123456789\n" in result.output
     assert "5989 characters: " in result.output
     assert result.output.count("exactly right") == sum(
