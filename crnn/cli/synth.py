@@ -179,6 +179,12 @@ def _warn(synthesizer: Synthesizer) -> None:
         click.echo(
             "note: sentences are words in a random order: `make texts` installs real ones", err=True
         )
+    if not_drawn := synthesizer.texts.not_drawn:
+        click.echo(
+            f"note: {len(not_drawn)} characters of the alphabet are not drawn, for they join or "
+            f"stand on others: {''.join(not_drawn[:20])}{'…' if len(not_drawn) > 20 else ''}",
+            err=True,
+        )
     missing = synthesizer.texts.without_font
     if missing:
         shown = "".join(missing[:20])

@@ -20,6 +20,7 @@ from crnn.data.annotations import (
 from crnn.data.database import Database, is_database
 from crnn.data.missing import MANY, explain_missing
 from crnn.data.sizes import cache_file, measure
+from crnn.scripts import is_right_to_left
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.load import MAX_PIXELS
@@ -224,6 +225,8 @@ def describe(data: DataSet, card: ModelCard) -> list[str]:
         lines.append(f"  {data.hint}")
     if annotations.renormalized:
         lines.append(f"  {annotations.renormalized} labels were brought to composed form (NFC)")
+    if count := right_to_left(data, card):
+        lines.append(f"  {count} {VISUAL_ORDER}")
     if len(data):
         lines.append(f"  characters a line: {_histogram(lengths)}")
     if len(data.widths):
@@ -240,6 +243,20 @@ def describe(data: DataSet, card: ModelCard) -> list[str]:
         more = ", …" if len(numbers) > 10 else ""
         lines.append(f"  unknown {word!r} × {len(numbers)}, in lines {shown}{more}")
     return lines
+
+
+VISUAL_ORDER = (
+    "labels hold letters that run from right to left: a reader reads from left to right, so its "
+    "labels must be in visual order (docs/training.md)"
+)
+
+
+def right_to_left(data: DataSet, card: ModelCard) -> int:
+    """How many labels hold letters of Hebrew, Arabic and the like."""
+    entries = enumerate(card.alphabet.characters, start=1)
+    codes = [code for code, entry in entries if is_right_to_left(entry)]
+    places = np.flatnonzero(np.isin(data.annotations.codes, codes))
+    return len(np.unique(np.searchsorted(data.annotations.offsets, places, "right")))
 
 
 def _histogram(values: NDArray[np.integer]) -> str:

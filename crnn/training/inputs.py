@@ -10,7 +10,7 @@ import torch
 from crnn.backbones import backbone_class
 from crnn.data.annotations import find_annotations, has_annotations
 from crnn.data.augment import Augment
-from crnn.data.check import DataSet, check
+from crnn.data.check import VISUAL_ORDER, DataSet, check, right_to_left
 from crnn.data.loader import Stream
 from crnn.data.plan import Mix
 from crnn.data.sources import AnnotatedLines, Source, SyntheticLines
@@ -239,6 +239,7 @@ def _checked(root: Path, split: str, config: TrainConfig, card: ModelCard) -> Da
     file = find_annotations(root, split)
     data = check(file, card, steps_of(card), root=image_root(config, file))
     data.demand_good(skip_bad=config.skip_bad)
+    _warn_of_order(data, card)
     if data.defects and distributed.is_first():
         quarantine = config.directory / f"quarantine-{root.resolve().name}-{split}.txt"
         write_lines(quarantine, [str(defect) for defect in data.defects])
@@ -247,6 +248,11 @@ def _checked(root: Path, split: str, config: TrainConfig, card: ModelCard) -> Da
             data.annotations.file, len(data.defects), quarantine,
         )  # fmt: skip
     return data
+
+
+def _warn_of_order(data: DataSet, card: ModelCard) -> None:
+    if distributed.is_first() and (count := right_to_left(data, card)):
+        logger.warning("%s: %d %s", data.annotations.file, count, VISUAL_ORDER)
 
 
 def write_lines(path: Path, lines: list[str]) -> None:

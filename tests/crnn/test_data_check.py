@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from crnn.data.annotations import KINDS
-from crnn.data.check import check, describe
+from crnn.data.check import check, describe, right_to_left
 from crnn.data.sizes import cache_file, measure
 from crnn.model import default_card
 from crnn.training.inputs import steps_of
@@ -275,3 +275,12 @@ def test_a_killed_process_ends_a_check_in_a_line(
     with pytest.raises(CrnnError, match="SIGKILL") as caught:
         measure(["a.png", "b.png", "c.png"], tmp_path, workers=2)
     assert "\n" not in str(caught.value)
+
+
+def test_labels_that_run_from_right_to_left_are_counted(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", 100)
+    (tmp_path / "train.tsv").write_text("a.png\tאב\na.png\t12\na.png\t1 ב\n", "utf-8")
+    card = default_card("lite", Alphabet("12 אב"))
+    data = check(tmp_path / "train.tsv", card, steps_of(card))
+    assert right_to_left(data, card) == 2
+    assert sum("visual order" in line for line in describe(data, card)) == 1

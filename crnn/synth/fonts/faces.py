@@ -245,6 +245,12 @@ class FontSet:
         families = (self._han if self._han.families else self._all).families
         return [face for family in families.values() for face in family]
 
+    def faces_for(self, characters: Iterable[str]) -> list[Face]:
+        """Those that lines of an alphabet are drawn with: all, unless it is Chinese."""
+        if any(character >= "\u2e80" for character in characters):
+            return self.main_faces
+        return [face for family in self._all.families.values() for face in family]
+
     def choose(self, rng: random.Random, text: str) -> Face | None:
         """A random face that has every character of ``text``, family first; None if none has."""
         characters = set(text)

@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 
+from crnn.scripts import needs_shaping, to_visual
 from crnn.synth.fonts.faces import FontSet
 from crnn.synth.page.sheet import Sheet, Type
 from crnn.synth.picture.look import pick
@@ -44,8 +45,9 @@ class Writer:
         for _ in range(20):
             source = SOURCES[self.rng.choice(sources)]
             text = self._legible(source(self.rng, self.lexicon))
-            if text and self.lexicon.allows(text) and self.body.face.covers(text):
-                return text
+            allowed = text and self.lexicon.allows(text) and not needs_shaping(text)
+            if allowed and self.body.face.covers(text):
+                return to_visual(text)
         return "".join(self.rng.choices("0123456789", k=6))
 
     def _legible(self, text: str) -> str:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from crnn.scripts import is_right_to_left
 from crnn.synth.rendered.browser import Browser, open_browser
 from crnn.synth.rendered.pages import LINES, Pages
 from crnn_runtime.errors import CrnnError
@@ -123,6 +124,8 @@ def cut(
         x0, y0, x1, y1 = line.box
         tall = y1 - y0
         if not alphabet.has(line.text) or (x1 - x0) > _LONGEST * tall or tall < _LEAST_HEIGHT:
+            continue
+        if is_right_to_left(line.text):  # its label would not be in the order of the picture
             continue
         most = 0.35 if rng.random() < 0.2 else 0.14  # a far edge shows the lines above and below
         above, below, left, right = (round(rng.uniform(-0.02, most) * tall) for _ in range(4))

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from crnn.scripts import needs_shaping, to_visual
 from crnn.synth.fonts.faces import FontSet
 from crnn.synth.picture.look import pick
 from crnn.synth.split import Split, in_split
@@ -26,6 +27,7 @@ class Texts:
     Attributes:
         is_made_up: prose is words in a random order, for there is no corpus.
         without_font: characters of the alphabet that no face has.
+        not_drawn: those that glyphs side by side do not show: joined letters, marks, flags.
 
     Args:
         sources: generator → how often, keys of `SOURCES`.
@@ -67,13 +69,15 @@ class Texts:
         if not 0 <= rare <= 3:
             raise CrnnError(f"{rare:g} lifted characters per line, of 0 to 3: draw more lines")
         self._rare = rare
-        faces = fonts.main_faces
+        faces = fonts.faces_for(alphabet)
         self.without_font = [
             c
             for c in alphabet
             if c != " " and not (_is_drawn(c) and any(face.covers(c) for face in faces))
         ]
         missing = set(self.without_font)
+        self.not_drawn = [c for c in self.without_font if not _is_drawn(c)]
+        self.without_font = [c for c in self.without_font if _is_drawn(c)]
         wanted = alphabet.characters if lift is None else alphabet.split(lift)
         if unknown := alphabet.unknown(lift or ""):
             raise CrnnError(f"lift: {unknown[0]!r} is not in the alphabet")
@@ -81,7 +85,7 @@ class Texts:
         random.Random(len(self.lifted)).shuffle(self.lifted)
 
     def draw(self, index: int, rng: random.Random, *, lift: bool) -> str:
-        """The text of line ``index``.
+        """The text of line ``index``, in visual order: see `crnn.scripts`.
 
         Raises:
             CrnnError: the generators or the corpus give nothing that the alphabet allows.
@@ -99,10 +103,10 @@ class Texts:
                 pieces[part] = self._insert(pieces[part], lifted, rng)
             text = "".join(pieces).strip() or text
         # Where entries are several code points, neighbours may have become another entry.
-        return text if self.lexicon.allows(text) else plain
+        return to_visual(text if self.lexicon.allows(text) else plain)
 
     def _plain(self, rng: random.Random) -> str:
-        text = ""
+        text, is_shaped = "", False
         for attempt in range(_ATTEMPTS):
             source = SOURCES[pick(rng, self._weights)]
             try:
@@ -112,8 +116,15 @@ class Texts:
             if attempt >= _PATIENCE:
                 # A small alphabet: take what it has of a text rather than no text.
                 text = "".join(filter(self.lexicon.allows, text)).strip()
-            if text and self.lexicon.allows(text) and in_split(text, self._split):
+            is_shaped = needs_shaping(text)
+            allowed = text and self.lexicon.allows(text) and in_split(text, self._split)
+            if allowed and not is_shaped:
                 return text
+        if is_shaped:
+            raise CrnnError(
+                f"texts such as {text[:20]!r} are not drawn: their letters join, or marks stand on "
+                "them; train on pictures of real lines instead (crnn-train --dataset-root)"
+            )
         raise CrnnError(
             f"{_ATTEMPTS} texts in a row are empty or outside the alphabet, the last "
             f"{text[:20]!r}: give another corpus or alphabet"
@@ -136,6 +147,8 @@ class Texts:
 
 def _is_drawn(entry: str) -> bool:
     """Whether code points drawn one after the other show an entry: not marks, not flags."""
-    if len(entry) == 1:
-        return True
-    return not any(unicodedata.category(c)[0] in "MC" or "🇦" <= c <= "🇿" for c in entry)
+    if needs_shaping(entry):
+        return False
+    return len(entry) == 1 or not any(
+        unicodedata.category(c)[0] == "C" or "🇦" <= c <= "🇿" for c in entry
+    )
