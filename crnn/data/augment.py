@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn.synth.picture.degrade import degrade
-from crnn.synth.picture.look import Look
+from crnn.synth.picture.look import Camera, Chance
 
 # Milder than most presets: a photograph has its own blur and noise already.
-_LOOK = Look(
-    blur=(0.3, 0.3, 1.0),
-    motion=(0.05, 1.0, 3.0),
-    lowres=(0.15, 1.1, 1.6),
-    noise=(0.4, 1, 10),
-    jpeg=(0.4, 10, 60),
+_CAMERA = Camera(
+    blur=Chance(0.3, low=0.3, high=1.0),
+    motion=Chance(0.05, low=1.0, high=3.0),
+    lowres=Chance(0.15, low=1.1, high=1.6),
+    noise=Chance(0.4, low=1, high=10),
+    jpeg=Chance(0.4, low=10, high=60),
 )
 
 
@@ -38,7 +38,7 @@ class Augment:
             return image
         warped = _relight(_warp(image, rng), rng)
         pixels = warped if warped.ndim == 3 else warped[:, :, None]
-        changed = degrade(pixels, _LOOK, rng)
+        changed = degrade(pixels, _CAMERA, rng)
         return changed if image.ndim == 3 else np.ascontiguousarray(changed[:, :, 0])
 
 

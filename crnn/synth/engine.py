@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from crnn.synth.picture.geometry import place
 from crnn.synth.picture.ink import print_line, wear
 from crnn.synth.picture.layout import Boxes, Layout, lay_out
 from crnn.synth.picture.look import Look
-from crnn.synth.picture.paint import paint
-from crnn.synth.picture.texture import Backgrounds
-from crnn.synth.presets import PRESETS, Preset
+from crnn.synth.picture.looks import LOOKS
+from crnn.synth.picture.paint import PALETTES, paint
+from crnn.synth.picture.texture import TEXTURES, Backgrounds
+from crnn.synth.presets import PRESETS
 from crnn.synth.split import SPLITS, Split
 from crnn.synth.text.corpus import find_texts
 from crnn.synth.text.lines import Texts
@@ -74,7 +75,8 @@ class Synthesizer:
         lift: the characters that ``rare`` is about, such as those that a start lacks; None
             is the whole alphabet.
         cache_bytes: limit of the glyph cache, which all with the same limit share.
-        overrides: fields of `Look` to replace in every look of the preset.
+        look: a key of `LOOKS` in place of the preset's looks; ``plain`` is black on white.
+        changes: fields to replace in every look, see `Look.but`.
 
     Raises:
         CrnnError: an unknown preset, field or path; no usable font; no text.
@@ -94,25 +96,24 @@ class Synthesizer:
         rare: float = 0.0,
         lift: str | None = None,
         cache_bytes: int = 64 << 20,
-        **overrides: Any,  # noqa: ANN401
+        look: str | None = None,
+        **changes: Any,  # noqa: ANN401
     ) -> None:
         if split not in SPLITS:
             raise CrnnError(f"no split {split!r}: choose from {', '.join(SPLITS)}")
         if preset not in PRESETS:
             raise CrnnError(f"no preset {preset!r}: choose from {', '.join(PRESETS)}")
         self.name, self.seed, self.split = preset, seed, split
-        self.preset = _override(PRESETS[preset], overrides)
+        self.backgrounds = Backgrounds(_paths(pictures))
+        self.preset = PRESETS[preset]
+        shares = self.preset.looks if look is None else {look: 1.0}
+        self.looks = _looks(shares, changes, bool(self.backgrounds.files))
         self.alphabet = alphabet or Alphabet.load(self.preset.alphabet)
         self.fonts = FontSet(load_faces(find_fonts(fonts)), weights=self.preset.fonts, split=split)
         if HAN in self.alphabet.codes and not self.fonts.has_han:
             raise CrnnError(
                 f"preset {preset} needs a font with Chinese characters: `make fonts` installs free "
                 f"ones, or name a folder of fonts"
-            )
-        self.backgrounds = Backgrounds(_paths(pictures))
-        if self.backgrounds.files:
-            self.preset = _override(
-                self.preset, {}, photo=sum(self.preset.looks[0][1].backgrounds.values())
             )
         self.texts = Texts(
             self.preset.text,
@@ -124,8 +125,6 @@ class Synthesizer:
             rare=rare,
             lift=lift,
         )
-        self._looks = [look for _, look in self.preset.looks]
-        self._look_weights = [weight for weight, _ in self.preset.looks]
         self._cache_bytes = cache_bytes
         self._cache = shared_glyphs(cache_bytes)
 
@@ -143,10 +142,11 @@ class Synthesizer:
             CrnnError: no font has the characters of the texts that were drawn.
         """
         rng = self._rng(index)
+        looks, shares = zip(*self.looks, strict=True)
         text = ""
         for attempt in range(_ATTEMPTS):
             text = self.texts.draw(index, rng, lift=attempt < _ATTEMPTS // 2)
-            look = rng.choices(self._looks, self._look_weights)[0]
+            look = rng.choices(looks, shares)[0]
             layout = self._lay_out(text, look, rng)
             if layout is not None:
                 return self._draw(layout, text, look, rng)
@@ -164,19 +164,20 @@ class Synthesizer:
         return random.Random(int.from_bytes(hashlib.blake2b(key, digest_size=16).digest()))
 
     def _lay_out(self, text: str, look: Look, rng: random.Random) -> Layout | None:
-        for character, twin in look.stand_ins.items():
+        for character, twin in look.setting.stand_ins.items():
             if rng.random() < 0.5:
                 text = text.replace(character, twin)
         face = self.fonts.choose(rng, text)
         if face is None:
             return None
         faces = [face] * len(text)
-        if look.latin_face and not text.isascii() and rng.random() < look.latin_face:
+        chance = look.setting.latin_face
+        if chance and not text.isascii() and rng.random() < chance:
             ascii_part = {character for character in text if "!" <= character <= "~"}
             other = self.fonts.companion(rng, "".join(sorted(ascii_part))) if ascii_part else None
             if other is not None:
                 faces = [other if character in ascii_part else face for character in text]
-        at = look.silent_dot
+        at = look.setting.silent_dot
         if not 0 < at < len(text):
             return lay_out(self._cache, faces, text, look, rng)
         dotted = lay_out(
@@ -188,9 +189,9 @@ class Synthesizer:
 
     def _draw(self, layout: Layout, text: str, look: Look, rng: random.Random) -> Sample:
         placed = place(print_line(layout, look, rng), look, rng)
-        alpha = wear(placed.alpha, look, rng, self.backgrounds)
+        alpha = wear(placed.alpha, look.ink, rng, self.backgrounds)
         picture = paint(alpha, look, rng, self.backgrounds, placed.panel)
-        return Sample(degrade(picture, look, rng), text, placed.boxes)
+        return Sample(degrade(picture, look.camera, rng), text, placed.boxes)
 
 
 def _paths(where: Paths | None) -> list[Path]:
@@ -204,15 +205,21 @@ def _several(where: Paths) -> list[Path]:
     return [*map(Path, [where] if isinstance(where, str | Path) else where)]
 
 
-def _override(preset: Preset, overrides: dict[str, Any], photo: float = 0.0) -> Preset:
-    """The preset with fields of its looks replaced, and photographs at a weight."""
-    known = {field.name for field in dataclasses.fields(Look)}
-    if unknown := sorted(overrides.keys() - known):
-        raise CrnnError(f"a look has no {unknown[0]!r}: choose from {', '.join(sorted(known))}")
+def _looks(
+    shares: Mapping[str, float], changes: dict[str, Any], photo: bool
+) -> list[tuple[Look, float]]:
+    """Looks and how often each is used, with fields replaced, and with photographs behind."""
+    if unknown := sorted(shares.keys() - LOOKS.keys()):
+        raise CrnnError(f"no look {unknown[0]!r}: choose from {', '.join(LOOKS)}")
     looks = []
-    for weight, base in preset.looks:
-        look = dataclasses.replace(base, **overrides)
+    for name, share in shares.items():
+        look = LOOKS[name].but(**changes)
+        kinds, palette = look.surface.backgrounds, look.surface.palette
+        if unknown := sorted(kinds.keys() - TEXTURES.keys()):
+            raise CrnnError(f"no background {unknown[0]!r}: choose from {', '.join(TEXTURES)}")
+        if palette not in PALETTES:
+            raise CrnnError(f"no palette {palette!r}: choose from {', '.join(PALETTES)}")
         if photo:
-            look = dataclasses.replace(look, backgrounds={**look.backgrounds, "photo": photo})
-        looks.append((weight, look))
-    return dataclasses.replace(preset, looks=tuple(looks))
+            look = look.but(backgrounds={**kinds, "photo": sum(kinds.values())})
+        looks.append((look, share))
+    return looks

@@ -7,28 +7,6 @@ benchmarks go through that table.
 import dataclasses
 from collections.abc import Mapping
 
-from crnn.synth.picture.look import Look
-from crnn.synth.picture.looks import (
-    BILEVEL,
-    CARD,
-    CHINESE_STRINGS,
-    CLEAN,
-    DIGITS,
-    DISPLAY,
-    DISPLAYED,
-    DOTTED_DIGITS,
-    NEEDLES,
-    PACKAGING,
-    PLATE,
-    RECEIPT,
-    SCAN,
-    SCENE,
-    SCREEN,
-    TYPED_BILEVEL,
-    TYPED_NEEDLES,
-    TYPEWRITTEN,
-)
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Preset:
@@ -40,14 +18,15 @@ class Preset:
         text: generator → how often; keys of `crnn.synth.text.generators.SOURCES`.
         fonts: kind of face → weight of each of its families, 1 if not given; see
             `crnn.synth.fonts.faces.FontSet`.
-        looks: what happens to the glyphs; look → how often.
+        looks: what happens to the glyphs; look → how often, keys of
+            `crnn.synth.picture.looks.LOOKS`.
     """
 
     summary: str
     alphabet: str
     text: Mapping[str, float]
     fonts: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    looks: tuple[tuple[float, Look], ...] = ((1.0, Look()),)
+    looks: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"plain": 1.0})
 
 
 PRESETS: dict[str, Preset] = {
@@ -56,7 +35,7 @@ PRESETS: dict[str, Preset] = {
         alphabet="zh",
         text={"zh-window": 1},
         fonts={"kai": 2.5, "fangsong": 3, "pixel": 0.2, "mono": 0.3, "typewriter": 0.5},
-        looks=((1, CHINESE_STRINGS),),
+        looks={"chinese-strings": 1},
     ),
     "document": Preset(
         summary="printed Chinese and English: books, forms, scans, bilevel pages",
@@ -70,7 +49,7 @@ PRESETS: dict[str, Preset] = {
             "serif": 2, "hand": 0.05, "display": 0.1, "pixel": 0.05, "mono": 0.3,
             "typewriter": 0.5, "segment": 0,
         },
-        looks=((5, SCAN), (2, BILEVEL), (3, CLEAN)),
+        looks={"scan": 5, "bilevel": 2, "clean": 3},
     ),
     "receipt": Preset(
         summary="till receipts: mono, dot-matrix and thermal print, faded and creased",
@@ -84,7 +63,7 @@ PRESETS: dict[str, Preset] = {
             "mono": 3, "typewriter": 1, "hand": 0, "kai": 0.1, "display": 0.3, "segment": 0,
             "pixel": 1.5,
         },
-        looks=((9, RECEIPT), (1, NEEDLES)),
+        looks={"receipt": 9, "needles": 1},
     ),
     "scene": Preset(
         summary="signs, packaging and adverts in photographs",
@@ -94,7 +73,7 @@ PRESETS: dict[str, Preset] = {
             "number": 1, "phone": 1, "zh-field": 0.7, "address": 0.4, "amount": 0.5, "code": 0.3,
         },
         fonts={"display": 3, "hand": 0.7, "segment": 0, "pixel": 0.4},
-        looks=((5, SCENE), (5, PACKAGING)),
+        looks={"scene": 5, "packaging": 5},
     ),
     "screen": Preset(
         summary="screenshots: interfaces, web pages, small crisp type",
@@ -105,25 +84,24 @@ PRESETS: dict[str, Preset] = {
             "address": 1, "phone": 0.5, "code": 0.5, "zh-numbered": 1,
         },
         fonts={"hand": 0.05, "kai": 0.2, "fangsong": 0.2, "serif": 0.5, "segment": 0},
-        looks=(
-            *((1.0, dataclasses.replace(SCREEN, em=em, height=(em + 6, em + 16)))
-              for em in (12, 13, 14, 16, 18, 21, 24)),
-            (3.0, DISPLAYED),
-        ),
+        looks={
+            **dict.fromkeys((f"screen-{em}" for em in (12, 13, 14, 16, 18, 21, 24)), 1),
+            "displayed": 3,
+        },
     ),
     "plate": Preset(
         summary="Chinese licence plates, small, slanting and badly lit",
         alphabet="zh",
         text={"plate": 1},
         fonts={"serif": 0.05, "kai": 0.05, "fangsong": 0.05, "pixel": 0, "segment": 0, "hand": 0},
-        looks=((1, PLATE),),
+        looks={"plate": 1},
     ),
     "digits": Preset(
         summary="1 to 14 digits in every style, seven-segment displays too",
         alphabet="digits",
         text={"digits": 1},
         fonts={"hand": 0.5, "segment": 3},
-        looks=((19, DIGITS), (1, DOTTED_DIGITS)),
+        looks={"digits": 19, "dotted-digits": 1},
     ),
     "typewriter": Preset(
         summary="pages of typewriters and dot-matrix printers, with the lines above and below",
@@ -136,28 +114,28 @@ PRESETS: dict[str, Preset] = {
             "typewriter": 4, "mono": 1, "serif": 0, "sans": 0, "hand": 0, "display": 0, "kai": 0,
             "fangsong": 0, "pixel": 1, "segment": 0,
         },
-        looks=((5, TYPEWRITTEN), (2, TYPED_BILEVEL), (2, TYPED_NEEDLES)),
+        looks={"typewritten": 5, "typed-bilevel": 2, "typed-needles": 2},
     ),
     "card": Preset(
         summary="numbers, months and names on bank cards, pressed or printed",
         alphabet="latin",
         text={"card": 1},
         fonts={"hand": 0, "kai": 0, "segment": 0, "mono": 2, "serif": 0.3},
-        looks=((1, CARD),),
+        looks={"card": 1},
     ),
     "meter": Preset(
         summary="seven-segment displays, counters and clocks",
         alphabet="latin",
         text={"meter": 1},
         fonts={"segment": 25, "hand": 0, "kai": 0, "serif": 0.3, "fangsong": 0, "pixel": 3},
-        looks=((4, DISPLAY), (1, DIGITS), (1, PACKAGING)),
+        looks={"display": 4, "digits": 1, "packaging": 1},
     ),
     "short": Preset(
         summary="one to three characters: cells of tables, buttons, single digits",
         alphabet="zh",
         text={"short": 1},
         fonts={"hand": 0.2, "segment": 0, "display": 0.7, "pixel": 0.3},
-        looks=((2, SCAN), (1, BILEVEL), (2, CLEAN), (1.5, RECEIPT), (2, PACKAGING), (2, DISPLAYED)),
+        looks={"scan": 2, "bilevel": 1, "clean": 2, "receipt": 1.5, "packaging": 2, "displayed": 2},
     ),
     "latin": Preset(
         summary="printable ASCII: books, receipts, screens, signs, numbers and codes",
@@ -168,10 +146,9 @@ PRESETS: dict[str, Preset] = {
             "address": 0.6, "receipt-item": 1.5,
         },
         fonts={"hand": 0.3, "segment": 0, "serif": 1.5, "mono": 2, "typewriter": 1},
-        looks=(
-            (2, DIGITS), (1.5, CLEAN), (2, SCAN), (1, BILEVEL), (2.5, RECEIPT),
-            (0.2, NEEDLES), (0.5, SCREEN), (0.7, SCENE), (0.5, PACKAGING),
-            (0.5, TYPEWRITTEN), (0.2, TYPED_BILEVEL),
-        ),
+        looks={
+            "digits": 2, "clean": 1.5, "scan": 2, "bilevel": 1, "receipt": 2.5, "needles": 0.2,
+            "screen": 0.5, "scene": 0.7, "packaging": 0.5, "typewritten": 0.5, "typed-bilevel": 0.2,
+        },
     ),
 }  # fmt: skip

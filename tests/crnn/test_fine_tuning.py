@@ -17,7 +17,7 @@ from han_font import write_han_font
 
 from crnn.checkpoints import load_checkpoint
 from crnn.synth import Synthesizer
-from crnn.synth.picture.look import Look
+from crnn.synth.picture.looks import LOOKS, PLAIN
 from crnn.synth.presets import PRESETS, Preset
 from crnn.synth.text.generators import SOURCES
 from crnn.synth.text.words import Lexicon
@@ -27,7 +27,7 @@ from crnn_runtime.model.alphabet import Alphabet
 LATIN = Alphabet.load("latin")
 HAN = "的一是不了在人有我他这中大来上个国到说们"
 FONT = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSerif.ttf"
-CRISP = Look(
+CRISP = PLAIN.but(
     height=(32, 32), crop=(0.05, 0.15), sides=(0.1, 0.3), stretch=(0.8, 0.9), latin_face=1.0,
     spacing=(1, 0.12, 0.12), word_space=(0, 0, 0), grey=1.0, texture=(0, 3),
 )  # fmt: skip
@@ -76,8 +76,9 @@ def test_twenty_new_characters_are_learnt_and_the_old_ones_kept(
 ) -> None:
     torch.set_num_threads(1)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(LOOKS, "crisp", CRISP)
     for name, text in (("test-latin", latin_text), ("test-mixed", mixed_text)):
-        preset = Preset(summary="", alphabet="latin", text={name: 1}, looks=((1, CRISP),))
+        preset = Preset(summary="", alphabet="latin", text={name: 1}, looks={"crisp": 1})
         monkeypatch.setitem(SOURCES, name, text)
         monkeypatch.setitem(PRESETS, name, preset)
     han = write_han_font(tmp_path / "han.ttf", HAN)

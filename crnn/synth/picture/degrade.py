@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from crnn.synth.picture.look import Look, draw
+from crnn.synth.picture.look import Camera
 from crnn.synth.picture.paint import Pixels
 
 Image = npt.NDArray[np.uint8]
@@ -36,38 +36,38 @@ def noise(rng: random.Random, shape: tuple[int, int, int]) -> Pixels:
     return piece.astype(np.float32) * np.float32(1 / 32)
 
 
-def degrade(picture: Pixels, look: Look, rng: random.Random) -> Image:
+def degrade(picture: Pixels, camera: Camera, rng: random.Random) -> Image:
     """Blur, shrink, add noise, compress, enlarge, binarise.
 
     Args:
         picture: (H, W, 1) or (H, W, 3), 0..255.
-        look: how much of what.
+        camera: how much of what.
         rng: of everything.
 
     Returns:
         (H, W, 3) RGB.
     """
     height, width = picture.shape[:2]
-    image = _blur(np.clip(picture, 0, 255).astype(np.uint8), look, rng)
-    factor = draw(rng, look.lowres)
+    image = _blur(np.clip(picture, 0, 255).astype(np.uint8), camera, rng)
+    factor = camera.lowres.draw(rng)
     if factor > 1:
         small = max(2, round(width / factor)), max(6, round(height / factor))
         image = _resize(image, small, cv2.INTER_AREA)
-    if sigma := draw(rng, look.noise):
+    if sigma := camera.noise.draw(rng):
         rows, columns, channels = image.shape
         # Half of the sensors have noise of each colour, half of brightness only.
         depth = channels if rng.random() < 0.5 else 1
         noisy = image + noise(rng, (rows, columns, depth)) * np.float32(sigma)
         image = np.clip(noisy, 0, 255).astype(np.uint8)
-    if salt := draw(rng, look.salt):
+    if salt := camera.salt.draw(rng):
         _salt(image, salt, rng)
-    if lost := draw(rng, look.jpeg):
+    if lost := camera.jpeg.draw(rng):
         _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, round(100 - lost)])
         image = _channels(np.asarray(cv2.imdecode(coded, _AS_CODED[image.shape[2]])))
     if factor > 1:
         way = rng.choice((cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST))
         image = _resize(image, (width, height), way)
-    if roughness := draw(rng, look.binarise):
+    if roughness := camera.binarise.draw(rng):
         image = _binarise(image, roughness, rng)
     return image if image.shape[2] == 3 else np.asarray(cv2.merge([image] * 3), np.uint8)
 
@@ -82,10 +82,10 @@ def _resize(image: Image, size: tuple[int, int], way: int) -> Image:
     return _channels(cv2.resize(image, size, interpolation=way))
 
 
-def _blur(image: Image, look: Look, rng: random.Random) -> Image:
-    if sigma := draw(rng, look.blur):
+def _blur(image: Image, camera: Camera, rng: random.Random) -> Image:
+    if sigma := camera.blur.draw(rng):
         image = _channels(cv2.GaussianBlur(image, (0, 0), sigma))
-    if length := draw(rng, look.motion):
+    if length := camera.motion.draw(rng):
         size = max(2, round(length))
         kernel = np.zeros((size, size), np.float32)
         if rng.random() < 0.7:

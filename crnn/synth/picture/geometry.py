@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from crnn.synth.fonts.glyphs import Mask
 from crnn.synth.picture.layout import Boxes, Layout
-from crnn.synth.picture.look import Look, draw
+from crnn.synth.picture.look import Camera, Look
 
 Matrix = npt.NDArray[np.float64]
 
@@ -25,17 +25,17 @@ def place(layout: Layout, look: Look, rng: random.Random) -> Layout:
         The line in the picture: `Layout.alpha` is (H, W).
     """
     rows, columns = layout.alpha.shape
-    height = rng.randint(*look.height)
-    corners = _bend(rows, columns, look, rng)
-    arc = draw(rng, look.curve) * layout.size
+    height = rng.randint(*look.frame.height)
+    corners = _bend(rows, columns, look.camera, rng)
+    arc = look.camera.curve.draw(rng) * layout.size
     arc = min(abs(arc), 0.5 * rows) * (1 if rng.random() < 0.5 else -1) if arc else 0.0
     xs, ys = zip(*corners, strict=True)
     scale = height / (max(ys) - min(ys) + abs(arc))
-    stretch = scale * rng.uniform(*look.stretch)
+    stretch = scale * rng.uniform(*look.setting.stretch)
     natural = max(4.0, (max(xs) - min(xs)) * stretch)
     width, offset = round(min(natural, _MAX_WIDTH)), 0.0
-    if look.width is not None:
-        width = look.width
+    if look.frame.width is not None:
+        width = look.frame.width
         offset = max(0.0, width - natural) * rng.random() ** 2
     stretch *= min(1.0, (width - offset) / natural)
     left, top = min(xs) - offset / stretch, min(ys) - max(0.0, arc)
@@ -52,20 +52,20 @@ def place(layout: Layout, look: Look, rng: random.Random) -> Layout:
         if mask is not None
     ]
     boxes = _transform(layout.boxes, np.asarray(matrix, np.float64))
-    waves = draw(rng, look.elastic)
+    waves = look.camera.elastic.draw(rng)
     if arc or waves:
         masks, boxes = _ripple(masks, boxes, -arc * scale, waves, rng)
     return Layout(masks[0], boxes, layout.size, masks[1] if layout.panel is not None else None)
 
 
-def _bend(rows: int, columns: int, look: Look, rng: random.Random) -> list[tuple[float, float]]:
+def _bend(rows: int, columns: int, camera: Camera, rng: random.Random) -> list[tuple[float, float]]:
     """The corners of the line's frame after shear, perspective and rotation, clockwise."""
     xs = [0.0, columns, columns, 0.0]
     ys = [0.0, 0.0, rows, rows]
-    if shear := draw(rng, look.shear):
+    if shear := camera.shear.draw(rng):
         xs[0] += shear * rows
         xs[1] += shear * rows
-    if shrink := draw(rng, look.perspective):
+    if shrink := camera.perspective.draw(rng):
         side = rng.randrange(4)
         if side < 2:  # the left or the right end is farther away
             rise = rng.uniform(-0.5, 0.5) * shrink * rows
@@ -76,7 +76,7 @@ def _bend(rows: int, columns: int, look: Look, rng: random.Random) -> list[tuple
             first, second = (0, 1) if side == 2 else (3, 2)
             xs[first] += shift
             xs[second] -= shift
-    if angle := draw(rng, look.rotate):
+    if angle := camera.rotate.draw(rng):
         steepest = math.atan(_STEEPEST * rows / columns) if columns > rows else 0.5
         turn = max(-steepest, min(steepest, math.radians(angle)))
         cosine, sine = math.cos(turn), math.sin(turn)

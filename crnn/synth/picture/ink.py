@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from crnn.synth.fonts.glyphs import Mask
 from crnn.synth.picture.layout import Layout
-from crnn.synth.picture.look import Chance, Look, Range, draw
+from crnn.synth.picture.look import Chance, Frame, Ink, Look, Range
 from crnn.synth.picture.texture import UNIT, Backgrounds
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
@@ -20,11 +20,12 @@ _INTO = 0.06  # em by which neighbouring lines reach into the text
 def print_line(layout: Layout, look: Look, rng: random.Random) -> Layout:
     """Change the strokes, then frame the line: margins, underline, rules, neighbours."""
     alpha = layout.alpha
-    if bolder := draw(rng, look.weight):
+    if bolder := look.ink.weight.draw(rng):
         alpha = _weigh(alpha, bolder)
-    if pitch := draw(rng, look.dots):
+    if pitch := look.ink.dots.draw(rng):
         alpha = _dots(alpha, max(3, round(pitch * layout.size)), rng.uniform(0.42, 0.66))
-    return _panel(_frame(Layout(alpha, layout.boxes, layout.size), look, rng), look, rng)
+    framed = _frame(Layout(alpha, layout.boxes, layout.size), look.frame, rng)
+    return _panel(framed, look.frame, rng)
 
 
 def _weigh(alpha: Mask, bolder: float) -> Mask:
@@ -49,16 +50,16 @@ def _dots(alpha: Mask, pitch: int, radius: float) -> Mask:
     return np.asarray(tiled[:rows, :columns], np.uint8)
 
 
-def _frame(layout: Layout, look: Look, rng: random.Random) -> Layout:
+def _frame(layout: Layout, frame: Frame, rng: random.Random) -> Layout:
     size = layout.size
     top, bottom, left, right = (
-        _space(rng, space, look.tight) * size
-        for space in (look.crop, look.crop, look.sides, look.sides)
+        _space(rng, space, frame.tight) * size
+        for space in (frame.crop, frame.crop, frame.sides, frame.sides)
     )
     # The text stays in sight: a tight crop may graze it only.
     least = -0.08 * layout.alpha.shape[0]
     top, bottom = max(least, top), max(least, bottom)
-    under, rules, near = (draw(rng, c) for c in (look.underline, look.rules, look.neighbours))
+    under, rules, near = (c.draw(rng) for c in (frame.underline, frame.rules, frame.neighbours))
     if near:
         top, bottom = (
             max(side, near * size) if rng.random() < 0.65 else side for side in (top, bottom)
@@ -78,13 +79,13 @@ def _frame(layout: Layout, look: Look, rng: random.Random) -> Layout:
     return Layout(canvas, layout.boxes + shift, size)
 
 
-def _panel(layout: Layout, look: Look, rng: random.Random) -> Layout:
+def _panel(layout: Layout, frame: Frame, rng: random.Random) -> Layout:
     """Put the line on a plate with an edge, a border and bolts, and show what is around it."""
-    most = draw(rng, look.panel) * layout.size
+    most = frame.panel.draw(rng) * layout.size
     if not most:
         return layout
     plate = layout.alpha.copy()
-    if thick := draw(rng, look.border) * layout.size:
+    if thick := frame.border.draw(rng) * layout.size:
         _add_border(plate, max(1, round(thick)), rng)
     _add_bolts(plate, rng)
     # Seldom the same on two sides, and often nothing at all.
@@ -122,8 +123,8 @@ def _add_bolts(plate: Mask, rng: random.Random) -> None:
 
 def _space(rng: random.Random, usual: Range, tight: Chance) -> float:
     """Of one side, in em."""
-    if tight[0] > 0 and rng.random() < tight[0]:
-        return rng.uniform(*tight[1:])
+    if tight.chance > 0 and rng.random() < tight.chance:
+        return rng.uniform(tight.low, tight.high)
     return rng.uniform(*usual)
 
 
@@ -170,16 +171,16 @@ def _add_rules(canvas: Mask, thick: int, rng: random.Random) -> None:
         np.maximum(band, np.uint8(strength), out=band)
 
 
-def wear(alpha: Mask, look: Look, rng: random.Random, textures: Backgrounds) -> Mask:
+def wear(alpha: Mask, ink: Ink, rng: random.Random, textures: Backgrounds) -> Mask:
     """Ink that runs, breaks up or fades."""
-    if run := draw(rng, look.bleed):
+    if run := ink.bleed.draw(rng):
         soft = cv2.GaussianBlur(alpha, (0, 0), run).astype(np.float32)
         ragged = _relief(textures, rng, "stone", alpha.shape) * rng.uniform(10, 45)
         level = rng.uniform(60, 120)
         alpha = np.asarray(
             np.clip((soft + ragged * (soft > 20) - level) * 3 + level, 0, 255), np.uint8
         )
-    if lost := draw(rng, look.fade):
+    if lost := ink.fade.draw(rng):
         kind = rng.choice(("stone", "stone", "paper", "brushed"))
         patches = _relief(textures, rng, kind, alpha.shape)
         kept: npt.NDArray[np.float32] = np.clip(1 - lost * (0.5 + patches), 0.3, 1)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crnn.synth.fonts.faces import Face
 from crnn.synth.fonts.glyphs import Glyph, GlyphCache, Mask, SizedFace
-from crnn.synth.picture.look import Look, draw
+from crnn.synth.picture.look import Look
 
 Boxes = npt.NDArray[np.float32]
 
@@ -46,31 +46,32 @@ def lay_out(
         cache: where the glyphs come from.
         faces: the face of each character.
         text: at least one character.
-        look: em, spacing, word space, cells and wander.
+        look: its setting; of its ink what differs from glyph to glyph.
         rng: of the chances.
 
     Returns:
         None if a face has a blank glyph where there should be ink.
     """
-    size = look.em
+    size = look.setting.em
     # By identity: hashing a face costs more than drawing a kept glyph.
     opened = {id(face): face for face in faces}
-    aliased = look.aliased > 0 and rng.random() < look.aliased
+    aliased = look.ink.aliased > 0 and rng.random() < look.ink.aliased
     by_id = {number: cache.open(face, size, aliased) for number, face in opened.items()}
     fonts = [by_id[id(face)] for face in faces]
     glyphs = [font.glyph(character) for font, character in zip(fonts, text, strict=True)]
     for glyph, character in zip(glyphs, text, strict=True):
         if glyph.mask is None and not character.isspace():
             return None
-    spacing, wider = draw(rng, look.spacing) * size, draw(rng, look.word_space) * size
+    setting = look.setting
+    spacing, wider = setting.spacing.draw(rng) * size, setting.word_space.draw(rng) * size
     if len(text) <= _SHORT and " " not in text:
-        spacing = max(spacing, draw(rng, look.spread) * size)
-    wander = draw(rng, look.wander) * size
-    if ghost := draw(rng, look.ghost):
+        spacing = max(spacing, setting.spread.draw(rng) * size)
+    wander = setting.wander.draw(rng) * size
+    if ghost := look.ink.ghost.draw(rng):
         glyphs = [_lit(*pair, ghost) for pair in zip(fonts, glyphs, strict=True)]
-    if pressure := draw(rng, look.pressure):
+    if pressure := look.ink.pressure.draw(rng):
         glyphs = [_struck(glyph, pressure, rng) for glyph in glyphs]
-    cell = draw(rng, look.cells)
+    cell = setting.cells.draw(rng)
     if cell:
         glyphs = [_in_cell(glyph, cell, size) for glyph in glyphs]
     pen, pens = 0.0, []
@@ -81,7 +82,7 @@ def lay_out(
         pens.append(pen)
         pen += max(1.0, glyph.advance + spacing)
         if character == " ":
-            pen += draw(rng, look.gap) * size or wider
+            pen += setting.gap.draw(rng) * size or wider
         previous = character if character.isascii() and character.isalpha() else ""
     drops = [round(rng.gauss(0, wander)) for _ in glyphs] if wander else [0] * len(glyphs)
     return _compose(glyphs, pens, drops, size)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from crnn.synth.fonts.glyphs import Mask
-from crnn.synth.picture.look import Look, draw, pick
+from crnn.synth.picture.look import Look, pick
 from crnn.synth.picture.texture import UNIT, Backgrounds
 
 Colour = tuple[float, float, float]
@@ -198,17 +198,17 @@ def paint(
         (H, W, 1) if the picture is grey, else (H, W, 3) RGB; 0..255 and beyond.
     """
     height, width = alpha.shape
-    ink, paper = PALETTES[look.palette](rng)
-    grey = rng.random() < look.grey
+    ink, paper = PALETTES[look.surface.palette](rng)
+    grey = rng.random() < look.surface.grey
     if grey:
         ink, paper = (luma(ink),) * 3, (luma(paper),) * 3
     channels = 1 if grey else 3
     picture = np.empty((height, width, channels), np.float32)
     picture[:] = paper[:channels]
-    kind = pick(rng, look.backgrounds)
+    kind = pick(rng, look.surface.backgrounds)
     if kind != "plain":
         piece = textures.draw(rng, kind, height, width)
-        strength = rng.uniform(*look.texture)
+        strength = rng.uniform(*look.surface.texture)
         # The texture may not drown the ink.
         strength = min(strength, 0.4 * abs(luma(ink) - luma(paper)))
         if grey and piece.shape[2] > 1:
@@ -217,19 +217,19 @@ def paint(
         picture -= np.float32(128 * strength / UNIT)
     if panel is not None:
         _blend(picture, 255 - panel, _surroundings(rng))
-    if shadow := draw(rng, look.shadow):
+    if shadow := look.ink.shadow.draw(rng):
         _lay(picture, _shadow(alpha, shadow, rng), paper, -rng.uniform(30, 110))
-    if outline := draw(rng, look.outline):
+    if outline := look.ink.outline.draw(rng):
         wide = np.asarray(cv2.dilate(alpha, _CROSS3, iterations=max(1, round(outline))), np.uint8)
         away = 255.0 if luma(ink) < 128 else 0.0
         _blend(picture, wide, _grey(away, rng, 5))
-    if slope := draw(rng, look.emboss):
+    if slope := look.ink.emboss.draw(rng):
         ink = _between(paper, ink, rng.random() ** 2)  # the foil on the heights wears off
         _blend(picture, alpha, ink)
         _press(picture, alpha, slope, rng)
     else:
         _blend(picture, alpha, ink)
-    if change := draw(rng, look.gradient):
+    if change := look.surface.gradient.draw(rng):
         _light(picture, min(change, 0.8 * abs(luma(ink) - luma(paper))), rng)
     return picture
 

@@ -77,14 +77,13 @@ def test_original_strings_are_280_by_32_and_grey(fonts: list[str]) -> None:
 
 @pytest.mark.parametrize("preset", ["digits", "document", "plate"])
 def test_boxes_hold_the_ink(preset: str, fonts: list[str]) -> None:
-    # Nothing but the text is drawn: black on white, warped but not degraded.
-    plain: dict[str, Any] = dict.fromkeys(("rules", "underline", "neighbours"), (0, 0, 0))
-    plain |= dict.fromkeys(("blur", "motion", "lowres", "noise", "salt", "jpeg"), (0, 0, 0))
-    plain |= dict.fromkeys(
-        ("shadow", "outline", "gradient", "bleed", "binarise", "panel"), (0, 0, 0)
-    )
-    plain |= {"backgrounds": {"plain": 1.0}, "fade": (0, 0, 0), "silent_dot": 0, "grey": 1.0}
-    synthesizer = Synthesizer(preset, fonts=fonts, **plain)
+    # Nothing but the text is drawn: warped but not degraded.
+    warp: dict[str, Any] = {
+        "rotate": (0.5, -3, 3), "shear": (0.5, -0.3, 0.3), "perspective": (0.5, 0.03, 0.2),
+        "curve": (0.3, 0.05, 0.3), "elastic": (0.3, 0.3, 1), "wander": (0.3, 0.01, 0.04),
+        "cells": (0.3, 0.4, 0.6), "tight": (0.3, -0.03, 0.04), "weight": (0.3, -0.4, 1),
+    }  # fmt: skip
+    synthesizer = Synthesizer(preset, fonts=fonts, look="plain", grey=1.0, **warp)
     for index in range(30):
         sample = synthesizer.line(index)
         grey = sample.image[:, :, 0].astype(int)
@@ -156,7 +155,7 @@ def test_pictures_of_a_folder_become_backgrounds(tmp_path: Path, fonts: list[str
     cv2.imwrite(str(tmp_path / "stripes.png"), stripes)
     options = {"fonts": fonts, "grey": 0.0}
     with_photo = Synthesizer("scene", pictures=tmp_path, **options)
-    assert any("photo" in look.backgrounds for _, look in with_photo.preset.looks)
+    assert any("photo" in look.surface.backgrounds for look, _ in with_photo.looks)
     assert not all(
         same(with_photo.line(i), Synthesizer("scene", **options).line(i)) for i in range(8)
     )
@@ -175,6 +174,14 @@ def test_pictures_of_a_folder_become_backgrounds(tmp_path: Path, fonts: list[str
         ({"preset": "digits", "pictures": "/no/such/folder"}, "no file or folder"),
         ({"preset": "document", "fonts": "packages"}, "needs a font with Chinese"),
         ({"preset": "digits", "rare": 9}, "draw more lines"),
+        ({"preset": "digits", "look": "baroque"}, "baroque"),
+        ({"preset": "digits", "blur": 3}, "blur"),
+        ({"preset": "digits", "blur": [0.5, 1]}, "blur"),
+        ({"preset": "digits", "blur": {"chance": 0.5, "least": 1}}, "blur"),
+        ({"preset": "digits", "crop": [0.1, "wide"]}, "crop"),
+        ({"preset": "digits", "em": "large"}, "em"),
+        ({"preset": "digits", "backgrounds": {"marble": 1}}, "marble"),
+        ({"preset": "digits", "palette": "gaudy"}, "gaudy"),
     ],
 )
 def test_a_wrong_argument_is_named(options: dict[str, object], message: str) -> None:
