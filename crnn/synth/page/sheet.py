@@ -11,12 +11,13 @@ import numpy.typing as npt
 from crnn.synth.fonts.faces import Face
 from crnn.synth.fonts.glyphs import GlyphCache, Mask
 from crnn.synth.picture.layout import Layout, lay_out
-from crnn.synth.picture.look import Look
+from crnn.synth.picture.look import NEVER
+from crnn.synth.picture.looks import PLAIN
 
 Polygon = npt.NDArray[np.float32]
 """(4, 2) x, y in pixels: clockwise from the corner where the text's first line would begin."""
 
-_PLAIN = Look(spacing=(0, 0, 0), word_space=(0, 0, 0))
+_PLAIN = PLAIN.but(spacing=NEVER, word_space=NEVER)
 _ASCENT, _DESCENT = 0.8, 0.2  # em above and below the baseline that any line takes
 _ROOM = 0.08  # em around it, as people draw rectangles around lines
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -145,7 +146,7 @@ class Sheet:
     def _laid(self, text: str, kind: Type) -> Layout | None:
         if not text or not kind.face.covers(text):
             return None
-        look = dataclasses.replace(_PLAIN, em=kind.em)
+        look = _PLAIN.but(em=kind.em)
         return lay_out(self._cache, [kind.face] * len(text), text, look, self.rng)
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from crnn.synth.page.sheet import PageText, Sheet
 from crnn.synth.picture.degrade import degrade
-from crnn.synth.picture.look import Look
+from crnn.synth.picture.look import Camera, Chance
 from crnn.synth.picture.paint import PALETTES, Pixels
 from crnn.synth.picture.texture import UNIT, Backgrounds
 
@@ -20,12 +20,16 @@ Matrix = npt.NDArray[np.float64]
 VIEWS = {"clean": 2.0, "scan": 3.0, "photo": 3.0, "turned": 1.0}
 """How often a page is seen how; ``turned`` is a scan that lies on its side or head."""
 
-_CLEAN = Look(jpeg=(0.5, 5, 30))
-_SCAN = Look(
-    blur=(0.6, 0.3, 0.8), noise=(0.5, 1, 6), jpeg=(0.7, 10, 50), grey=0.7, salt=(0.1, 1e-5, 1e-4)
-)
-_PHOTO = Look(blur=(0.7, 0.3, 0.9), noise=(0.6, 1, 7), jpeg=(0.9, 10, 50), lowres=(0.2, 1.05, 1.2))
-_LOOKS = {"clean": _CLEAN, "scan": _SCAN, "photo": _PHOTO, "turned": _SCAN}
+_CLEAN = Camera(jpeg=Chance(0.5, low=5, high=30))
+_SCAN = Camera(
+    blur=Chance(0.6, low=0.3, high=0.8), noise=Chance(0.5, low=1, high=6),
+    jpeg=Chance(0.7, low=10, high=50), salt=Chance(0.1, low=1e-5, high=1e-4),
+)  # fmt: skip
+_PHOTO = Camera(
+    blur=Chance(0.7, low=0.3, high=0.9), noise=Chance(0.6, low=1, high=7),
+    jpeg=Chance(0.9, low=10, high=50), lowres=Chance(0.2, low=1.05, high=1.2),
+)  # fmt: skip
+_CAMERAS = {"clean": _CLEAN, "scan": _SCAN, "photo": _PHOTO, "turned": _SCAN}
 _TILT = 1.5  # degrees that a scan may lean
 
 
@@ -64,7 +68,7 @@ def view(
     lines = [
         dataclasses.replace(line, polygon=_through(line.polygon, matrix)) for line in sheet.lines
     ]
-    return degrade(picture, _LOOKS[kind], rng), lines
+    return degrade(picture, _CAMERAS[kind], rng), lines
 
 
 def _paint(sheet: Sheet, kind: str, textures: Backgrounds, rng: random.Random) -> Pixels:
