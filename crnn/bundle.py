@@ -1,6 +1,6 @@
 """A training run packed into one file, for a machine that has little and is there for minutes.
 
-The bundle holds code, recipe, alphabet, fonts reduced to the alphabet, word lists
+The bundle holds code, recipe, alphabet, fonts reduced to the alphabet, texts, word lists
 and, where the run has begun, its last checkpoint, else the weights that it begins
 with. It needs no installation but that of the libraries in its ``requirements.txt``.
 """
@@ -20,8 +20,10 @@ from fontTools import subset
 from fontTools.ttLib import TTCollection, TTFont
 
 from crnn.checkpoints import load_checkpoint
-from crnn.synth import Synthesizer
+from crnn.synth import PRESETS, Synthesizer
 from crnn.synth.fonts.faces import HAN, Face
+from crnn.synth.text.corpus import find_texts, text_files
+from crnn.synth.text.lines import PROSE
 from crnn.synth.text.words import LANGUAGES, read_languages, shipped_counts
 from crnn.training.config import BUNDLED, INIT, TrainConfig
 from crnn.training.report import LOG
@@ -55,6 +57,7 @@ PYTHONPATH="code${{PYTHONPATH:+:$PYTHONPATH}}" exec python3 -m crnn.cli.train \\
 _SYNTH = "synth:"
 _OF_THE_MACHINE = {"directory", "resume", "init", "fresh", "gpu", "threads", "workers"}
 _FITTED = "".join(map(chr, range(0x20, 0x7F)))  # FreeType fits all glyphs to heights of letters
+_TEXT_PACKED = 3  # times that text becomes smaller, at least
 _ROOM = 1_500_000  # bytes left for code, words and the alphabet
 
 
@@ -86,6 +89,7 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
     faces = _faces(config, presets)
     text = {*"".join(config.alphabet), "·"}  # plates draw a dot that is not read
     room = limit - _ROOM - sum(path.stat().st_size for path in weights.values())
+    room -= sum(path.stat().st_size for path in _texts(config)) // _TEXT_PACKED
     fonts = _fitting(faces, text, room)
 
     def write(part: Path) -> None:
@@ -107,8 +111,8 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
 
 def _presets(config: TrainConfig) -> list[str]:
     named = [*(name for name, _ in config.mix), *config.validate_on]
-    if config.synth_options.keys() & {"corpus", "pictures"}:
-        raise CrnnError("a bundle holds no corpus and no pictures: leave them out of synth_options")
+    if "pictures" in config.synth_options:
+        raise CrnnError("a bundle holds no pictures: leave them out of synth_options")
     if config.dataset_root is not None or not all(n.startswith(_SYNTH) for n in named):
         raise CrnnError("a bundle holds no pictures: it is for runs on synthetic lines alone")
     assert config.synth is not None, "TrainConfig demands one of them"
@@ -190,12 +194,23 @@ def _contents(config: TrainConfig, fonts: Mapping[str, bytes]) -> Iterable[tuple
     yield "requirements.txt", "".join(f"{name}\n" for name in _REQUIREMENTS).encode()
     yield "alphabet.txt", config.alphabet.to_text().encode()
     yield "recipe.toml", _recipe(config).encode()
+    for number, path in enumerate(_texts(config)):
+        yield f"texts/{number:03}.txt", path.read_bytes()
     for language in LANGUAGES:
         yield f"words/{language}.txt", _words(config, language).encode()
     for name, data in fonts.items():
         yield f"fonts/{name}", data
     for name, path in _weights(config).items():
         yield name, path.read_bytes()
+
+
+def _texts(config: TrainConfig) -> list[Path]:
+    """The files that sentences are cut out of, where a preset of the run does so."""
+    if all(PROSE.isdisjoint(PRESETS[preset].text) for preset in _presets(config)):
+        return []
+    given = config.synth_options.get("corpus")
+    several = [given] if isinstance(given, str) else given
+    return text_files(find_texts(None if several is None else [*map(Path, several)]))
 
 
 def _words(config: TrainConfig, language: str) -> str:
@@ -216,7 +231,8 @@ def _recipe(config: TrainConfig) -> str:
     options["alphabet"] = "alphabet.txt"
     options |= {Path(name).stem: name for name in _weights(config) if "/" not in name}
     options["mix"] = [f"{name}={share}" for name, share in config.mix]
-    options["synth_options"] = {**config.synth_options, **BUNDLED}
+    corpus = "texts" if _texts(config) else "words"
+    options["synth_options"] = {**config.synth_options, **BUNDLED, "corpus": corpus}
     return tomli_w.dumps(options)
 
 

@@ -192,7 +192,8 @@ def demand_same(checkpoint: Checkpoint, config: TrainConfig, source: str) -> Non
     sources = [options["synth_options"] for options in (saved, now)]
     if any(BUNDLED.items() <= each.items() for each in sources):
         saved["synth_options"], now["synth_options"] = (
-            {name: value for name, value in each.items() if name not in BUNDLED} for each in sources
+            {name: value for name, value in each.items() if name not in {*BUNDLED, "corpus"}}
+            for each in sources
         )
     changed = [name for name in now if saved.get(name) != now[name]]
     if changed:

@@ -113,6 +113,22 @@ def test_a_bundle_carries_the_weights_that_a_run_begins_with(tmp_path: Path) -> 
     assert run.stderr.endswith(": pip install -r requirements.txt\n")
 
 
+def test_a_bundle_carries_the_sentences_that_its_presets_need(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("one sentence\n" * 3, "utf-8")
+    options = {"fonts": str(FONT), "corpus": str(tmp_path / "texts")}
+    config = recipe_config("latin", tmp_path / "run", synth_options=options)
+    for name, expected in (("digits", "words"), ("latin", "texts")):
+        changed = dataclasses.replace(config, synth=name)
+        pack(changed, tmp_path / "run.tar.xz")
+        with tarfile.open(tmp_path / "run.tar.xz") as tar:
+            tar.extractall(tmp_path / name, filter="data")
+        recipe = tomllib.loads((tmp_path / name / "recipe.toml").read_text())
+        assert recipe["synth_options"]["corpus"] == expected
+        assert (tmp_path / name / "texts").exists() == (expected == "texts")
+    assert (tmp_path / "latin/texts/000.txt").read_text() == "one sentence\n" * 3
+
+
 def test_a_bundle_keeps_an_alphabet_as_it_is(tmp_path: Path) -> None:
     alphabet = Alphabet([" ", "0", "1", "ch"])  # a first line that is a space means the blank
     config = dataclasses.replace(_config(tmp_path / "here"), alphabet=alphabet)

@@ -75,7 +75,7 @@ class Corpus:
     """
 
     def __init__(self, paths: Sequence[Path], split: Split = "all") -> None:
-        self.files = _files(paths)
+        self.files = text_files(paths)
         found: dict[str, list[Spans]] = {"zh": [], "en": []}
         for number, file in enumerate(self.files):
             for language, spans in zip(found, _index(file, split), strict=True):
@@ -120,7 +120,7 @@ def open_corpus(paths: Sequence[Path], split: Split = "all") -> Corpus:
     Raises:
         CrnnError: see `Corpus`.
     """
-    stamps = tuple((file, _stamp(file)) for file in _files(paths))
+    stamps = tuple((file, _stamp(file)) for file in text_files(paths))
     return _opened(tuple(paths), stamps, split)
 
 
@@ -130,7 +130,8 @@ def _opened(paths: tuple[Path, ...], stamps: object, split: Split) -> Corpus:
     return Corpus(paths, split)
 
 
-def _files(paths: Sequence[Path]) -> list[Path]:
+def text_files(paths: Sequence[Path]) -> list[Path]:
+    """The files of a corpus: those given, and the ``.txt`` files of folders."""
     found = (sorted(path.rglob("*.txt")) if path.is_dir() else [path] for path in paths)
     return [file for files in found for file in files]
 

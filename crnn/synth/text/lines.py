@@ -18,7 +18,8 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
 _ATTEMPTS, _PATIENCE = 200, 30
-_PROSE = frozenset(("zh-running", "zh-window", "zh-phrase", "en-running", "en-phrase"))
+PROSE = frozenset(("zh-running", "zh-window", "zh-phrase", "en-running", "en-phrase"))
+"""Generators that cut sentences out of a corpus if there is one."""
 
 
 class Texts:
@@ -57,7 +58,7 @@ class Texts:
         lift: str | None = None,
     ) -> None:
         self._weights = dict(sources)
-        self.is_made_up = not corpus and not _PROSE.isdisjoint(sources)
+        self.is_made_up = not corpus and not PROSE.isdisjoint(sources)
         self._alphabet = alphabet
         self._split: Split = split
         self.lexicon = Lexicon(
