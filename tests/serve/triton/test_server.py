@@ -292,7 +292,7 @@ def test_versions_replaced_under_a_running_server_lose_no_request(
             wait_for(lambda: version() == "2", server)
             # Overwritten in place, and by garbage: what was loaded goes on.
             (tmp_path / "digits" / "2" / "reader.onnx").write_bytes(b"garbage")
-            wait_for(lambda: "ONNX Runtime cannot load it" in server.log, server)
+            wait_for(lambda: "is not a whole ONNX model" in server.log, server)
             count = len(seen)
             wait_for(lambda: len(seen) > count + 20, server)
             write_model("digits", tmp_path, Serving())
@@ -325,7 +325,7 @@ def test_a_python_without_the_runtime_is_told_what_to_install(tmp_path: Path) ->
 def test_a_version_that_was_damaged_is_named(tmp_path: Path) -> None:
     (written,) = write_model("digits", tmp_path, Serving(instances=1))
     (written.folder / "reader.onnx").write_bytes(b"garbage")
-    with pytest.raises(CrnnError, match=r"digits/1/reader\.onnx: ONNX Runtime cannot load it"):
+    with pytest.raises(CrnnError, match=r"digits/1/reader\.onnx is not a whole ONNX model"):
         TritonServer(tmp_path)
 
 
