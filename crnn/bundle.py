@@ -25,8 +25,10 @@ from crnn.synth.fonts.faces import HAN, Face
 from crnn.synth.text.corpus import find_texts, text_files
 from crnn.synth.text.lines import PROSE
 from crnn.synth.text.words import LANGUAGES, read_languages, shipped_counts
-from crnn.training.config import BUNDLED, INIT, TrainConfig
-from crnn.training.report import LOG
+from crnn.training.config import TrainConfig
+from crnn.training.config.data import BUNDLED
+from crnn.training.config.optimisation import INIT
+from crnn.training.report.reporter import LOG
 from crnn.training.state import BEST, LAST, demand_same
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically

@@ -27,7 +27,7 @@ def main(start: Path, runs: tuple[Path, ...], share: float, out: Path) -> None:
     from crnn.checkpoints import load_checkpoint, save_checkpoint  # noqa: PLC0415 (torch)
     from crnn.model import build_model, load_weights  # noqa: PLC0415
     from crnn.training.blend import blended  # noqa: PLC0415
-    from crnn.training.transfer import init_weights  # noqa: PLC0415
+    from crnn.training.start.transfer import init_weights  # noqa: PLC0415
 
     tuned = [load_checkpoint(run) for run in runs]
     first = tuned[0]

@@ -39,7 +39,7 @@ from crnn.data.loader import Batch, Position, training_batches
 from crnn.memory import keep_freed_memory
 from crnn.model import CRNN, build_model
 from crnn.training import PRECISIONS, TrainConfig
-from crnn.training.config import Precision
+from crnn.training.config.optimisation import Precision
 from crnn.training.distributed import autocast
 from crnn.training.inputs import load_inputs
 from crnn.training.loop import Run

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 
 from crnn.metrics import worst
-from crnn.training.worst import WorstLine, draw_worst
+from crnn.training.report.worst import WorstLine, draw_worst
 from crnn_benchmarks.cases.accuracy import Read
 from crnn_benchmarks.report.html import page
 from crnn_runtime.errors import ImageError

@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
-from crnn.training.config import Option, TrainConfig, declared_options, plain_type
+from crnn.training.config import TrainConfig, declared_options
+from crnn.training.config.option import Option, plain_type
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crnn.cli._options import training_options
-from crnn.training.config import INIT, TrainConfig, parse_share, parse_shares
+from crnn.training.config import TrainConfig
+from crnn.training.config.optimisation import INIT
+from crnn.training.config.option import parse_share, parse_shares
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
@@ -194,7 +196,7 @@ def _report(result: "TrainResult") -> int:
         return 128 + result.stopped  # as shells have it
     if os.environ.get("RANK", "0") != "0":  # under torchrun the first process speaks
         return EXIT_BAD_DATA if result.failures else 0
-    from crnn.training.report import kept  # noqa: PLC0415
+    from crnn.training.report.reporter import kept  # noqa: PLC0415
 
     for name, scores in result.scores.items():
         click.echo(f"{name}: {scores}{kept(scores, result.before.get(name))}")
@@ -238,7 +240,7 @@ def _test(options: dict[str, Any]) -> int:
     from crnn.checkpoints import load_model  # noqa: PLC0415
     from crnn.training import distributed, evaluate  # noqa: PLC0415
     from crnn.training.inputs import load_dev  # noqa: PLC0415
-    from crnn.training.worst import save_worst  # noqa: PLC0415
+    from crnn.training.report.worst import save_worst  # noqa: PLC0415
 
     path = options.pop("resume")
     if path is None:

@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from crnn.training.config import TrainConfig, declared_options, parse_share, parse_shares, wanted_of
+from crnn.training.config import TrainConfig, declared_options
+from crnn.training.config.option import parse_share, parse_shares, wanted_of
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 

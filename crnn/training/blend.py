@@ -18,8 +18,8 @@ from crnn.model import CRNN, build_model, load_weights
 from crnn.training import distributed
 from crnn.training.config import TrainConfig
 from crnn.training.reading import Reading
+from crnn.training.start.transfer import init_weights
 from crnn.training.state import BEST, LAST, State, save_weights
-from crnn.training.transfer import init_weights
 from crnn_runtime.files import write_atomically
 
 TUNED = "tuned.pth"

@@ -16,8 +16,9 @@ from crnn.data.plan import Mix
 from crnn.data.sources import AnnotatedLines, Source, SyntheticLines
 from crnn.synth import Synthesizer
 from crnn.training import distributed
-from crnn.training.board import demand_tensorboard
-from crnn.training.config import INIT, TrainConfig
+from crnn.training.config import TrainConfig
+from crnn.training.config.optimisation import INIT
+from crnn.training.report.board import demand_tensorboard
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard

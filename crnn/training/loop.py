@@ -19,14 +19,14 @@ from crnn.training.blend import blend_best
 from crnn.training.config import TrainConfig
 from crnn.training.inputs import Inputs, inputs_of, write_lines
 from crnn.training.objective import Objective
+from crnn.training.objective.teacher import load_teacher
 from crnn.training.optim import gradient_norm
 from crnn.training.pace import Pace
 from crnn.training.reading import Reading, evaluate
-from crnn.training.report import Reporter
+from crnn.training.report.reporter import Reporter
 from crnn.training.result import TrainResult
 from crnn.training.state import BEST, LAST, State
 from crnn.training.stopping import StopRequested, StopSignals
-from crnn.training.teacher import load_teacher
 from crnn.workers import WorkerDiedError
 
 logger = logging.getLogger(__name__)

@@ -12,11 +12,12 @@ from crnn.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from crnn.data.loader import START, Position
 from crnn.model import CRNN, build_model, load_weights
 from crnn.training import distributed
-from crnn.training.config import BUNDLED, TrainConfig
-from crnn.training.new_classes import begin_new_classes
+from crnn.training.config import TrainConfig
+from crnn.training.config.data import BUNDLED
 from crnn.training.optim import Ema, make_optimizer
-from crnn.training.shapes import start_from_shapes
-from crnn.training.transfer import init_weights
+from crnn.training.start.new_classes import begin_new_classes
+from crnn.training.start.shapes import start_from_shapes
+from crnn.training.start.transfer import init_weights
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.card import ModelCard
 

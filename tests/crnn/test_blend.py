@@ -10,7 +10,7 @@ from crnn.checkpoints import load_checkpoint, save_checkpoint
 from crnn.model import build_model, default_card
 from crnn.training import TrainConfig, train
 from crnn.training.blend import blended
-from crnn.training.config import parse_shares
+from crnn.training.config.option import parse_shares
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from crnn.data.loader import Batch
 from crnn.few_classes import few_log_probs, with_rest
 from crnn.model import CRNN, build_model
-from crnn.training.loss import ctc_loss, own_classes, taught_loss
+from crnn.training.objective.loss import ctc_loss, own_classes, taught_loss
 
 CLASSES = 1500
 

@@ -9,9 +9,9 @@ import torch
 from crnn import build_model, default_card, save_checkpoint
 from crnn.synth.fonts.faces import load_faces
 from crnn.synth.fonts.files import find_fonts
-from crnn.training import new_classes
 from crnn.training.config import TrainConfig
-from crnn.training.new_classes import rows_from_glyphs
+from crnn.training.start import new_classes
+from crnn.training.start.new_classes import rows_from_glyphs
 from crnn.training.state import start
 from crnn_runtime import Alphabet
 from crnn_runtime.errors import CrnnError

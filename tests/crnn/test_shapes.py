@@ -8,7 +8,7 @@ import torch
 
 from crnn.model import CRNN, build_model
 from crnn.training import TrainConfig
-from crnn.training.shapes import start_from_shapes
+from crnn.training.start.shapes import start_from_shapes
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 

@@ -12,7 +12,7 @@ from crnn.few_classes import few_log_probs, top_log_probs, with_rest
 from crnn.model import CRNN, build_model, default_card
 from crnn.training import TrainConfig, train
 from crnn.training.objective import Objective
-from crnn.training.teacher import Teacher, divergence
+from crnn.training.objective.teacher import Teacher, divergence
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard

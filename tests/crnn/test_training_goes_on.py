@@ -15,7 +15,8 @@ from digit_lines import write_data_set
 from processes import children
 
 from crnn.checkpoints import load_checkpoint
-from crnn.training import TrainConfig, distributed, loop, report, state, train
+from crnn.training import TrainConfig, distributed, loop, state, train
+from crnn.training.report import reporter
 from crnn.workers import WorkerDiedError
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
@@ -83,7 +84,7 @@ def test_a_validation_that_was_stopped_is_made_up_for(
     train(config(tmp_path / "whole"))
     with monkeypatch.context() as patch:
         stop = lambda: signal.raise_signal(signal.SIGTERM)  # noqa: E731
-        call_at(patch, report.Reporter, "reads", 1, stop)
+        call_at(patch, reporter.Reporter, "reads", 1, stop)
         stopped = train(config(tmp_path / "parts"))
     assert stopped.stopped == signal.SIGTERM
     assert stopped.steps == 6

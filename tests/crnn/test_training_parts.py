@@ -14,8 +14,8 @@ from crnn.checkpoints import save_checkpoint
 from crnn.data.loader import Batch
 from crnn.model import build_model, default_card
 from crnn.training import OPTIMIZERS, SCHEDULES, TrainConfig
-from crnn.training.config import OptimizerName, ScheduleName
-from crnn.training.loss import (
+from crnn.training.config.optimisation import OptimizerName, ScheduleName
+from crnn.training.objective.loss import (
     alignment_loss,
     chosen_steps,
     ctc_loss,
@@ -23,8 +23,8 @@ from crnn.training.loss import (
     taught_loss,
 )
 from crnn.training.optim import Ema, learning_rate, make_optimizer
+from crnn.training.start.transfer import init_weights, match_alphabets
 from crnn.training.table import arch_table
-from crnn.training.transfer import init_weights, match_alphabets
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 

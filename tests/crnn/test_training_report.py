@@ -15,8 +15,8 @@ from PIL import Image
 
 from crnn.metrics import score
 from crnn.training import TrainConfig, train
-from crnn.training.report import kept
-from crnn.training.worst import WorstLine, draw_worst
+from crnn.training.report.reporter import kept
+from crnn.training.report.worst import WorstLine, draw_worst
 from crnn_runtime.model.alphabet import Alphabet
 
 DIGITS = Alphabet("0123456789")

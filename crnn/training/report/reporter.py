@@ -11,12 +11,12 @@ from torch import Tensor
 from crnn.data.sources import Source
 from crnn.metrics import Scores, confusions
 from crnn.training import distributed
-from crnn.training.board import Board
 from crnn.training.config import TrainConfig
-from crnn.training.progress import Bar, on_terminal
 from crnn.training.reading import Reading
+from crnn.training.report.board import Board
+from crnn.training.report.progress import Bar, on_terminal
+from crnn.training.report.worst import SHOWN, save_worst
 from crnn.training.state import State, count_parameters
-from crnn.training.worst import SHOWN, save_worst
 from crnn_runtime.errors import CrnnError
 
 logger = logging.getLogger(__name__)

@@ -18,8 +18,9 @@ from crnn.checkpoints import load_model
 from crnn.data.loader import Batch
 from crnn.few_classes import few_log_probs, top_log_probs, uncompiled, with_rest
 from crnn.model import CRNN
-from crnn.training.config import INIT, TeacherLines, TrainConfig
-from crnn.training.transfer import match_alphabets
+from crnn.training.config import TrainConfig
+from crnn.training.config.optimisation import INIT, TeacherLines
+from crnn.training.start.transfer import match_alphabets
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.card import ModelCard
 

@@ -21,7 +21,7 @@ from crnn.model import CRNN
 from crnn.synth.fonts.faces import Face
 from crnn.synth.fonts.glyphs import SizedFace
 from crnn.training.config import TrainConfig
-from crnn.training.shapes import main_faces
+from crnn.training.start.shapes import main_faces
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.preprocess import to_input

@@ -12,8 +12,14 @@ from crnn.few_classes import NOTHING, few_log_probs, uncompiled, with_rest
 from crnn.model import CRNN
 from crnn.training import distributed
 from crnn.training.config import TrainConfig
-from crnn.training.loss import chosen_steps, ctc_loss, own_classes, steps_loss, taught_loss
-from crnn.training.teacher import Advice, Teacher, divergence
+from crnn.training.objective.loss import (
+    chosen_steps,
+    ctc_loss,
+    own_classes,
+    steps_loss,
+    taught_loss,
+)
+from crnn.training.objective.teacher import Advice, Teacher, divergence
 
 MANY_CLASSES = 1000
 """From so many on a loss looks at `own_classes` alone."""
@@ -29,7 +35,7 @@ class Objective(nn.Module):
     2. up to ``align``: CTC and, fading, the places of the characters (`taught_loss`);
     3. from there on: CTC alone.
 
-    From 2 on a teacher's distribution may be followed, too (`crnn.training.teacher`).
+    From 2 on a teacher's distribution may be followed, too (`crnn.training.objective.teacher`).
 
     Args:
         reader: whose weights are learnt.

@@ -1,0 +1,54 @@
+"""The lines that a run trains and validates on."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from crnn.training.config.option import AT_LEAST_1, COUNT, FREE, SHARE, Topic
+from crnn_runtime.errors import CrnnError
+
+BUNDLED = {"fonts": "fonts", "words": "words"}
+"""`Data.synth_options` of a run in a bundle: its own folders."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Data(Topic):
+    """Where lines come from.
+
+    ``synth_options`` are keyword arguments of `Synthesizer` such as fonts; ``mix`` pairs a
+    data set (or ``synth:PRESET``) with its share.
+    """
+
+    dataset_root: Annotated[Path | None, "Folder with train.txt or .tsv, dev.*, images/."] = None
+    image_root: Annotated[
+        Path | None, "Folder of its pictures, if they are not beside those files.", FREE
+    ] = None
+    synth: Annotated[str | None, "Preset of synthetic lines, such as digits or latin."] = None
+    synth_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    synth_lines: Annotated[int, "Number of synthetic lines in an epoch.", AT_LEAST_1] = 20_000
+    dev_lines: Annotated[int, "Fresh synthetic lines to validate on.", AT_LEAST_1, FREE] = 1000
+    mix: Annotated[
+        tuple[tuple[str, float], ...],
+        "Draw a share of every epoch from the folder DATA, or from synth:PRESET.",
+    ] = ()
+    validate_on: Annotated[
+        tuple[str, ...], "Read the dev set of the folder DATA, or lines of synth:PRESET, too.", FREE
+    ] = ()
+    augment: Annotated[float, "Share of real training pictures changed at random.", SHARE] = 0.0
+    skip_bad: Annotated[bool, "Leave unusable lines out, listed in the directory."] = False
+    overfit: Annotated[int, "Self-test: learn N lines by heart.", COUNT] = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dataset_root is None and self.synth is None:
+            raise CrnnError("nothing to train on: give --dataset-root or --synth")
+        if self.overfit and self.mix:
+            raise CrnnError("--overfit trains on a few lines of one data set: leave out --mix")
+        if not 0 <= sum(share for _, share in self.mix) < 1:
+            raise CrnnError("the shares of --mix must stay below 1 in all")
+
+    def synth_sources(self) -> dict[str, Any]:
+        """The part of `synth_options` that holds for every preset of the run."""
+        kept = ("fonts", "split", "corpus", "words", "pictures")
+        return {name: self.synth_options[name] for name in kept if name in self.synth_options}

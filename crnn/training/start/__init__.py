@@ -1,0 +1,1 @@
+"""The weights that a run starts from: another reader's, or what the fonts show."""
