@@ -36,7 +36,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Lexicon:
     sentences = [
         "天地玄黄，宇宙洪荒；日月盈昃，辰宿列张。",
         "the quick “brown” fox’s jumps",
-        "云腾致雨 ABC 123",
+        "云腾致雨ABC 123",
     ]
     (folder / "a.txt").write_text("\n".join(sentences), "utf-8")
     counts = {"zh": [("言", 1.0)], "en": [("zzz", 1.0)]}
@@ -67,7 +67,7 @@ def test_without_typographic_quotes_a_text_has_those_of_a_typewriter(read: Lexic
 
 def test_mixed_lines_have_chinese_and_latin_of_the_corpus(read: Lexicon) -> None:
     texts = [SOURCES["zh-mixed"](random.Random(seed), read) for seed in range(100)]
-    cut = [text for text in texts if "言" not in text and text in "云腾致雨 ABC 123"]
+    cut = [text for text in texts if "言" not in text and text in "云腾致雨ABC 123"]
     assert len(cut) > 25
     assert all(re.search("[A-Z1-9]", text) for text in cut)
 
@@ -130,14 +130,14 @@ def test_chinese_and_english_lines_are_drawn_apart(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("今天 Linux 很好\nsee 说明.txt for the rest of it\n", "utf-8")
     corpus = Corpus([tmp_path])
     rng = random.Random(3)
-    assert {corpus.line(rng, "zh") for _ in range(20)} == {"今天 Linux 很好"}
+    assert {corpus.line(rng, "zh") for _ in range(20)} == {"今天Linux很好"}
     assert {corpus.line(rng, "en") for _ in range(20)} == {"see 说明.txt for the rest of it"}
     (tmp_path / "a.txt").write_text("只有中文\n", "utf-8")
     assert Corpus([tmp_path]).line(rng, "en") == "只有中文"
 
 
 def test_a_corpus_may_begin_with_a_mark_and_have_endless_lines(tmp_path: Path) -> None:
-    words = [f"词{number:05}" for number in range(3000)]
+    words = [f"w词{number:05}" for number in range(3000)]
     (tmp_path / "a.txt").write_bytes(("\ufeff一二三\n" + " ".join(words)).encode())
     corpus = Corpus([tmp_path / "a.txt"])
     rng = random.Random(4)
@@ -147,7 +147,7 @@ def test_a_corpus_may_begin_with_a_mark_and_have_endless_lines(tmp_path: Path) -
     assert seen <= {*words}
     assert len(seen) > 2900
     short = Corpus([tmp_path])
-    assert {short.line(random.Random(seed), "zh")[:1] for seed in range(50)} <= {*"一词0123456789"}
+    assert {short.line(random.Random(seed), "zh")[:1] for seed in range(50)} <= {*"一w词0123456789"}
 
 
 def test_splits_cover_all_and_share_short_words_only() -> None:
