@@ -159,7 +159,7 @@ def test_the_stand_in_has_no_name_of_its_own() -> None:
 def test_the_messages_that_the_stand_in_raises_are_those_of_the_bindings() -> None:
     bindings = pytest.importorskip("tensorrt_rtx_bindings.tensorrt_rtx")
     content = Path(bindings.__file__).read_bytes()
-    fake = (ROOT / "tests/support/fake_tensorrt.py").read_text("utf-8")
+    fake = (ROOT / "tests/support/engines/fake_tensorrt.py").read_text("utf-8")
     for words in ("Error in set optimization profile async.", "infer_shapes error code: "):
         assert words in fake
         assert words.encode() in content

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from triton_here import why_no_triton
 
+from crnn_runtime import Line, Recognizer
+
 LINES = Path(__file__).parents[3] / "examples" / "lines"
 
 
@@ -18,3 +20,9 @@ def triton() -> None:
 @pytest.fixture(scope="session")
 def pictures() -> list[bytes]:
     return [path.read_bytes() for path in sorted(LINES.glob("*.png"))]
+
+
+@pytest.fixture(scope="session")
+def lines(pictures: list[bytes]) -> list[Line]:
+    with Recognizer("digits", threads=1) as recognizer:
+        return recognizer.read(pictures)

@@ -28,7 +28,9 @@ def test_without_tensorrt_the_report_names_what_is_missing_and_nothing_else(
     missing = ["tensorrt", "tensorrt_rtx", "rapidfuzz", "tomli_w", "fontTools", "onnxscript"]
     (tmp_path / "sitecustomize.py").write_text(SITE.format(missing=missing))
     out, log = tmp_path / "report.md", tmp_path / "check.log"
-    path = os.pathsep.join(map(str, (tmp_path, ROOT, ROOT / ".typing", ROOT / "tests/support")))
+    path = os.pathsep.join(
+        map(str, (tmp_path, ROOT, ROOT / ".typing", ROOT / "tests/support/engines"))
+    )
     result = subprocess.run(
         [sys.executable, "-m", "tools.gpu.check", "--out", str(out), "--log", str(log)],
         cwd=ROOT,

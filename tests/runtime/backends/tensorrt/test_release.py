@@ -174,7 +174,7 @@ def test_no_end_of_a_process_waits_for_ever(
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT + textwrap.dedent(more), str(path)],
         cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT / '.typing'}:{ROOT / 'tests/support'}"},
+        env={"PYTHONPATH": f"{ROOT / '.typing'}:{ROOT / 'tests/support/engines'}"},
         capture_output=True,
         text=True,
         timeout=90,

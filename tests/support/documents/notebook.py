@@ -1,6 +1,6 @@
 """Runs examples/demo.ipynb; as a program, also stores what its cells show.
 
-``PYTHONPATH=tests/support python tests/support/notebook.py``
+``PYTHONPATH=tests/support/documents python tests/support/documents/notebook.py``
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.ipynb"
+DEMO = Path(__file__).resolve().parents[3] / "examples" / "demo.ipynb"
 
 
 def executed(path: Path = DEMO) -> nbformat.NotebookNode:

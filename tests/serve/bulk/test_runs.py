@@ -253,7 +253,7 @@ def test_a_full_disk_is_told_in_one_line(lines: list[Path], small_disk: Path) ->
 
 @pytest.mark.slow
 def test_the_page_of_the_reference_reads_from_python(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     page = (root / "docs" / "api" / "serve.md").read_text("utf-8")
     (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     (tmp_path / "examples").mkdir()

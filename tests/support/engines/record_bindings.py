@@ -4,7 +4,7 @@ The bindings of TensorRT link to libraries of several gigabytes, but to look at
 their classes needs none of what is in there: with empty stand-ins for nine
 functions the module imports. Usage, with any number of wheels::
 
-    python tests/support/record_bindings.py tensorrt_cu12_bindings-10.7.0-….whl …
+    python tests/support/engines/record_bindings.py tensorrt_cu12_bindings-10.7.0-….whl …
 
 writes ``tests/data/tensorrt_bindings.json``. Needs a C compiler and the Python that
 the wheels are for.
@@ -18,7 +18,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-RECORD = Path(__file__).parent.parent / "data" / "tensorrt_bindings.json"
+RECORD = Path(__file__).parents[2] / "data" / "tensorrt_bindings.json"
 CLASSES = (
     "Builder", "BuilderFlag", "DataType", "EngineInspector", "ExecutionContextAllocationStrategy",
     "IBuilderConfig", "ICudaEngine", "IExecutionContext", "IHostMemory", "ILogger",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from crnn_runtime import Alphabet
 
-DATA = Path(__file__).resolve().parents[1] / "data" / "seed_parity"
+DATA = Path(__file__).resolve().parents[2] / "data" / "seed_parity"
 ARCHS = (
     "densenet_cifar",
     "densenet121",
