@@ -14,7 +14,7 @@ from crnn.data.database import is_database
 from crnn_runtime.errors import CrnnError, ImageError
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.files import iter_paths
-from crnn_runtime.picture.load import ImageSource, load_image
+from crnn_runtime.picture.load import PlainSource, load_image
 from crnn_runtime.picture.preprocess import resize_line, valid_steps
 
 MAX_LINES = 200
@@ -76,7 +76,7 @@ def _labelled(file: Path, card: ModelCard, warn: Warn) -> Lines:
 
 
 def _load(
-    data: str, pictures: Iterable[tuple[str, ImageSource]], card: ModelCard, warn: Warn
+    data: str, pictures: Iterable[tuple[str, PlainSource]], card: ModelCard, warn: Warn
 ) -> tuple[list[NDArray[np.uint8]], list[int]]:
     """(name, picture) → pixels of those that can be read, and their numbers."""
     pixels, good = [], []

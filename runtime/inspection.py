@@ -17,8 +17,9 @@ from crnn_runtime.decode.lattice import Outputs, to_lattice
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.line import Alternative, Line
 from crnn_runtime.model.card import ModelCard
-from crnn_runtime.picture.load import ImageSource
 from crnn_runtime.picture.preprocess import Piece
+from crnn_runtime.picture.rotate import rotated
+from crnn_runtime.picture.sources import ImageSource
 from crnn_runtime.pipeline import UNREADABLE, Pipeline, Strip, char_spans, named
 
 STAGES = ("load", "preprocess", "infer", "decode", "search")
@@ -54,13 +55,13 @@ class Inspection:
 
     Attributes:
         line: what `Recognizer.read` gives.
-        height: of the source image in pixels.
-        width: of the source image in pixels.
+        height: of the source image in pixels, turned as the line says.
+        width: likewise.
         steps: of each of the line's pieces, from left to right; they overlap.
         alternatives: the most probable texts, best first, of the recognizer's own search
             or else of a plain beam search. Empty if the head is ``greedy``, if the line was
             read in several pieces, or if none were asked for.
-        seconds: wall time of each of `STAGES`.
+        seconds: wall time of each of `STAGES`, for the reading that counts.
     """
 
     line: Line
@@ -82,13 +83,16 @@ def inspect_line(source: ImageSource, pipeline: Pipeline, nbest: int) -> Inspect
     if nbest < 0:
         raise CrnnError(f"nbest is {nbest}: it must be at least 0")
     card = pipeline.backend.card
+    given = pipeline.take(source)
+    turned = pipeline.read(given).turned if pipeline.turn else 0
     watch = _StopWatch()
     try:
-        loaded = pipeline.load(source)
+        image, reduction = pipeline.load(given)
         watch.stop("load")
-        strips = pipeline.scale(*loaded)
+        image = rotated(image, turned)
+        strips = pipeline.scale(image, reduction, turned)
     except UNREADABLE as error:
-        raise named(error, source) from error
+        raise named(error, given) from error
     lines, steps = [], []
     outputs: Outputs = {}
     for strip in strips:

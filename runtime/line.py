@@ -11,8 +11,8 @@ class Char:
     Attributes:
         char: the alphabet's entry: a character, of several code points if the entry is.
         confidence: its highest probability over the time steps it was the best class.
-        x0: left edge in pixels of the source image.
-        x1: right edge in pixels of the source image.
+        x0: left edge in pixels of the source image, upright (see `Line.turned`).
+        x1: right edge, likewise.
     """
 
     char: str
@@ -54,6 +54,9 @@ class Line:
             than the model reads at once.
         alternatives: the best texts, `text` first, if they were searched for and the
             line was read in one piece.
+        turned: degrees, clockwise, by which the picture was turned to be read, beyond what
+            its EXIF orientation says: 0, 90, 180 or 270. The places of `chars` are in the
+            turned picture.
     """
 
     text: str
@@ -63,6 +66,7 @@ class Line:
     error: str | None = None
     pieces: int = 1
     alternatives: tuple[Alternative, ...] = ()
+    turned: int = 0
 
     @classmethod
     def unread(cls, why: str) -> Self:

@@ -42,6 +42,7 @@ def join(pieces: Sequence[Piece], lines: Sequence[Line], card: ModelCard) -> Lin
         raw=raw,
         chars=tuple(chars),
         pieces=len(pieces),
+        turned=lines[0].turned,
     )
 
 

@@ -22,7 +22,7 @@ from crnn_runtime.line import Char, Line
 from crnn_runtime.long_lines import join
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard
-from crnn_runtime.picture.load import ImageSource, load_line
+from crnn_runtime.picture.load import PlainSource, load_line
 from crnn_runtime.picture.preprocess import (
     Piece,
     cut,
@@ -31,6 +31,9 @@ from crnn_runtime.picture.preprocess import (
     to_input,
     valid_steps,
 )
+from crnn_runtime.picture.rotate import rotated
+from crnn_runtime.picture.sources import Channels, ImageSource, plain
+from crnn_runtime.turning import Turn, Turns, first_way
 
 BLANK_SIGN = "-"
 """How `Line.raw` shows the blank; for the eye only, the alphabet may hold it too."""
@@ -60,12 +63,14 @@ class Strip:
         pixels: (H, w, C), H the model's height.
         steps: time steps that lie within it.
         bucket: width that it is padded to.
+        turned: degrees, clockwise, by which the picture was turned.
     """
 
     piece: Piece
     pixels: NDArray[np.uint8]
     steps: int
     bucket: int
+    turned: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,8 @@ class Pipeline:
         batch_size: strips of one bucket that are inferred together at most; ``auto`` is
             as many as make `AUTO_COLUMNS`, `AUTO_LINES` at most.
         on_gpu: whether the model runs on a GPU.
+        turn: whether a picture that is read without confidence is read again, turned.
+        channels: order of the colours in arrays.
     """
 
     backend: Backend
@@ -86,6 +93,8 @@ class Pipeline:
     errors: Errors
     batch_size: int | Literal["auto"] = "auto"
     on_gpu: bool = False
+    turn: Turn | None = None
+    channels: Channels = "rgb"
 
     def batch(self, bucket: int) -> int:
         """How many strips of a bucket are inferred together at most."""
@@ -96,36 +105,64 @@ class Pipeline:
 
     def read(self, source: ImageSource) -> Line:
         """One picture → its line, all in the caller's thread."""
-        strips = self.prepare(source)
+        given = self.take(source)
+        line, pieces = self._read(given, 0)
+        if not self.turn:
+            return line
+        turns = Turns()
+        while (turned := turns.enter(line, pieces)) is not None:
+            line, pieces = self._read(given, turned)
+        return turns.result
+
+    def _read(self, source: PlainSource, turned: int) -> tuple[Line, Sequence[Piece]]:
+        strips = self.prepare(source, turned)
         if isinstance(strips, Line):
-            return strips
+            return strips, ()
         lines: list[Line] = []
         for bucket, group in groupby(strips, key=lambda strip: strip.bucket):
             alike, most = list(group), self.batch(bucket)
             for start in range(0, len(alike), most):
                 part = alike[start : start + most]
                 lines += self.decode(self.infer(self.to_input(part)), part)
-        return self.join([strip.piece for strip in strips], lines)
+        pieces = [strip.piece for strip in strips]
+        return self.join(pieces, lines), pieces
 
-    def prepare(self, source: ImageSource) -> list[Strip] | Line:
+    def take(self, source: ImageSource) -> PlainSource:
+        """A picture as it is given → as it is passed on: open files are read here."""
+        return source if isinstance(source, str | Path | bytes) else plain(source, self.channels)
+
+    def prepare(self, source: PlainSource, turned: int = 0) -> list[Strip] | Line:
         """A picture → its strips from left to right, or a line that holds the error.
+
+        Args:
+            source: what `take` gave.
+            turned: degrees, clockwise, by which it is turned: of what was read as it stands.
 
         Raises:
             ImageError: the picture cannot be read and `errors` is ``raise``.
         """
         try:
-            return self.scale(*self.load(source))
+            image, reduction = self.load(source)
+            if self.turn:
+                turned = turned or first_way(*image.shape[:2])
+                image = rotated(image, turned)
+            return self.scale(image, reduction, turned)
         except UNREADABLE as error:
-            if self.errors == "raise":
+            if self.errors == "raise" and not turned:
                 raise named(error, source) from error
             return Line.unread(_reason(error))
 
-    def load(self, source: ImageSource) -> tuple[NDArray[np.uint8], int]:
+    def load(self, source: PlainSource) -> tuple[NDArray[np.uint8], int]:
         """A picture → its pixels, and source pixels per pixel: see `load_line`."""
         return load_line(source, self.backend.card)
 
-    def scale(self, image: NDArray[np.uint8], reduction: int) -> list[Strip]:
+    def scale(self, image: NDArray[np.uint8], reduction: int, turned: int = 0) -> list[Strip]:
         """Pixels → strips of the model's height: more than one if the line is too wide for it.
+
+        Args:
+            image: (H, W) or (H, W, 3), turned already.
+            reduction: source pixels per pixel.
+            turned: degrees by which it was turned.
 
         Raises:
             ImageError: no line has this shape, or the decoder needs the line as a whole.
@@ -142,7 +179,8 @@ class Pipeline:
         for piece in pieces:
             pixels = resize_line(piece.of(image), card)
             width = pixels.shape[1]
-            strips.append(Strip(piece, pixels, valid_steps(card, width), padded_width(card, width)))
+            steps, bucket = valid_steps(card, width), padded_width(card, width)
+            strips.append(Strip(piece, pixels, steps, bucket, turned))
         return strips
 
     def to_input(self, strips: Sequence[Strip]) -> NDArray[np.float32]:
@@ -197,7 +235,7 @@ def _not_numbers(outputs: Outputs, steps: NDArray[np.integer]) -> NDArray[np.boo
     return bad
 
 
-def named(error: Exception, source: ImageSource) -> ImageError:
+def named(error: Exception, source: object) -> ImageError:
     """The error of a picture, with its path if it has one."""
     name = f"{source}: " if isinstance(source, str | Path) else ""
     return ImageError(f"{name}{_reason(error)}")
@@ -243,6 +281,7 @@ def _to_line(reading: Reading, strip: Strip, card: ModelCard) -> Line:
         raw=raw_path(reading.path, card.alphabet),
         chars=chars,
         alternatives=reading.alternatives,
+        turned=strip.turned,
     )
 
 

@@ -1,7 +1,8 @@
 """Pictures of lines in, text out."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, get_args
@@ -16,9 +17,10 @@ from crnn_runtime.line import Line
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.model_file import find_kind
-from crnn_runtime.picture.load import ImageSource
+from crnn_runtime.picture.sources import Channels, ImageSource, PillowImage, ReadableFile, plain
 from crnn_runtime.pipeline import Errors, Pipeline
 from crnn_runtime.stream import LOOK_AHEAD, LineStream, Pause
+from crnn_runtime.turning import Turn
 
 if TYPE_CHECKING:
     from crnn_runtime.inspection import Inspection
@@ -49,11 +51,17 @@ class Recognizer:
             docs/foreign.md) or a card; PP-OCR's recognition models need none.
         alphabet: of such a file, where neither it nor its card has one: a dictionary's
             file, or an alphabet.
+        turn: ``auto`` reads a picture that is read without confidence once more upside
+            down, and one much taller than wide on its sides; the reading with clearly less
+            doubt counts, see `Line.turned`. None reads pictures as they stand.
+        channels: order of the colours in arrays: ``rgb``, or ``bgr`` as ``cv2.imread``
+            gives them.
 
     Raises:
         ModelError: the model cannot be used.
         MissingDependencyError: its library or the device is missing.
-        CrnnError: the decoder needs more than the model gives, or a file of its own.
+        CrnnError: the decoder needs more than the model gives, or a file of its own; an
+            option has a value that it cannot have.
     """
 
     def __init__(
@@ -67,9 +75,13 @@ class Recognizer:
         gpu_memory_limit: int | None = None,
         card: str | Path | ModelCard | None = None,
         alphabet: str | Path | Alphabet | None = None,
+        turn: Turn | None = None,
+        channels: Channels = "rgb",
     ) -> None:
         for name, value in (("threads", threads), ("batch_size", batch_size)):
             _check_count(name, value)
+        _check_choice("turn", turn, (None, *get_args(Turn)))
+        _check_choice("channels", channels, get_args(Channels))
         self._backend = open_backend(
             model,
             device,
@@ -84,6 +96,8 @@ class Recognizer:
             self._backend.close()
             raise
         self._batch_size = batch_size
+        self._turn: Turn | None = turn
+        self._channels: Channels = channels
         self._device, self._threads = device, threads
         self._on_gpu = _on_gpu(model, device)
         spare = (threads or available_cpus()) - (not self._on_gpu)  # a CPU's cores run the model
@@ -128,8 +142,9 @@ class Recognizer:
         read in overlapping pieces, see `Line.pieces`.
 
         Args:
-            images: paths, encoded bytes, or arrays (H, W) or RGB (H, W, 3), which must
-                not change before their lines are handed out.
+            images: paths, encoded bytes, files opened in binary mode (read to their end
+                when it is their turn), images of Pillow's, or arrays (H, W) or RGB
+                (H, W, 3), which must not change before their lines are handed out.
             errors: for an image that cannot be read, ``raise`` when its turn comes, or
                 ``return`` a `Line` whose `Line.error` says why; the others are read all
                 the same.
@@ -187,8 +202,7 @@ class Recognizer:
         """Find the lines of pages and read them, lazily, in the order given.
 
         Args:
-            images: paths, encoded bytes, or arrays (H, W) or RGB (H, W, 3), which must
-                not change before their pages are handed out.
+            images: see `stream`; those of pages.
             detector: what finds lines: a `crnn_runtime.page.detect.Detector`, a file, or the
                 name of a known one; None is the first known one that is installed. What is
                 not a `Detector` is opened for this call, with this recognizer's device and
@@ -205,7 +219,7 @@ class Recognizer:
             CrnnError: one image is given instead of several.
         """
         _check_several(images, "read_pages([image])")
-        _check_errors(errors)
+        _check_choice("errors", errors, get_args(Errors))
         return self._read_pages(images, detector, errors, options)
 
     def _read_pages(
@@ -218,11 +232,12 @@ class Recognizer:
         from crnn_runtime.page.detect import Detector  # noqa: PLC0415 (lines need it not)
         from crnn_runtime.page.reading import read_pages  # noqa: PLC0415
 
+        sources = (plain(image, self._channels) for image in images)
         if isinstance(detector, Detector):
-            yield from read_pages(images, self, detector, errors=errors, options=options)
+            yield from read_pages(sources, self._read_crops, detector, errors, options)
             return
         with Detector(detector, self._device, self._threads) as opened:
-            yield from read_pages(images, self, opened, errors=errors, options=options)
+            yield from read_pages(sources, self._read_crops, opened, errors, options)
 
     def close(self) -> None:
         """Release the model; nothing can be read from then on."""
@@ -234,20 +249,27 @@ class Recognizer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _read_crops(self, images: Iterable[ImageSource | Pause]) -> Generator[Line, None, None]:
+        """Lines of pages, RGB, as they stand: whoever cuts them out turns them."""
+        pipeline = replace(self._pipeline("return"), turn=None, channels="rgb")
+        return LineStream(images, pipeline, workers=self._workers).lines()
+
     def _pipeline(self, errors: Errors) -> Pipeline:
-        _check_errors(errors)
+        _check_choice("errors", errors, get_args(Errors))
         return Pipeline(
             backend=self._backend,
             decoder=self._decoder,
             errors=errors,
             batch_size=self._batch_size,
             on_gpu=self._on_gpu,
+            turn=self._turn,
+            channels=self._channels,
         )
 
 
-def _check_errors(errors: Errors) -> None:
-    if errors not in get_args(Errors):
-        raise CrnnError(f"errors is {errors!r}: it must be raise or return")
+def _check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    if value not in choices:
+        raise CrnnError(f"{name} is {value!r}: it must be {' or '.join(map(str, choices))}")
 
 
 def _check_one(image: object, call: str) -> None:
@@ -266,7 +288,8 @@ def _check_count(name: str, value: object) -> None:
 
 
 def _check_several(images: object, call: str) -> None:
-    if isinstance(images, str | Path | bytes | bytearray | memoryview | np.ndarray):
+    one = str | Path | bytes | bytearray | memoryview | np.ndarray | ReadableFile | PillowImage
+    if isinstance(images, one):
         raise CrnnError(f"{call.partition('(')[0]}() takes a list of images: {call}")
 
 

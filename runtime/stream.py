@@ -33,9 +33,11 @@ from typing import Final
 import numpy as np
 
 from crnn_runtime.line import Line
-from crnn_runtime.picture.load import ImageSource
+from crnn_runtime.picture.load import PlainSource
 from crnn_runtime.picture.preprocess import Piece
+from crnn_runtime.picture.sources import ImageSource
 from crnn_runtime.pipeline import Pipeline, Strip
+from crnn_runtime.turning import Turns
 
 LOOK_AHEAD = 256
 """Pictures that are taken from the iterable before the first line is handed out, at most."""
@@ -61,13 +63,16 @@ PATIENCE = 1.0  # seconds: it is asked again when its lines were handed out, or 
 class _Entry:
     """A picture that was taken from the iterable and whose line was not handed out."""
 
+    source: PlainSource | None  # until it is certain that it is not read again
     held: int  # bytes
+    turns: Turns = field(default_factory=Turns)
     pieces: list[Piece] = field(default_factory=list)
     lines: dict[int, Line] = field(default_factory=dict)  # of the pieces that were read
     outcome: Line | BaseException | None = None
 
 
 _Place = tuple[int, int]  # number of the picture, of the piece
+_Task = tuple[int, PlainSource, int]  # number of the picture, and how it is turned
 _Prepared = list[tuple[int, list[Strip] | Line | BaseException]]
 _Batch = tuple[list[tuple[_Place, Strip]], list[Line] | BaseException]
 
@@ -118,7 +123,7 @@ class LineStream:
         self._handed_out = 0  # lines; the number of the first entry
         self._buckets: dict[int, list[tuple[_Place, Strip]]] = {}
         self._held = 0  # bytes
-        self._chunk: list[tuple[int, ImageSource]] = []  # taken, not yet given to a worker
+        self._chunk: list[_Task] = []  # taken, not yet given to a worker
         self._preparing = 0  # pictures, those included
         self._reading = 0  # batches
         self._ask_at = 0.0  # when a slow iterable is asked again
@@ -179,39 +184,43 @@ class LineStream:
         """Ask the iterable for a picture and have it prepared."""
         asked = monotonic()
         try:
-            source = next(self._sources)
+            given = next(self._sources)
         except StopIteration:
             self._end = True
             return
         except Exception as error:
             self._end = error
             return
-        if isinstance(source, Pause):
+        if isinstance(given, Pause):
             self._ask_at = math.inf
             return
+        source = self._pipeline.take(given)
         now = monotonic()
         took = now - asked
         self._ask_at = now + PATIENCE if took > SLOW else 0.0
         number = self._handed_out + len(self._entries)
-        self._entries.append(_Entry(_size(source)))
+        self._entries.append(_Entry(source, _size(source)))
         self._held += self._entries[-1].held
         idle = not self._preparing
-        self._preparing += 1
-        self._chunk.append((number, source))
+        self._have_prepared(number, source)
         if idle or took > _QUICK or len(self._chunk) >= _CHUNK:
             self._submit_chunk()
+
+    def _have_prepared(self, number: int, source: PlainSource, turned: int = 0) -> None:
+        self._preparing += 1
+        self._chunk.append((number, source, turned))
 
     def _submit_chunk(self) -> None:
         if self._chunk:
             self._to_worker.submit(self._prepare, self._chunk)
             self._chunk = []
 
-    def _prepare(self, chunk: list[tuple[int, ImageSource]]) -> None:
+    def _prepare(self, chunk: list[_Task]) -> None:
         """In a worker."""
         prepared: _Prepared = []
-        for number, source in chunk:
+        for number, source, turned in chunk:
             try:
-                prepared.append((number, self._pipeline.prepare(source)))
+                prepared.append((number, self._pipeline.prepare(source, turned)))
             except BaseException as error:
                 prepared.append((number, error))
         self._done.put(prepared)
@@ -246,9 +255,11 @@ class LineStream:
     def _enter_prepared(self, number: int, result: list[Strip] | Line | BaseException) -> None:
         self._preparing -= 1
         entry = self._entries[number - self._handed_out]
-        self._hold(entry, -entry.held)
+        if not self._pipeline.turn:
+            self._release(entry)
+        entry.pieces, entry.lines = [], {}
         if not isinstance(result, list):
-            entry.outcome = result
+            self._settle(number, entry, result)
             return
         entry.pieces = [strip.piece for strip in result]
         for part, strip in enumerate(result):
@@ -271,7 +282,19 @@ class LineStream:
             entry.lines[part] = result[index]
             if len(entry.lines) == len(entry.pieces):
                 lines = [entry.lines[part] for part in range(len(entry.pieces))]
-                entry.outcome = self._pipeline.join(entry.pieces, lines)
+                self._settle(number, entry, self._pipeline.join(entry.pieces, lines))
+
+    def _settle(self, number: int, entry: _Entry, result: Line | BaseException) -> None:
+        """A picture is read: hand its line out, or read it once more, turned."""
+        if isinstance(result, BaseException) or not self._pipeline.turn:
+            entry.outcome = result
+        elif (turned := entry.turns.enter(result, entry.pieces)) is None:
+            entry.outcome = entry.turns.result
+        else:
+            assert entry.source is not None
+            self._have_prepared(number, entry.source, turned)
+            return
+        self._release(entry)
 
     def _keep_busy(self) -> None:
         """Nothing more is coming: read buckets that are not full, the oldest first."""
@@ -287,6 +310,12 @@ class LineStream:
         self._reading += 1
         self._to_reader.submit(self._read, self._buckets.pop(bucket))
 
+    def _release(self, entry: _Entry) -> None:
+        """Let go of the picture itself."""
+        if entry.source is not None:
+            self._hold(entry, -_size(entry.source))
+            entry.source = None
+
     def _hold(self, entry: _Entry, change: int) -> None:
         entry.held += change
         self._held += change
@@ -300,7 +329,7 @@ class LineStream:
         return entry.outcome
 
 
-def _size(source: ImageSource) -> int:
+def _size(source: PlainSource) -> int:
     """Bytes that a picture takes before it is prepared: none if it is a path."""
     if isinstance(source, np.ndarray | memoryview):
         return source.nbytes

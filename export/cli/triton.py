@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from crnn_runtime.cli.model_options import turn_option
 from crnn_runtime.errors import CrnnError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -30,6 +31,7 @@ _OPTIONS = (
     click.option(
         "--max-queue", type=int, default=1024, show_default=True, help="Requests that may wait."
     ),
+    turn_option,
     click.option(
         "--bucket", "buckets", type=int, multiple=True, help="Width of a model (--plain), several."
     ),

@@ -15,7 +15,7 @@ import click
 
 from crnn_runtime.cli.console import EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
-from crnn_runtime.cli.model_options import alphabet_option, card_option, list_option
+from crnn_runtime.cli.model_options import alphabet_option, card_option, list_option, turn_option
 from crnn_runtime.cli.page_options import page_options, take_page_options
 from crnn_runtime.cli.pages import read_pages_of
 from crnn_runtime.picture.files import iter_paths, listed_paths
@@ -55,6 +55,7 @@ def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int |
 )
 @card_option
 @alphabet_option
+@turn_option
 @decoding_options
 @page_options
 @list_option
@@ -72,6 +73,7 @@ def main(
     batch_size: int | Literal["auto"],
     card: str | None,
     alphabet: str | None,
+    turn: Literal["auto"] | None,
     **options: Any,  # noqa: ANN401 (see `decoding_options` and `page_options`)
 ) -> None:
     """Read the line of text in each of IMAGES with MODEL, or with --page all lines of pages.
@@ -97,6 +99,8 @@ def main(
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
     pages = take_page_options(ctx, options)
+    if pages is not None and turn:
+        raise click.UsageError("--turn is for lines: those of pages are turned without it")
     silence_opencv()
     unread = 0
     with Recognizer(
@@ -106,6 +110,7 @@ def main(
         batch_size=batch_size,
         card=card,
         alphabet=alphabet,
+        turn=turn,
         decoder=to_decoding(ctx, as_json=as_json, **options),
     ) as recognizer:
         if pages is not None:
@@ -210,6 +215,8 @@ def format_line(path: str, line: "Line", *, raw: bool, as_json: bool) -> str:
             "confidence": round(line.confidence, 4),
             "chars": chars,
         }
+        if line.turned:
+            content["turned"] = line.turned
         if line.alternatives:
             content["alternatives"] = [
                 {"text": a.text, "log_prob": _finite(a.log_prob), "score": _finite(a.score)}

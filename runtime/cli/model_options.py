@@ -19,6 +19,13 @@ alphabet_option = click.option(
     "characters.",
 )
 
+turn_option = click.option(
+    "--turn",
+    type=click.Choice(["auto"]),
+    help="auto: what is read without confidence is read again upside down, and on its sides if "
+    "it is much taller than wide.",
+)
+
 list_option = click.option(
     "--list",
     is_flag=True,

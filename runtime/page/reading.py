@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,8 @@ from crnn_runtime.page.crops import crop, lengthened, turned
 from crnn_runtime.page.detect import Detector
 from crnn_runtime.page.order import reading_order
 from crnn_runtime.page.page import Page, PageLine
-from crnn_runtime.picture.load import ImageSource, load_page
+from crnn_runtime.picture.load import PlainSource, load_page
+from crnn_runtime.picture.sources import ImageSource
 from crnn_runtime.pipeline import Errors, named
 from crnn_runtime.stream import PAUSE, Pause
 
@@ -40,14 +40,8 @@ _OPEN = 4  # pages that are held in memory while their lines are read
 _NO_LINE = ImageError("no line on this page")  # keeps a page's place among lines
 
 
-class LineReader(Protocol):
-    """What reads lines: a `crnn_runtime.Recognizer`."""
-
-    def stream(
-        self, images: Iterable[ImageSource | Pause], *, errors: Errors = "raise"
-    ) -> Generator[Line, None, None]:
-        """Read one line of text in each image, in order."""
-        ...
+ReadLines = Callable[[Iterable[ImageSource | Pause]], Generator[Line, None, None]]
+"""Reads a line in each RGB picture, in order and as it stands; errors are lines, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +69,9 @@ class Reading:
 
 
 def read_pages(
-    sources: Iterable[ImageSource],
-    reader: LineReader,
+    sources: Iterable[PlainSource],
+    read_lines: ReadLines,
     detector: Detector,
-    *,
     errors: Errors = "raise",
     options: Reading | None = None,
 ) -> Generator[Page, None, None]:
@@ -87,7 +80,7 @@ def read_pages(
     Args:
         sources: paths, encoded bytes, or arrays (H, W) or RGB (H, W, 3), which must not
             change before their pages are handed out.
-        reader: reads lines.
+        read_lines: see `ReadLines`.
         detector: finds them.
         errors: for a page that cannot be read, ``raise`` when its turn comes, or ``return``
             a `Page` whose `Page.error` says why; the others are read all the same.
@@ -100,7 +93,7 @@ def read_pages(
     with ThreadPoolExecutor(1, "crnn-detect") as pool:
         found = _Finder(iter(sources), pool, lambda source: _find(source, detector))
         try:
-            yield from _Books(found, reader, errors, options or Reading()).pages()
+            yield from _Books(found, read_lines, errors, options or Reading()).pages()
         finally:
             found.stop()
 
@@ -109,14 +102,14 @@ def read_pages(
 class _Found:
     """A page whose lines were found, or why they were not."""
 
-    source: ImageSource
+    source: PlainSource
     image: NDArray[np.uint8] | None = None
     reduction: int = 1
     boxes: Sequence[Box] = ()
     error: Exception | None = None
 
 
-def _find(source: ImageSource, detector: Detector) -> _Found:
+def _find(source: PlainSource, detector: Detector) -> _Found:
     """In a thread of its own."""
     try:
         image, reduction = load_page(source)
@@ -130,9 +123,9 @@ class _Finder:
 
     def __init__(
         self,
-        sources: Iterator[ImageSource],
+        sources: Iterator[PlainSource],
         pool: ThreadPoolExecutor,
-        find: Callable[[ImageSource], _Found],
+        find: Callable[[PlainSource], _Found],
     ) -> None:
         self._sources = sources
         self._pool = pool
@@ -198,10 +191,10 @@ class _Books:
     """Which line is being read for which page; kept by the thread that iterates."""
 
     def __init__(
-        self, finder: _Finder, reader: LineReader, errors: Errors, options: Reading
+        self, finder: _Finder, read_lines: ReadLines, errors: Errors, options: Reading
     ) -> None:
         self._finder = finder
-        self._reader = reader
+        self._read_lines = read_lines
         self._errors: Errors = errors
         self._options = options
         self._open: deque[_Open] = deque()
@@ -210,7 +203,7 @@ class _Books:
 
     def pages(self) -> Generator[Page, None, None]:
         # What cannot be read as a line says so in its own place: the page is still read.
-        lines = self._reader.stream(self._crops(), errors="return")
+        lines = self._read_lines(self._crops())
         try:
             for line in lines:
                 self._enter(*self._trials.popleft(), line)

@@ -22,6 +22,7 @@ from crnn_runtime.picture.header import (
     may_hide_alpha,
     png_is_complete,
 )
+from crnn_runtime.picture.rotate import upright
 
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused before they are decoded: a line of text is small."""
@@ -30,25 +31,14 @@ MAX_FILE_BYTES = 256_000_000
 MIN_HEIGHT = 1
 """Lower pictures are refused. Very small ones are enlarged and read, well or badly."""
 
-ImageSource = str | Path | bytes | bytearray | memoryview | NDArray[np.uint8] | ImageError
+PlainSource = str | Path | bytes | bytearray | memoryview | NDArray[np.uint8] | ImageError
 """A file's path, its bytes, or an array (H, W), (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4).
 
 An `ImageError` stands for an image that could not be fetched: loading it raises it, so
 it keeps its place among others.
 """
-
-listener: Callable[[ImageSource], AbstractContextManager[object]] = nullcontext
+listener: Callable[[PlainSource], AbstractContextManager[object]] = nullcontext
 """Entered while an image is decoded: `DecoderMessages` takes this place to listen."""
-_UPRIGHT = {
-    2: (None, 1),
-    3: (cv2.ROTATE_180, None),
-    4: (None, 0),
-    5: (cv2.ROTATE_90_CLOCKWISE, 1),
-    6: (cv2.ROTATE_90_CLOCKWISE, None),
-    7: (cv2.ROTATE_90_COUNTERCLOCKWISE, 1),
-    8: (cv2.ROTATE_90_COUNTERCLOCKWISE, None),
-}
-"""EXIF orientation → how to turn the stored picture, and then which axis to mirror."""
 _REDUCED = {
     1: (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE),
     2: (cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
@@ -61,7 +51,7 @@ _SPARE = 2  # how many times as high as needed a JPEG is decoded at least
 _UNCUT = 0.95  # of the widest line: certain to be read in one piece, edges lost or not
 
 
-def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
+def load_image(source: PlainSource, color: ColorOrder = "rgb") -> NDArray[np.uint8]:
     """An image as (H, W, 3) in the asked order of channels, or (H, W) for ``gray``.
 
     Transparent pixels get a ground on which the opaque ink is seen: white, or black behind
@@ -77,7 +67,7 @@ def load_image(source: ImageSource, color: ColorOrder = "rgb") -> NDArray[np.uin
     return _load(source, color, _whole)[0]
 
 
-def load_line(source: ImageSource, card: ModelCard) -> tuple[NDArray[np.uint8], int]:
+def load_line(source: PlainSource, card: ModelCard) -> tuple[NDArray[np.uint8], int]:
     """An image in a model's colours, see `load_image`, but a JPEG may come smaller.
 
     A JPEG that is at least four times as high as the model's lines is decoded at a
@@ -96,7 +86,7 @@ def load_line(source: ImageSource, card: ModelCard) -> tuple[NDArray[np.uint8], 
     return _load(source, card.color, partial(_line_reduction, card))
 
 
-def load_page(source: ImageSource) -> tuple[NDArray[np.uint8], int]:
+def load_page(source: PlainSource) -> tuple[NDArray[np.uint8], int]:
     """An image in RGB, see `load_image`; a JPEG beyond `MAX_PIXELS` comes smaller.
 
     Returns:
@@ -110,11 +100,11 @@ def load_page(source: ImageSource) -> tuple[NDArray[np.uint8], int]:
 
 
 def _load(
-    source: ImageSource, color: ColorOrder, reduction_of: Callable[[int, int], int]
+    source: PlainSource, color: ColorOrder, reduction_of: Callable[[int, int], int]
 ) -> tuple[NDArray[np.uint8], int]:
     if isinstance(source, np.ndarray):
         image = _checked_array(source)
-        _check_size(*image.shape[:2])
+        check_size(*image.shape[:2])
         return _to_color(image, "rgb", color), 1
     data = _bytes_of(source)
     stored = image_size(data)
@@ -130,7 +120,7 @@ def _load(
             height, width = stored[::-1] if turned else stored
             image = image[: height // reduction, : width // reduction]
     else:
-        _check_size(*stored)
+        check_size(*stored)
         # Also keeps libpng from writing about it to the terminal.
         if is_png(data) and not png_is_complete(data):
             raise ImageError("image is damaged or truncated: a part of the PNG data is missing")
@@ -141,12 +131,13 @@ def _load(
             premultiplied = is_premultiplied(data, image)
         if image.dtype != np.uint8:
             image = _to_uint8(image)
-        image = _upright(image, image_orientation(data))
-    _check_size(*image.shape[:2])
+        if (orientation := image_orientation(data)) != 1:
+            image = upright(image, orientation)
+    check_size(*image.shape[:2])
     return _to_color(image, "bgr", color, premultiplied=premultiplied), reduction
 
 
-def _bytes_of(source: ImageSource | None) -> bytes:
+def _bytes_of(source: PlainSource | None) -> bytes:
     if isinstance(source, str | Path):
         data = read_bytes(Path(source))
     elif isinstance(source, bytes | bytearray | memoryview):
@@ -156,7 +147,10 @@ def _bytes_of(source: ImageSource | None) -> bytes:
     elif source is None:
         raise ImageError("there is no image, but None: cv2.imread gives it for an unreadable file")
     else:
-        raise ImageError(f"cannot read a {type(source).__name__}: give a path, bytes or an array")
+        raise ImageError(
+            f"cannot read a {type(source).__name__}: give a path, bytes, an open file, an array "
+            "or an image of Pillow's"
+        )
     if not data:
         raise ImageError("image is empty (0 bytes)")
     return data
@@ -164,7 +158,7 @@ def _bytes_of(source: ImageSource | None) -> bytes:
 
 def _whole(height: int, width: int) -> int:
     """What to divide a JPEG's size by: nothing."""
-    _check_size(height, width)
+    check_size(height, width)
     return 1
 
 
@@ -172,13 +166,13 @@ def _page_reduction(height: int, width: int) -> int:
     """What to divide a JPEG's size by so that it has no more than `MAX_PIXELS`."""
     fitting = [step for step in _REDUCED if height * width <= MAX_PIXELS * step * step]
     if not fitting:
-        _check_size(height, width)
+        check_size(height, width)
     return min(fitting)
 
 
 def _line_reduction(card: ModelCard, height: int, width: int) -> int:
     """What to divide a JPEG's size by; height and width are as stored, before any turn."""
-    _check_size(height, width)
+    check_size(height, width)
     low, long = sorted((height, width))  # a quarter turn may still follow
     room = _UNCUT * (card.max_width - card.time_stride)
     if card.shrink != "area" or (card.width is None and long * card.height > room * low):
@@ -211,7 +205,12 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(f"cannot read the file: {error}") from error
 
 
-def _check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int) -> None:
+    """See that a picture is neither too large nor too low.
+
+    Raises:
+        ImageError: it is.
+    """
     if height * width > MAX_PIXELS:
         raise ImageError(
             f"image has {width} × {height} pixels, more than {MAX_PIXELS // 10**6} million: "
@@ -233,7 +232,7 @@ def _checked_array(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
-def _decode(data: bytes, flags: int, source: ImageSource) -> NDArray[np.uint8]:
+def _decode(data: bytes, flags: int, source: PlainSource) -> NDArray[np.uint8]:
     try:
         with listener(source):
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -242,13 +241,6 @@ def _decode(data: bytes, flags: int, source: ImageSource) -> NDArray[np.uint8]:
     if image is None:
         raise ImageError("image cannot be decoded: it is damaged or truncated")
     return image  # type: ignore[return-value]
-
-
-def _upright(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    turn, mirrored = _UPRIGHT.get(orientation, (None, None))
-    if turn is not None:
-        image = cv2.rotate(image, turn)  # type: ignore[assignment]
-    return image if mirrored is None else cv2.flip(image, mirrored)  # type: ignore[return-value]
 
 
 def _to_uint8(image: NDArray[np.generic]) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from crnn_runtime.errors import ImageError
 from crnn_runtime.model.card import ModelCard
-from crnn_runtime.picture.load import ImageSource, load_line
+from crnn_runtime.picture.load import PlainSource, load_line
 
 OVERLAP = 3.0
 """How far consecutive pieces overlap, in line heights: a few characters of any script."""
@@ -30,7 +30,7 @@ _FINEST_STEP = 32
 _STEPS_PER_OCTAVE = 8
 
 
-def prepare(image: ImageSource, card: ModelCard) -> tuple[NDArray[np.float32], int]:
+def prepare(image: PlainSource, card: ModelCard) -> tuple[NDArray[np.float32], int]:
     """One image → network input (1, C, H, W) and the number of valid time steps.
 
     Raises:

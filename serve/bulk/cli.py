@@ -2,13 +2,18 @@
 
 import time
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from crnn_runtime.cli.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
-from crnn_runtime.cli.model_options import alphabet_option, card_option, list_option
+from crnn_runtime.cli.model_options import (
+    alphabet_option,
+    card_option,
+    list_option,
+    turn_option,
+)
 from crnn_runtime.errors import CrnnError
 
 
@@ -56,6 +61,7 @@ from crnn_runtime.errors import CrnnError
 @click.option("--id-column", help="Of Parquet files.  [default: path, file_name, key, id, …]")
 @card_option
 @alphabet_option
+@turn_option
 @partial(decoding_options, nbest=False)
 @list_option
 @click.version_option(package_name="crnn")
@@ -76,6 +82,7 @@ def main(
     id_column: str | None,
     card: str | None,
     alphabet: str | None,
+    turn: Literal["auto"] | None,
     **decoding: Any,  # noqa: ANN401 (see `decoding_options`)
 ) -> None:
     """Read the line of text in each picture of IN, and write Parquet files to OUT.
@@ -83,7 +90,7 @@ def main(
     IN are pictures, folders, globs, tar archives and Parquet files with pictures in a
     column; OUT is a folder. Both may be addresses that fsspec knows (s3://bucket/lines).
     OUT gets part-000000.parquet and so on, with the columns path, text, confidence,
-    chars and error.
+    chars, turned and error.
 
     Stopped and started again with the same command, it goes on where it was: a part
     that is written is not read again. What is in IN is listed once, at the beginning.
@@ -97,7 +104,7 @@ def main(
     from crnn_serve.bulk.sources import Columns  # noqa: PLC0415
 
     options = to_decoding(ctx, as_json=False, nbest=1, **decoding)
-    reader = pack(model, options, card, alphabet)
+    reader = pack(model, options, card, alphabet, turn)
     if reader.on_gpu and device == "cpu":
         raise CrnnError(f"{model} is an engine, which runs on a GPU: leave --device out")
     gpus = int(device == "cuda" or reader.on_gpu)

@@ -30,6 +30,7 @@ class Manifest:
         columns: of Parquet files, as they were asked for.
         lines_per_part: pictures of a part.
         parts: how many there are.
+        turn: whether what is read without confidence is read again, turned.
     """
 
     run: str
@@ -41,6 +42,7 @@ class Manifest:
     columns: dict[str, str | None]
     lines_per_part: int
     parts: int = 0
+    turn: str | None = None
 
     @classmethod
     def of(
@@ -57,6 +59,7 @@ class Manifest:
             inputs=[absolute(each) for each in inputs],
             columns=dataclasses.asdict(columns),
             lines_per_part=lines_per_part,
+            turn=reader.turn,
         )
 
     @classmethod
@@ -113,6 +116,7 @@ _KINDS = {
     "inputs": "other inputs",
     "columns": "other columns",
     "lines_per_part": "another --lines-per-part",
+    "turn": "another --turn",
 }
 """Field in which a folder's beginning must be the same → what a message calls another one."""
 

@@ -13,6 +13,7 @@ from crnn_runtime.decode.decoding import open_decoder
 from crnn_runtime.model.engine_file import read_engine, sidecar_path
 from crnn_runtime.model.model_file import find_kind
 from crnn_runtime.model.onnx_bytes import self_contained
+from crnn_runtime.turning import Turn
 
 _ONNX, _ENGINE, _CARD = "model.onnx", "model.trt", "card.json"
 
@@ -28,6 +29,7 @@ class Reader:
         hashes: name → SHA-256 of the content.
         card: name of the model card's file, if it is not in the model.
         decoding: how outputs become text; its files are names among ``files``.
+        turn: see `Recognizer`.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Reader:
     hashes: Mapping[str, str]
     card: str | None = None
     decoding: Decoding
+    turn: Turn | None = None
 
     @property
     def on_gpu(self) -> bool:
@@ -61,6 +64,7 @@ class Reader:
                 batch_size=batch_size or "auto",
                 decoder=self._decoding_in(Path(folder)),
                 card=self.card and Path(folder) / self.card,
+                turn=self.turn,
             )
 
     def _decoding_in(self, folder: Path) -> Decoding:
@@ -73,7 +77,11 @@ class Reader:
 
 
 def pack(
-    name: str, decoding: Decoding, card: str | None = None, alphabet: str | None = None
+    name: str,
+    decoding: Decoding,
+    card: str | None = None,
+    alphabet: str | None = None,
+    turn: Turn | None = None,
 ) -> Reader:
     """Read a model's files, and see that they can be used together.
 
@@ -82,6 +90,7 @@ def pack(
         decoding: with paths of files on this machine.
         card: path of the card of an ONNX file that has none inside.
         alphabet: of such a file, where its card has none.
+        turn: see `Recognizer`.
 
     Raises:
         CrnnError: a file is missing or cannot be used.
@@ -112,6 +121,7 @@ def pack(
         hashes={each: hashlib.sha256(content).hexdigest() for each, content in files.items()},
         card=_CARD if _CARD in files else None,
         decoding=dataclasses.replace(decoding, **changes),  # type: ignore[arg-type]
+        turn=turn,
     )
 
 

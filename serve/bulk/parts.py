@@ -58,6 +58,7 @@ def schema() -> Any:  # noqa: ANN401 (pyarrow has no types)
         pa.field("text", pa.string(), nullable=False),
         pa.field("confidence", pa.float32(), nullable=False),
         pa.field("chars", pa.list_(pa.field("element", char, nullable=False)), nullable=False),
+        pa.field("turned", pa.int16(), nullable=False),
         pa.field("error", pa.string()),
     ])  # fmt: skip
 
@@ -86,6 +87,7 @@ def to_batch(rows: Sequence[Row]) -> Any:  # noqa: ANN401
             pa.ListArray.from_arrays(
                 pa.array(ends, pa.int32()), characters, type=schema().field("chars").type
             ),
+            pa.array([line.turned for line in lines], pa.int16()),
             pa.array([line.error for line in lines], pa.string()),
         ],
         schema=schema(),

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from crnn_runtime import CrnnError, Recognizer
-from crnn_runtime.picture.load import ImageSource
 from crnn_runtime.picture.messages import silence_opencv
+from crnn_runtime.picture.sources import ImageSource
 from crnn_serve.bulk.fetch import Picture, fetch
 from crnn_serve.bulk.manifest import Manifest
 from crnn_serve.bulk.model import Reader

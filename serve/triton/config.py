@@ -33,11 +33,13 @@ input [
 ]
 
 # One of each for every image. "characters" is JSON: char, confidence, and x0 and x1 in pixels
-# of the image. "error" is empty, or says why this image could not be read; the others were.
+# of the image, once that is turned clockwise by "turned" degrees. "error" is empty, or says why
+# this image could not be read; the others were.
 output [
   {{ name: "text" data_type: TYPE_STRING dims: [ 1 ] }},
   {{ name: "confidence" data_type: TYPE_FP32 dims: [ 1 ] }},
   {{ name: "characters" data_type: TYPE_STRING dims: [ 1 ] }},
+  {{ name: "turned" data_type: TYPE_INT32 dims: [ 1 ] }},
   {{ name: "error" data_type: TYPE_STRING dims: [ 1 ] }}
 ]
 
@@ -57,6 +59,8 @@ parameters {{ key: "threads" value {{ string_value: "{where.threads}" }} }}
 parameters {{ key: "warmup_widths" value {{ string_value: "{widths}" }} }}
 # A larger picture is refused, with an "error" of its own.
 parameters {{ key: "max_image_bytes" value {{ string_value: "{MAX_IMAGE_BYTES}" }} }}
+# "auto" reads again, turned, what is read without confidence; "none" takes pictures as they are.
+parameters {{ key: "turn" value {{ string_value: "{serving.turn or "none"}" }} }}
 # An environment that holds crnn_runtime, where the server's own Python does not:
 # parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "/path/to/env.tar.gz" }} }}
 """

@@ -7,6 +7,7 @@ from pathlib import Path
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.model_file import Kind
+from crnn_runtime.turning import Turn
 
 MOST_INSTANCES = 8
 """Processes that the default makes at most on a CPU: each holds the network once."""
@@ -32,6 +33,7 @@ class Serving:
         max_batch: images of one request, and of all that are read together, at most.
         queue_delay: milliseconds that a request may wait for others to be read with.
         max_queue: requests that may wait; more are refused.
+        turn: whether what is read without confidence is read again, turned; not plain.
         buckets: widths in pixels, plain only: a model of each width, with a queue of its own.
 
     Raises:
@@ -46,6 +48,7 @@ class Serving:
     max_batch: int = 64
     queue_delay: float = 0.0
     max_queue: int = 1024
+    turn: Turn | None = None
     buckets: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -59,6 +62,8 @@ class Serving:
             raise CrnnError(f"--device {self.device} is not one of cpu, cuda, cuda:1")
         if self.buckets and not self.plain:
             raise CrnnError("--bucket is for --plain: without it the reader pads to buckets itself")
+        if self.turn and self.plain:
+            raise CrnnError("--turn is not for --plain: a network alone reads what it is given")
         if self.name is not None and not _NAME.fullmatch(self.name):
             raise CrnnError(
                 f"--name {self.name!r}: letters, digits, '_', '-' and '.' make a model's name, "

@@ -2,7 +2,7 @@
 
 ``crnn-export --to triton`` copies this file beside the network; the server starts it
 once for each instance. What it is told in config.pbtxt: ``threads`` of the CPU,
-``warmup_widths``, ``max_image_bytes``.
+``warmup_widths``, ``max_image_bytes``, ``turn``.
 """
 
 import base64
@@ -49,6 +49,7 @@ class TritonPythonModel:
                 _network(folder),
                 device=f"cuda:{args['model_instance_device_id']}" if gpu else None,
                 threads=threads,
+                turn="auto" if parameters.get("turn") == "auto" else None,
             )
             card = self._recognizer.card
             for width in filter(None, parameters.get("warmup_widths", "").split(",")):
@@ -148,6 +149,9 @@ def _response(request: Any, lines: Sequence[Line]) -> Any:  # noqa: ANN401
         tensors.append(pb_utils.Tensor("confidence", values))
     if "characters" in wanted:
         tensors.append(_strings("characters", [_characters(line) for line in lines]))
+    if "turned" in wanted:
+        turned = np.array([[line.turned] for line in lines], np.int32)
+        tensors.append(pb_utils.Tensor("turned", turned))
     if "error" in wanted:
         tensors.append(_strings("error", [line.error or "" for line in lines]))
     return pb_utils.InferenceResponse(output_tensors=tensors)

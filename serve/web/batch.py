@@ -14,7 +14,8 @@ from pathlib import Path
 
 from crnn_runtime import CrnnError, ImageError, Line, Recognizer
 from crnn_runtime.picture.files import IMAGE_SUFFIXES, iter_paths
-from crnn_runtime.picture.load import MAX_FILE_BYTES, ImageSource
+from crnn_runtime.picture.load import MAX_FILE_BYTES
+from crnn_runtime.picture.sources import ImageSource
 
 COLUMNS = ("path", "text", "confidence", "error")
 _PREVIEWED = 30

@@ -2,11 +2,12 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from crnn_runtime.cli.console import Command
-from crnn_runtime.cli.model_options import list_option
+from crnn_runtime.cli.model_options import list_option, turn_option
 from crnn_runtime.picture.messages import silence_opencv
 
 
@@ -37,6 +38,7 @@ from crnn_runtime.picture.messages import silence_opencv
 )  # fmt: skip
 @click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
+@turn_option
 @list_option
 @click.version_option(package_name="crnn")
 def main(
@@ -49,6 +51,7 @@ def main(
     keep: int,
     device: str | None,
     threads: int | None,
+    turn: Literal["auto"] | None,
 ) -> None:
     """Serve a page that reads lines of text and shows how.
 
@@ -77,7 +80,7 @@ def main(
             paths=local,
             folder=folder,
         )
-        opened = Readers(readers, device=device, threads=threads)
+        opened = Readers(readers, device=device, threads=threads, turn=turn)
         page = Page(opened, settings).build()
         click.echo(f"Listening on {listening.address(host, listener)} (Ctrl-C ends it)")
         if not local:

@@ -11,6 +11,7 @@ from crnn_runtime import CrnnError, ModelError, Recognizer
 from crnn_runtime.backends import BACKENDS
 from crnn_runtime.model.model_file import find_kind
 from crnn_runtime.readers import is_reader_name, reader_names
+from crnn_runtime.turning import Turn
 
 _KEPT = 6  # open at once: each holds its weights
 
@@ -34,16 +35,23 @@ class Readers:
             shipped ones that are not named follow.
         device: see `Recognizer`.
         threads: see `Recognizer`.
+        turn: see `Recognizer`.
 
     Raises:
         CrnnError: one of ``given``, or the device, cannot be used.
     """
 
     def __init__(
-        self, given: Sequence[str] = (), *, device: str | None = None, threads: int | None = None
+        self,
+        given: Sequence[str] = (),
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+        turn: Turn | None = None,
     ) -> None:
         self._device = device
         self._threads = threads
+        self._turn = turn
         self._lock = threading.Lock()
         self._open: OrderedDict[_Key, _Open] = OrderedDict()
         self._paths: dict[str, Path] = {}
@@ -101,7 +109,8 @@ class Readers:
         key = (str(path), status.st_mtime_ns, status.st_size)
         with self._lock:
             if key not in self._open:
-                self._open[key] = _Open(Recognizer(path, self._device, self._threads))
+                recognizer = Recognizer(path, self._device, self._threads, turn=self._turn)
+                self._open[key] = _Open(recognizer)
             entry = self._take(key)
             while len(self._open) > _KEPT:
                 self._evict()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from crnn_runtime import Alternative, Char, Line, ModelCard
 from crnn_runtime.inspection import STAGES, Inspection
+from crnn_runtime.picture.rotate import rotated
 from crnn_serve.web.heat import ROW, class_rows, heat_svg, label
 
 _SHOWN_HEIGHT = 132  # CSS pixels of a picture at most
@@ -55,13 +56,16 @@ def card(
         name: of the reader.
         inspection: what it read.
         model: its card.
-        picture: RGB (H, W, 3), the whole source image at any size.
+        picture: RGB (H, W, 3), the whole source image at any size, as it stands.
     """
     line = inspection.line
     facts = [f"confidence {100 * line.confidence:.1f} %", _count(len(line.text), "character")]
     facts.append(_count(sum(len(steps.ids) for steps in inspection.steps), "step"))
     if line.pieces > 1:
         facts.append(f"read in {line.pieces} overlapping pieces")
+    if line.turned:
+        facts.append(f"turned by {line.turned}°")
+        picture = rotated(picture, line.turned)
     facts.append(f"{inspection.width} × {inspection.height} px")
     about = f"{model.arch}, {len(model.alphabet)} characters, head {model.head}"
     # Han characters have other shapes in other countries; those of the alphabets are Chinese.

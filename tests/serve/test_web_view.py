@@ -1,5 +1,6 @@
 """What the page shows of a line, and of many."""
 
+import base64
 import csv
 import io
 import re
@@ -14,6 +15,8 @@ from tiny_reader import write_tiny_reader
 
 from crnn_runtime import Alphabet, CrnnError, ImageError, Recognizer
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.picture.load import load_image
+from crnn_runtime.picture.rotate import rotated
 from crnn_runtime.readers import reader_path
 from crnn_serve.web import batch, view
 from crnn_serve.web.heat import class_rows, heat_svg
@@ -50,6 +53,18 @@ def test_a_greedy_head_is_told_from_one_that_gives_all(tmp_path: Path) -> None:
     full = _card_of(_recognizer(tmp_path, barcode_card(head="log-probs")), "52")
     assert "--head" not in full
     assert full.count('class="cw-prob"') == 5
+
+
+def test_a_picture_that_was_turned_is_shown_turned() -> None:
+    picture = rotated(load_image(ROOT / "docs" / "samples" / "latin.jpg"), 90)
+    with Recognizer("latin", turn="auto") as recognizer:
+        found = recognizer.inspect(picture)
+        html = view.card("latin", found, recognizer.card, picture)
+    sent = re.search(r"data:image/jpeg;base64,([^\"]+)", html)
+    assert sent is not None
+    shown = load_image(base64.b64decode(sent[1]))
+    assert shown.shape[1] > shown.shape[0]
+    assert "turned by 270°" in html
 
 
 def test_the_map_shows_each_step_once_though_pieces_overlap(tmp_path: Path) -> None:

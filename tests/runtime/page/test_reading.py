@@ -1,5 +1,5 @@
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -54,7 +54,7 @@ class Upside:
     def __init__(self) -> None:
         self.read = 0
 
-    def stream(self, images: Iterable[object], *, errors: str = "raise") -> Iterator[Line]:
+    def lines(self, images: Iterable[object]) -> Generator[Line, None, None]:
         for image in images:
             if isinstance(image, Pause):
                 continue
@@ -78,14 +78,14 @@ def test_lines_that_stand_on_their_head(detector: Detector, turned: bool) -> Non
     if turned:
         page = np.ascontiguousarray(page[::-1, ::-1])
     reader = Upside()
-    (found,) = read_pages([page], reader, detector)
+    (found,) = read_pages([page], reader.lines, detector)
     assert texts(found) == ["upright"] * 4
     assert reader.read == (8 if turned else 4)
     assert abs(found.lines[0].angle) == pytest.approx(180 if turned else 0, abs=1)
     first, last = found.lines[0].bounds, found.lines[3].bounds
     assert (first[1] > last[1]) == turned  # the order is that of the text
     reader = Upside()
-    (found,) = read_pages([page], reader, detector, options=Reading(upright=True))
+    (found,) = read_pages([page], reader.lines, detector, options=Reading(upright=True))
     assert reader.read == 4
 
 

@@ -9,13 +9,17 @@ import pytest
 pytest.importorskip("pyarrow", reason="the extra bulk is not installed")
 pytest.importorskip("fsspec", reason="the extra bulk is not installed")
 
+import cv2
 import fsspec
 import pyarrow as pa
 from bulk_lines import expected, pictures, write_lines
 from bulk_runs import parquet, read_all, rows, texts, write_tar
 
+from crnn_runtime import CrnnError, Decoding
+from crnn_runtime.picture.load import load_image
+from crnn_runtime.picture.rotate import rotated
 from crnn_serve.bulk import run, sources
-from crnn_serve.bulk.model import Reader
+from crnn_serve.bulk.model import Reader, pack
 from crnn_serve.bulk.plan import to_parts
 from crnn_serve.bulk.sources import Columns, Item, list_items
 from crnn_serve.bulk.store import Store
@@ -36,6 +40,19 @@ def test_a_folder_is_read_in_parts(reader: Reader, tmp_path: Path) -> None:
             places = [char[end] for char in row["chars"]]
             assert places == pytest.approx([getattr(c, end) for c in line.chars], abs=0.01)
     assert read_all(reader, [str(tmp_path / "in")], str(tmp_path / "out")) == []
+
+
+def test_pictures_upside_down_are_turned_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    picture = load_image(Path(__file__).parents[3] / "docs" / "samples" / "latin.jpg", "bgr")
+    for name, degrees in (("a.png", 0), ("b.png", 180)):
+        cv2.imwrite(str(tmp_path / "in" / name), rotated(picture, degrees))
+    given, out = [str(tmp_path / "in")], str(tmp_path / "out")
+    read_all(pack("latin", Decoding(), turn="auto"), given, out)
+    assert [row["turned"] for row in rows(out)] == [0, 180]
+    assert len({row["text"] for row in rows(out)}) == 1
+    with pytest.raises(CrnnError, match="--turn"):
+        read_all(pack("latin", Decoding()), given, out)
 
 
 def test_tar_archives_hold_pictures_beside_other_files(reader: Reader, tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from triton_here import post
 from crnn_benchmarks.harness.http_load import Connection, closed_loop, infer_request
 from crnn_runtime import Line, Recognizer
 from crnn_runtime.cli.infer import format_line
+from crnn_runtime.picture.load import load_image
+from crnn_runtime.picture.rotate import rotated
 from crnn_serve.triton.local_server import TritonServer, served
 
 pytestmark = [
@@ -62,6 +64,17 @@ def test_it_reads_what_the_runtime_reads(
     for characters, line in zip(answer["characters"], lines, strict=True):
         printed = json.loads(format_line("x", line, raw=False, as_json=True))
         assert json.loads(characters) == printed["chars"]
+
+
+def test_pictures_upside_down_are_turned_if_asked() -> None:
+    picture = load_image(Path(__file__).parents[3] / "docs" / "samples" / "latin.jpg", "bgr")
+    sent = [cv2.imencode(".png", rotated(picture, degrees))[1].tobytes() for degrees in (0, 180)]
+    with served("latin", instances=1, turn="auto") as (server, name):
+        status, answer = post(server, infer_request(name, sent, ("text", "turned")))
+    assert status == 200
+    found = {output["name"]: output["data"] for output in answer["outputs"]}
+    assert len(set(found["text"])) == 1
+    assert found["turned"] == [0, 180]
 
 
 def test_requests_of_many_widths_at_once_are_read_as_alone(
