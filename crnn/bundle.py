@@ -115,7 +115,7 @@ def _presets(config: TrainConfig) -> list[str]:
     named = [*(name for name, _ in config.mix), *config.validate_on]
     if "pictures" in config.synth_options:
         raise CrnnError("a bundle holds no pictures: leave them out of synth_options")
-    if config.dataset_root is not None or not all(n.startswith(_SYNTH) for n in named):
+    if config.dataset_root or config.unlabelled or not all(n.startswith(_SYNTH) for n in named):
         raise CrnnError("a bundle holds no pictures: it is for runs on synthetic lines alone")
     assert config.synth is not None, "TrainConfig demands one of them"
     return [config.synth, *(name.removeprefix(_SYNTH) for name in named)]

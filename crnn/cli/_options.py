@@ -19,6 +19,7 @@ _METAVARS = {
     "validate_on": "DATA",
     "blend": "SHARE,…",
     "teacher": "CKPT",
+    "unlabelled": "FOLDER",
     "init": "CKPT",
     "resume": "CKPT",
     "freeze_backbone": "N",

@@ -168,6 +168,10 @@ def _alphabet(options: dict[str, Any]) -> Alphabet:
         if preset not in PRESETS:
             raise CrnnError(f"no preset {preset!r}: choose from {', '.join(PRESETS)}")
         return Alphabet.load(PRESETS[preset].alphabet)
+    if options.get("unlabelled") and (path := options.get("teacher")) not in (None, INIT):
+        from crnn.checkpoints import load_model  # noqa: PLC0415
+
+        return load_model(Path(path))[1].alphabet
     raise CrnnError(
         "no --alphabet: give a file, the characters themselves, or one of "
         + ", ".join(NAMED_ALPHABETS)

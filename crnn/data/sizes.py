@@ -34,18 +34,22 @@ Failure = tuple[str, str]
 """(kind of defect, detail)."""
 
 
-def cache_file(annotations: Path, root: Path) -> Path:
-    """Where the sizes of a data set's images are kept, by the hash of its annotation file.
+def cache_root() -> Path:
+    """Where what can be found out again is kept: ``$XDG_CACHE_HOME/crnn`` (``~/.cache/crnn``).
 
-    In ``$XDG_CACHE_HOME/crnn`` (``~/.cache/crnn``): data sets may be read-only.
+    Not beside the data, which may be read-only.
     """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crnn"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "crnn"
+
+
+def cache_file(annotations: Path, root: Path) -> Path:
+    """Where the sizes of a data set's images are kept, by the hash of its annotation file."""
     key = hashlib.sha256(b"stamped\0" + annotations.read_bytes())
     for place in (root, root / "images"):
         # A folder's time changes when images come and go.
         changed = place.stat().st_mtime_ns if place.is_dir() else 0
         key.update(f"\0{place.resolve()}\0{changed}".encode("utf-8", "surrogateescape"))
-    return folder / f"sizes-{key.hexdigest()[:32]}.npy"
+    return cache_root() / f"sizes-{key.hexdigest()[:32]}.npy"
 
 
 def measure(

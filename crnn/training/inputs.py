@@ -19,6 +19,7 @@ from crnn.training import distributed
 from crnn.training.config import TrainConfig
 from crnn.training.config.optimisation import INIT
 from crnn.training.report.board import demand_tensorboard
+from crnn.training.unlabelled import pseudo_labels
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard
@@ -94,12 +95,17 @@ def load_inputs(config: TrainConfig, card: ModelCard) -> Inputs:
     """
     main, main_dev = _main(config, card)
     dev = {"dev": main_dev} if main_dev is not None else {}
-    others = []
+    others: list[tuple[Source, float]] = []
     for name, share in config.mix:
         source, its_dev = _named(name, config, card)
         others.append((source, share))
         if its_dev is not None:
             dev[name] = its_dev
+    if config.unlabelled is not None and (config.dataset_root or config.synth):
+        guessed = _guessed(config, card)
+        # Each of its lines comes once in an epoch, as each of the main set's does.
+        rest = 1 - sum(share for _, share in others)
+        others.append((guessed, rest * len(guessed) / (len(main) + len(guessed))))
     dev |= _further(config, card, known=dev)
     lanes = distributed.world_size() * config.accumulate
     first = distributed.rank() * config.accumulate
@@ -171,15 +177,18 @@ def _dev(name: str, config: TrainConfig, card: ModelCard) -> Source:
 def _main(config: TrainConfig, card: ModelCard) -> tuple[Source, Source | None]:
     train: Source
     dev: Source | None
-    if config.dataset_root is None:
+    if config.dataset_root is None and config.synth is None:
+        train, dev = _guessed(config, card), None
+        if not config.validate_on and distributed.is_first():
+            logger.warning("nothing to validate on: give lines with labels to --validate-on")
+    elif config.dataset_root is None:
         train, dev = _named(f"{_SYNTH}{config.synth}", config, card)
     else:
         train, dev = _annotated(config.dataset_root, config, card)
     if config.overfit:
         few = _First(train, config.overfit)
         return few, few
-    if dev is None:
-        assert config.dataset_root is not None, "synthetic lines have a dev set"
+    if dev is None and config.dataset_root is not None:
         _warn_of_no_dev(config.dataset_root)
     return train, dev
 
@@ -211,6 +220,19 @@ def _annotated(
     if distributed.is_first():
         warn_of_shared(dev.data, train.data)
     return train, dev
+
+
+def _guessed(config: TrainConfig, card: ModelCard) -> AnnotatedLines:
+    """The lines of ``unlabelled`` that the teacher is sure of and the reader can learn."""
+    file = pseudo_labels(config)
+    data = check(file, card, steps_of(card), root=config.unlabelled)
+    data.demand_good(skip_bad=True)
+    if data.defects and distributed.is_first():
+        logger.warning(
+            "%s: %d lines are left out, the first because: %s",
+            file, len(data.defects), data.defects[0].detail,
+        )  # fmt: skip
+    return AnnotatedLines(data, card, Augment(config.augment) if config.augment else None)
 
 
 def image_root(config: TrainConfig, file: Path) -> Path | None:

@@ -41,6 +41,10 @@ class TrainConfig(Running, Optimisation, Reader, Data):
             raise CrnnError("--glyph-start from nothing is for synthetic lines: give --synth")
         if self.teacher_on != "all" and not self.mix:
             raise CrnnError(f"--teacher-on {self.teacher_on} tells lines of --mix apart: give one")
+        if self.unlabelled is not None and self.teacher in (None, INIT):
+            raise CrnnError(
+                "--unlabelled is read by a teacher: give the file or the name of one with --teacher"
+            )
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be equal for a run to continue: all that shapes the loss curve."""
@@ -49,7 +53,8 @@ class TrainConfig(Running, Optimisation, Reader, Data):
             if option.is_free:
                 del plain[name]
         plain["alphabet"] = self.alphabet.sha256
-        plain["dataset_root"] = None if self.dataset_root is None else str(self.dataset_root)
+        for name in ("dataset_root", "unlabelled"):
+            plain[name] = None if plain[name] is None else str(plain[name])
         plain["synth_options"] = dict(self.synth_options)
         plain["mix"] = [list(part) for part in self.mix]
         if self.teacher not in (None, INIT):

@@ -35,14 +35,20 @@ class Data(Topic):
     validate_on: Annotated[
         tuple[str, ...], "Read the dev set of the folder DATA, or lines of synth:PRESET, too.", FREE
     ] = ()
+    unlabelled: Annotated[
+        Path | None, "Folder of pictures of lines that --teacher reads once, for labels."
+    ] = None
+    unlabelled_above: Annotated[
+        float, "Confidence from which what it read there is a label.", SHARE
+    ] = 0.9
     augment: Annotated[float, "Share of real training pictures changed at random.", SHARE] = 0.0
     skip_bad: Annotated[bool, "Leave unusable lines out, listed in the directory."] = False
     overfit: Annotated[int, "Self-test: learn N lines by heart.", COUNT] = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dataset_root is None and self.synth is None:
-            raise CrnnError("nothing to train on: give --dataset-root or --synth")
+        if self.dataset_root is None and self.synth is None and self.unlabelled is None:
+            raise CrnnError("nothing to train on: give --dataset-root, --synth or --unlabelled")
         if self.overfit and self.mix:
             raise CrnnError("--overfit trains on a few lines of one data set: leave out --mix")
         if not 0 <= sum(share for _, share in self.mix) < 1:

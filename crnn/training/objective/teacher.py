@@ -159,6 +159,9 @@ def load_teacher(config: TrainConfig, student: ModelCard) -> Teacher | None:
     try:
         teacher = Teacher(reader, card, student, top=config.teacher_top, lines=config.teacher_on)
     except CrnnError as error:
+        if config.unlabelled is not None:
+            logger.info("teacher %s gives labels alone: %s", path, error)
+            return None
         raise CrnnError(f"--teacher {path}: {error}") from error
     known = int((teacher.codes >= 0).sum()) - 1
     logger.info("teacher %s: knows %d of %d characters", path, known, len(student.alphabet))
