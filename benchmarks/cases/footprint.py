@@ -1,6 +1,6 @@
 """What an installation takes on disk, package by package.
 
-    python -m crnn_benchmarks.cases.footprint
+    crnn-bench footprint
 
 Sizes are those of the files that each package lists as its own, bytecode included, as
 `du` would count them apart from the rest of a block.
@@ -55,7 +55,3 @@ def to_markdown(sizes: dict[tuple[str, str], int], least: float) -> str:
 def main(folder: Path | None, least: float) -> None:
     """Print a table of the packages in FOLDER, by default of this Python's own."""
     click.echo(to_markdown(package_sizes(folder or Path(sysconfig.get_path("purelib"))), least))
-
-
-if __name__ == "__main__":
-    main()

@@ -10,8 +10,8 @@ from typing import Any
 
 from crnn_benchmarks.harness.backends import BACKENDS
 from crnn_benchmarks.harness.child import ChildError
+from crnn_benchmarks.harness.inputs import write_pictures
 from crnn_benchmarks.harness.models import Subject
-from crnn_benchmarks.harness.pictures import write_pictures
 from crnn_benchmarks.harness.schema import STAGES, Latency, Model, Peak
 from crnn_benchmarks.harness.stats import Interval, mean, median, quantiles
 from crnn_benchmarks.harness.timing import Log, Plan, Workers, by_turns, start_worker, workers

@@ -1,6 +1,6 @@
 """Whole pages, by turns: this project and RapidOCR with the same models and threads.
 
-    python -m crnn_benchmarks.cases.pages --peer ENVIRONMENT/bin/python
+    crnn-bench pages --peer ENVIRONMENT/bin/python
 
 Pages are synthetic, so what stands on them and where is known. `crnn-bench peers --prepare`
 makes RapidOCR's environment.
@@ -160,7 +160,3 @@ def _write(page: PageSample, path: Path) -> str:
 
 def _lines(text: str) -> Found:
     return [(np.array(polygon, np.float32), said) for polygon, said in json.loads(text)]
-
-
-if __name__ == "__main__":
-    main()

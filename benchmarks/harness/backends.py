@@ -48,7 +48,7 @@ class Backend:
     Attributes:
         title: for tables.
         precisions: that it runs.
-        library: whose arithmetic is its roof, see `crnn_benchmarks.harness.peaks`; None on a GPU.
+        library: whose arithmetic is its roof (`measure_peak`); None on a GPU.
         open: a subject in a precision with so many threads.
         slow: seconds of a processor to prepare one model, worth leaving out of a quick run.
     """

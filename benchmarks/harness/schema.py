@@ -6,11 +6,10 @@ Figures of different machines meet in `crnn_benchmarks.report.compare` alone, an
 
 import dataclasses
 import json
-import types
-import typing
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self
 
+from crnn_benchmarks.harness.parsing import parse
 from crnn_benchmarks.harness.stats import Interval, Quantiles
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
@@ -18,9 +17,6 @@ from crnn_runtime.files import write_atomically
 SCHEMA = 1
 STAGES = ("load", "preprocess", "infer", "decode")
 """From a picture's file to its text."""
-
-Parsed = TypeVar("Parsed")
-
 
 SCORES = {
     f"{score}{ending}"
@@ -314,7 +310,7 @@ class Report:
             raise CrnnError("not a report of crnn-bench: no schema number")
         if (found := content.pop("schema")) != SCHEMA:
             raise CrnnError(f"schema {found}, this version reads {SCHEMA}: measure again")
-        return _parse(cls, content, "report")
+        return parse(cls, content, "report")
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
@@ -347,47 +343,3 @@ def ratio(a: Interval, on: Machine, b: Interval, also_on: Machine) -> float:
             f"{also_on.cpu}, {also_on.id}): measure both on one"
         )
     return a.value / b.value
-
-
-def _parse(kind: type[Parsed], content: object, where: str) -> Parsed:
-    """JSON → a dataclass, by its annotations."""
-    if not isinstance(content, dict):
-        raise CrnnError(f"{where} is {content!r:.40}, not an object")
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    if unknown := sorted(content.keys() - fields.keys()):
-        raise CrnnError(f"{where} has an unknown field {unknown[0]!r}")
-    missing = [
-        name
-        for name, field in fields.items()
-        if name not in content
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise CrnnError(f"{where} has no {missing[0]!r}")
-    values = {name: _value(hints[name], content[name], f"{where}.{name}") for name in content}
-    try:
-        return kind(**values)
-    except ValueError as error:
-        raise CrnnError(f"{where}: {error}") from error
-
-
-def _value(kind: Any, content: Any, where: str) -> Any:  # noqa: ANN401, PLR0911
-    """One JSON value as the annotation says."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        if content is None:
-            return None
-        return _value(arguments[0], content, where)
-    if origin is dict and isinstance(content, dict):
-        return {key: _value(arguments[1], item, f"{where}.{key}") for key, item in content.items()}
-    if origin is tuple and isinstance(content, list):
-        return tuple(_value(arguments[0], item, f"{where}[{n}]") for n, item in enumerate(content))
-    if dataclasses.is_dataclass(kind):
-        return _parse(typing.cast("type[Any]", kind), content, where)
-    if kind is float and type(content) in (int, float):
-        return float(content)
-    if isinstance(kind, type) and type(content) is kind:
-        return content
-    raise CrnnError(f"{where} is {content!r:.40}, which is no {getattr(kind, '__name__', kind)}")

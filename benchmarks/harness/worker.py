@@ -81,7 +81,7 @@ class Worker:
 
     def cost(self, asked: Answer) -> Answer:
         """Operations and bytes of a batch on paper."""
-        from crnn_benchmarks.harness.cost import cost  # noqa: PLC0415
+        from crnn_benchmarks.harness.roofline import cost  # noqa: PLC0415
 
         model, card = torch_model(Subject(**asked["subject"]))
         flop, traffic = cost(model, asked["batch"], card.height, asked["width"])
@@ -124,7 +124,7 @@ class Worker:
 
     def peak(self, asked: Answer) -> Answer:
         """What a library reaches here at best."""
-        from crnn_benchmarks.harness.peaks import measure_peak  # noqa: PLC0415
+        from crnn_benchmarks.harness.roofline import measure_peak  # noqa: PLC0415
 
         return asdict(measure_peak(asked["library"], asked["threads"]))
 
@@ -149,7 +149,7 @@ class Worker:
         """Train some steps; seconds of each, and processor time."""
         import torch  # noqa: PLC0415
 
-        from crnn_benchmarks.cases.train import training_step  # noqa: PLC0415
+        from crnn_benchmarks.cases.training.step import training_step  # noqa: PLC0415
 
         torch.set_num_threads(asked["threads"])
         subject = Subject(**asked["subject"])

@@ -8,7 +8,7 @@ from bench_reports import MACHINE, full_report
 from click.testing import CliRunner, Result
 from tiny_reader import write_tiny_reader
 
-from crnn_benchmarks.cli.bench import main
+from crnn_benchmarks.cli.bench import CASES, main
 from crnn_benchmarks.harness.schema import Report
 
 
@@ -62,6 +62,12 @@ def test_a_mistake_is_one_line_and_status_2(arguments: list[str], message: str) 
     assert result.exit_code == 2
     assert message in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_is_a_command(name: str) -> None:
+    assert run(name, "--help").exit_code == 0
+    assert name in run("--help").output
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ import pytest
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
 from crnn_benchmarks.cases.latency import LatencyCase, Point, measure_latency, points
+from crnn_benchmarks.harness.inputs import write_pictures
 from crnn_benchmarks.harness.models import Subject
-from crnn_benchmarks.harness.pictures import write_pictures
 from crnn_benchmarks.harness.schema import STAGES, Latency, Report
 from crnn_benchmarks.harness.stats import Interval
 from crnn_benchmarks.harness.timing import Plan, workers

@@ -4,10 +4,9 @@ import pytest
 from tiny_reader import write_tiny_reader
 
 from crnn.backbones import BACKBONES
-from crnn_benchmarks.harness.cost import cost
 from crnn_benchmarks.harness.machine import commit, this_machine, versions
 from crnn_benchmarks.harness.models import Subject, _key, model_file, subject_of, torch_model
-from crnn_benchmarks.harness.peaks import measure_peak
+from crnn_benchmarks.harness.roofline import cost, measure_peak
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.installed import cache_folder
 

@@ -4,7 +4,7 @@ import functools
 import json
 from typing import Any
 
-from crnn_benchmarks.harness.http_load import Connection
+from crnn_benchmarks.cases.serving.http_load import Connection
 from crnn_runtime.errors import CrnnError
 from crnn_serve.triton.local_server import TritonServer, install
 

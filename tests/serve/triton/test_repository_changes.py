@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from triton_here import post
 
-from crnn_benchmarks.harness.http_load import infer_request
+from crnn_benchmarks.cases.serving.http_load import infer_request
 from crnn_runtime import CrnnError, Line
 from crnn_serve.triton import Serving, write_model
 from crnn_serve.triton.local_server import TritonServer

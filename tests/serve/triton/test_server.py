@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from triton_here import post
 
-from crnn_benchmarks.harness.http_load import Connection, closed_loop, infer_request
+from crnn_benchmarks.cases.serving.http_load import Connection, closed_loop, infer_request
 from crnn_runtime import Line, Recognizer
 from crnn_runtime.cli.infer import format_line
 from crnn_runtime.picture.load import load_image

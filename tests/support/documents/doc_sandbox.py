@@ -105,7 +105,7 @@ def is_run(command: Command) -> bool:
 def is_short(block: Block, command: Command) -> bool:
     """Whether a command takes seconds: training and measuring must have been shortened."""
     long = ("crnn-train", "crnn-bench", "python")
-    quick = ("--check", "--list", "--help", "--test-only", "crnn_benchmarks.cases.footprint")
+    quick = ("--check", "--list", "--help", "--test-only", "footprint")
     return (
         block.remark in (APPENDS, REPLACES)
         or not command.text.startswith(long)

@@ -1,14 +1,13 @@
 """Every figure that the runtime promises, each against its target, in one run.
 
-    python -m crnn_benchmarks.cases.runtime_speed --lines FOLDER
-    python -m crnn_benchmarks.cases.runtime_speed --only lite-vs-ppocr --only cold-start
+    crnn-bench runtime --lines FOLDER
+    crnn-bench runtime --only lite-vs-ppocr --only cold-start
 
 Ratios are measured by turns in processor time of one thread, so that a busy
 machine spoils them least; the start of a process is measured by the clock. Networks
 of 5,990 classes have random weights: they are as slow as trained ones and read nothing.
 """
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,23 +15,23 @@ from pathlib import Path
 import click
 
 from crnn.backbones import BACKBONES
-from crnn_benchmarks.cases import decode_speed, runtime_network, runtime_steady
-from crnn_benchmarks.harness.machine import commit, load, this_machine, versions
-from crnn_benchmarks.harness.runtime_pairs import Figure
+from crnn_benchmarks.cases import decode
+from crnn_benchmarks.cases.runtime import network, steady
+from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine
 from crnn_runtime.cli.console import Command
 
 _BEAM_ROUNDS = 15
 
 
 def beam_search() -> Iterator[Figure]:
-    """Prefix beam search as `crnn_benchmarks.cases.decode_speed` measures it."""
+    """Prefix beam search as `crnn-bench decode` measures it."""
     steps, width, top_k = 35, 8, 8
     with tempfile.TemporaryDirectory() as folder:
-        ways = decode_speed.variants(steps, width, top_k, Path(folder))
+        ways = decode.variants(steps, width, top_k, Path(folder))
         chosen = {name: way for name, way in ways.items() if name.startswith("beam, topk head")}
-        times = decode_speed.measure(chosen, _BEAM_ROUNDS)
+        times = decode.measure(chosen, _BEAM_ROUNDS)
     for name, milliseconds in times.items():
-        low, middle, high = decode_speed.quartiles(milliseconds)
+        low, middle, high = decode.quartiles(milliseconds)
         yield Figure(
             name=f"{name}, T = {steps}, width {width}, top-k {top_k}: a line",
             value=f"{middle:.3f} ms (quartiles {low:.3f} to {high:.3f}, {_BEAM_ROUNDS} rounds)",
@@ -53,31 +52,19 @@ def main(
 ) -> None:
     """Measure, and print each figure with its target. Exit status 1 if one is missed."""
     figures: dict[str, Callable[[], Iterator[Figure]]] = {
-        "lite-vs-ppocr": lambda: runtime_network.lite_against_ppocr(peers),
-        "pytorch": lambda: runtime_network.against_pytorch(archs or [*BACKBONES]),
-        "rest": runtime_network.share_of_the_rest,
-        "widths": runtime_network.mixed_width_rate,
-        "memory": runtime_steady.steady_memory,
-        "cold-start": runtime_steady.cold_start,
-        "same-text": lambda: runtime_steady.same_in_any_batch(lines, peers),
+        "lite-vs-ppocr": lambda: network.lite_against_ppocr(peers),
+        "pytorch": lambda: network.against_pytorch(archs or [*BACKBONES]),
+        "rest": network.share_of_the_rest,
+        "widths": network.mixed_width_rate,
+        "memory": steady.steady_memory,
+        "cold-start": steady.cold_start,
+        "same-text": lambda: steady.same_in_any_batch(lines, peers),
         "beam": beam_search,
     }
     if unknown := sorted(set(only) - figures.keys()):
         raise click.UsageError(f"no figure {', '.join(unknown)}: choose from {', '.join(figures)}")
-    machine = this_machine()
-    click.echo(f"{machine.cpu}, {machine.cpus} CPUs, {machine.system}, load {machine.load:.1f}")
-    click.echo(", ".join(f"{name} {version}" for name, version in versions().items()))
-    click.echo(f"commit {commit()}")
-    missed = 0
-    for name, measure in figures.items():
-        if not only or name in only:
-            click.echo(f"\n{name}")
-            for figure in measure():
-                click.echo(str(figure))
-                missed += figure.holds is False
-    click.echo(f"\nload at the end {load():.1f}; {missed} missed")
-    sys.exit(bool(missed))
-
-
-if __name__ == "__main__":
-    main()
+    print_machine()
+    print_figures(
+        figure for name, measure in figures.items() if not only or name in only
+        for figure in measure()
+    )  # fmt: skip

@@ -1,6 +1,6 @@
 """``crnn-bulk`` on this machine against bare processes, by turns.
 
-    python -m crnn_benchmarks.cases.bulk_speed --lines 6000 --turns 5
+    crnn-bench bulk --lines 6000 --turns 5
 
 Two workers of Ray with one thread each, against two processes with one thread each
 that read half of the files with `Recognizer.stream` and write nothing. *Start-up
@@ -14,15 +14,16 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
-from crnn_benchmarks.cases.bulk_child import Share
-from crnn_benchmarks.harness.machine import commit, load, this_machine, versions
-from crnn_benchmarks.harness.pictures import write_pictures
+from crnn_benchmarks.cases.serving.bulk_child import Share
+from crnn_benchmarks.harness.inputs import write_pictures
+from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine
 from crnn_runtime.cli.console import Command
 from crnn_runtime.readers import reader_names
 
@@ -52,7 +53,7 @@ def run(children: Sequence[Sequence[str]]) -> tuple[float, list[Share]]:
     started = time.perf_counter()
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "crnn_benchmarks.cases.bulk_child", *arguments],
+            [sys.executable, "-m", "crnn_benchmarks.cases.serving.bulk_child", *arguments],
             stdout=subprocess.PIPE, text=True,
         )
         for arguments in children
@@ -85,10 +86,7 @@ def rate(shares: Iterable[Share]) -> float:
 def main(lines: int, turns: int, model: str | None, lines_per_part: int, naive: bool) -> None:
     """Measure, and print the ratios. Exit status 1 if a target is missed."""
     model = model or reader_names()[0]
-    machine = this_machine()
-    click.echo(f"{machine.cpu}, {machine.cpus} CPUs, {machine.system}, load {machine.load:.1f}")
-    click.echo(", ".join(f"{name} {version}" for name, version in versions().items()))
-    click.echo(f"commit {commit()}; {model}, {lines:,} lines {WIDTHS} × 32, {turns} turns")
+    print_machine(f"{model}, {lines:,} lines {WIDTHS} × 32, {turns} turns")
     ways = ["bare", "ray", *(["naive"] if naive else [])]
     rates, totals = (np.zeros((turns, len(ways))) for _ in range(2))
     with tempfile.TemporaryDirectory() as scratch:
@@ -108,22 +106,21 @@ def main(lines: int, turns: int, model: str | None, lines_per_part: int, naive: 
                     raise click.ClickException(f"{way} did not read {lines} lines")
                 if turn >= 0:
                     rates[turn, number], totals[turn, number] = rate(shares), lines / seconds
-    missed = False
+    print_figures(_figures(ways, rates, totals))
+
+
+def _figures(
+    ways: Sequence[str], rates: NDArray[np.float64], totals: NDArray[np.float64]
+) -> Iterator[Figure]:
     for number, way in enumerate(ways[1:], 1):
         for name, table in (("excluded", rates), ("included", totals)):
             low, middle, high = np.quantile(table[:, number] / table[:, 0], (0, 0.5, 1)).tolist()
             bare, own = np.median(table[:, 0]), np.median(table[:, number])
-            verdict = ""
-            if (way, name) == ("ray", "excluded"):
-                missed = middle < TARGET
-                verdict = f", target {TARGET}: {'FAIL' if missed else 'pass'}"
-            click.echo(
-                f"{way} over bare, start-up {name}: {middle:.3f} ({low:.3f} to {high:.3f}), "
-                f"{own:,.0f} over {bare:,.0f} lines/s{verdict}"
+            has_target = (way, name) == ("ray", "excluded")
+            yield Figure(
+                name=f"{way} over bare, start-up {name}",
+                value=f"{middle:.3f} ({low:.3f} to {high:.3f}), "
+                f"{own:,.0f} over {bare:,.0f} lines/s",
+                target=f"at least {TARGET}" if has_target else "",
+                holds=middle >= TARGET if has_target else None,
             )
-    click.echo(f"load at the end {load():.1f}")
-    sys.exit(missed)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What the figures of the runtime are measured on: drawn lines, models, peers' models."""
+"""What is measured on: drawn lines, models, peers' models."""
 
 import importlib.util
 import math
@@ -12,6 +12,8 @@ from crnn_benchmarks.harness.models import Subject, model_file
 from crnn_runtime.picture.files import iter_paths
 from crnn_runtime.readers import reader_names, reader_path
 
+_DRAWN_HEIGHT = 48
+_WORDS = "Line 0123456789 of made-up text, "
 SMALL = ("latin", "digits")
 """Shipped readers, the one that figures of a small model are taken of first."""
 _PEERS = {
@@ -70,3 +72,26 @@ def real_lines(folder: Path | None) -> Sequence[Path]:
     if folder is None or not folder.is_dir():
         return []
     return [Path(path) for path in iter_paths([str(folder)]) if Path(path).is_file()]
+
+
+def write_pictures(folder: Path, width: int, count: int, *, height: int = 32) -> list[str]:
+    """Write JPEGs of lines that are ``width`` wide once they are ``height`` high.
+
+    They are half as large again as a network's input, so that scaling is work, as it is
+    with crops of photographs.
+
+    Returns:
+        their paths.
+    """
+    generator = np.random.default_rng(width)
+    shape = (_DRAWN_HEIGHT, width * _DRAWN_HEIGHT // height, 3)
+    paths = []
+    for number in range(count):
+        ground = generator.normal(200, 12, shape).clip(0, 255).astype(np.uint8)
+        text = f"{number} {_WORDS * (width // 200 + 1)}"
+        cv2.putText(ground, text, (4, 34), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (30, 30, 30), 2)
+        _, data = cv2.imencode(".jpg", ground, [cv2.IMWRITE_JPEG_QUALITY, 90])
+        path = folder / f"{width}-{number}.jpg"
+        path.write_bytes(data.tobytes())
+        paths.append(str(path))
+    return paths

@@ -15,8 +15,8 @@ from torchvision.transforms import v2
 
 from crnn.backbones import BACKBONES
 from crnn.model import build_model
-from crnn_benchmarks.harness.runtime_inputs import architecture, draw_line, mixed_widths, peer_model
-from crnn_benchmarks.harness.runtime_pairs import PROCESS, Figure, by_turns, missing, ratio
+from crnn_benchmarks.harness.inputs import architecture, draw_line, mixed_widths, peer_model
+from crnn_benchmarks.harness.targets import PROCESS, Figure, by_turns, missing, ratio
 from crnn_runtime import Recognizer
 from crnn_runtime.backends import BACKENDS, Backend, open_backend
 from crnn_runtime.backends.onnx_session import session_options

@@ -1,4 +1,4 @@
-"""One of the processes that `crnn_benchmarks.cases.bulk_speed` compares."""
+"""One of the processes that `crnn_benchmarks.cases.serving.bulk` compares."""
 
 import os
 import sys

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crnn_benchmarks.harness.runtime_inputs import (
+from crnn_benchmarks.harness.inputs import (
     architecture,
     draw_line,
     mixed_widths,
@@ -20,7 +20,7 @@ from crnn_benchmarks.harness.runtime_inputs import (
     real_lines,
     small_reader,
 )
-from crnn_benchmarks.harness.runtime_pairs import Figure, missing
+from crnn_benchmarks.harness.targets import Figure, missing
 from crnn_runtime import Line, Recognizer
 
 _STARTS = 9
@@ -58,7 +58,7 @@ def steady_memory() -> Iterator[Figure]:
         yield missing(name, target, _NO_READER)
         return
     code = (
-        "import sys, pathlib; from crnn_benchmarks.cases.runtime_steady import memory_after; "
+        "import sys, pathlib; from crnn_benchmarks.cases.runtime.steady import memory_after; "
         "print(*memory_after(int(sys.argv[1]), pathlib.Path(sys.argv[2])))"
     )
     done = subprocess.run(

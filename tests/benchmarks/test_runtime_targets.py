@@ -8,10 +8,10 @@ import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 from click.testing import CliRunner
 
-from crnn_benchmarks.cases import runtime_network, runtime_steady
-from crnn_benchmarks.cases.runtime_speed import main
-from crnn_benchmarks.harness.runtime_inputs import draw_line, mixed_widths, peer_model, real_lines
-from crnn_benchmarks.harness.runtime_pairs import Figure, by_turns, ratio
+from crnn_benchmarks.cases.runtime import network, steady
+from crnn_benchmarks.cases.runtime.targets import main
+from crnn_benchmarks.harness.inputs import draw_line, mixed_widths, peer_model, real_lines
+from crnn_benchmarks.harness.targets import Figure, by_turns, ratio
 from crnn_runtime.picture.load import load_image
 
 
@@ -53,7 +53,7 @@ def test_batches_are_compared(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.png"
         cv2.imwrite(str(path), draw_barcode(text))
         sources.append(path)
-    texts, confidences, count = runtime_steady.compare_batches(model, sources)
+    texts, confidences, count = steady.compare_batches(model, sources)
     assert (texts, count) == (0, 6)
     assert confidences < 1e-6
     assert real_lines(tmp_path) == sources
@@ -62,13 +62,13 @@ def test_batches_are_compared(tmp_path: Path) -> None:
 
 def test_memory_is_read_after_a_tenth_and_at_the_end(tmp_path: Path) -> None:
     model = write_barcode_reader(tmp_path / "reader.onnx", barcode_card(head="greedy"))
-    first, last = runtime_steady.memory_after(2000, model)
+    first, last = steady.memory_after(2000, model)
     assert 10_000_000 < first < 4 * last
 
 
 def test_a_peer_that_is_missing_is_said(tmp_path: Path) -> None:
     assert peer_model("PP-OCRv4", tmp_path) is None
-    (figure,) = runtime_network.lite_against_ppocr(tmp_path)
+    (figure,) = network.lite_against_ppocr(tmp_path)
     assert figure.holds is None
     assert "pip install" in figure.value
     result = CliRunner().invoke(main, ["--only", "lite-vs-ppocr", "--peers", str(tmp_path)])

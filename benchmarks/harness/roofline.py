@@ -1,22 +1,57 @@
-"""The roof: how fast a library computes here at best, and how fast memory is."""
+"""The roofline: what a network costs on paper, and what the libraries reach here at best."""
 
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crnn_benchmarks.harness.schema import Peak
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from crnn.model import CRNN
+
+_FLOAT32 = 4
 _SIDE = 512
 _CHANNELS, _MAP = 64, 56
 _SECONDS = 0.7
 """For each piece of work, which takes milliseconds: shorter than a processor's time slice, so
 that on a busy machine some run undisturbed."""
+
+
+def cost(model: "CRNN", batch: int, height: int, width: int) -> tuple[float, float]:
+    """(operations, bytes) of a batch: a multiplication and an addition are two operations.
+
+    Bytes are those of a float32 network whose every layer reads its input and weights
+    and writes its output once: the least without fusing layers.
+    """
+    import torch  # noqa: PLC0415
+    from torch.utils.flop_counter import FlopCounterMode  # noqa: PLC0415
+
+    traffic = 0
+
+    def count(layer: "nn.Module", inputs: tuple[Any, ...], output: object) -> None:
+        nonlocal traffic
+        values = (*inputs, *(output if isinstance(output, tuple) else (output,)))
+        tensors = [value for value in values if isinstance(value, torch.Tensor)]
+        tensors += layer.parameters(recurse=False)
+        traffic += _FLOAT32 * sum(tensor.numel() for tensor in tensors)
+
+    model = model.to("meta")
+    leaves = [layer for layer in model.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(count) for layer in leaves]
+    lines = torch.zeros(batch, model.backbone.in_channels, height, width, device="meta")
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model.logits(lines)
+    for hook in hooks:
+        hook.remove()
+    return float(counter.get_total_flops()), float(traffic)
 
 
 def measure_peak(library: str, threads: int) -> Peak:

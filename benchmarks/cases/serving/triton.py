@@ -1,24 +1,22 @@
 """Lines through Triton Inference Server against the runtime alone, by turns in one run.
 
-    python -m crnn_benchmarks.cases.serve_speed
-    python -m crnn_benchmarks.cases.serve_speed digits --threads 2
+    crnn-bench triton
+    crnn-bench triton digits --threads 2
 
 The server runs on this machine, and so does what asks it: their processor time is in the
 figures. It reads with as many threads as the runtime is given, in instances of one each.
 """
 
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 
-from crnn_benchmarks.harness.http_load import Load, closed_loop, infer_request, open_loop
-from crnn_benchmarks.harness.machine import commit, load, this_machine, versions
-from crnn_benchmarks.harness.runtime_inputs import draw_line, mixed_widths, real_lines
-from crnn_benchmarks.harness.runtime_pairs import Figure, ratio
+from crnn_benchmarks.cases.serving.http_load import Load, closed_loop, infer_request, open_loop
+from crnn_benchmarks.harness.inputs import draw_line, mixed_widths, real_lines
+from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine, ratio
 from crnn_runtime import Recognizer
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cpu import available_cpus
@@ -54,11 +52,14 @@ def main(
     pictures = [path.read_bytes() for path in real_lines(lines)] or [
         draw_line(width, seed=n) for n, width in enumerate(mixed_widths(_PICTURES, 64, 640))
     ]
-    machine = this_machine()
-    click.echo(f"{machine.cpu}, {machine.cpus} CPUs, {machine.system}, load {machine.load:.1f}")
-    click.echo(", ".join(f"{name} {version}" for name, version in versions().items()))
-    click.echo(f"commit {commit()}; {model}, {threads} threads, {len(pictures)} pictures")
-    missed = 0
+    print_machine(f"{model}, {threads} threads, {len(pictures)} pictures")
+    print_figures(_figures(model, threads, pictures, turns, count, queue_delay, skip_memory))
+
+
+def _figures(
+    model: str, threads: int, pictures: Sequence[bytes], turns: int, count: int,
+    queue_delay: float, skip_memory: bool,
+) -> Iterator[Figure]:  # fmt: skip
     with (
         served(model, instances=threads, threads=1, queue_delay=queue_delay) as (server, name),
         Recognizer(model, threads=threads) as recognizer,
@@ -66,15 +67,10 @@ def main(
         requests = [infer_request(name, [picture]) for picture in pictures]
         read = _reading(recognizer, pictures, count)
         rate, figure = _throughput(server, requests, read, turns, count)
-        for found in (figure, _latency(server, requests, rate / 2)):
-            click.echo(str(found))
-            missed += not found.holds
+        yield figure
+        yield _latency(server, requests, rate / 2)
         if not skip_memory:
-            found = _memory(server, requests)
-            click.echo(str(found))
-            missed += not found.holds
-    click.echo(f"load at the end {load():.1f}; {missed} missed")
-    sys.exit(bool(missed))
+            yield _memory(server, requests)
 
 
 def _reading(recognizer: Recognizer, pictures: Sequence[bytes], count: int) -> Callable[[], None]:
@@ -150,7 +146,3 @@ def _memory(server: TritonServer, requests: Sequence[bytes]) -> Figure:
         target="at most 1.05",
         holds=last <= 1.05 * first,
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,7 @@ _WARMUP = 2
 def training_step(subject: Subject, batch: int, width: int, precision: str) -> Callable[[], None]:
     """One step on noise: forward, CTC in float32, backward, AdamW, channels last.
 
-    Noise costs what text costs: no layer looks at the values. `crnn_benchmarks.cases.train_speed`
+    Noise costs what text costs: no layer looks at the values. ``crnn-bench train-loop``
     compares the whole loop of `crnn.training` with such a step.
     """
     import torch  # noqa: PLC0415

@@ -1,13 +1,12 @@
 """Memory of the page's server while it reads: 20,000 visits with a picture each.
 
-    python -m crnn_benchmarks.cases.web_steady
+    crnn-bench web
 
 A visit is what a browser does: a picture is uploaded, the event is asked for, and its
 answer is followed to its end. Clients and server share this machine.
 """
 
 import itertools
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +14,8 @@ from pathlib import Path
 
 import click
 
-from crnn_benchmarks.harness.machine import commit, load, this_machine, versions
-from crnn_benchmarks.harness.runtime_inputs import draw_line, mixed_widths
-from crnn_benchmarks.harness.runtime_pairs import Figure
+from crnn_benchmarks.harness.inputs import draw_line, mixed_widths
+from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine
 from crnn_runtime.cli.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_serve.process import resident
@@ -42,10 +40,7 @@ def main(reader: str, visits: int) -> None:
     pictures = [
         draw_line(width, seed=n) for n, width in enumerate(mixed_widths(_PICTURES, 64, 640))
     ]
-    machine = this_machine()
-    click.echo(f"{machine.cpu}, {machine.cpus} CPUs, {machine.system}, load {machine.load:.1f}")
-    click.echo(", ".join(f"{name} {version}" for name, version in versions().items()))
-    click.echo(f"commit {commit()}; {reader}, {_CLIENTS} clients, {len(pictures)} pictures")
+    print_machine(f"{reader}, {_CLIENTS} clients, {len(pictures)} pictures")
     with served("--reader", reader, "--keep", "60") as server:
         started = time.perf_counter()
         held = []
@@ -61,9 +56,7 @@ def main(reader: str, visits: int) -> None:
         target="at most 1.05",
         holds=held[-1] <= 1.05 * held[0],
     )
-    click.echo(str(found))
-    click.echo(f"load at the end {load():.1f}")
-    sys.exit(not found.holds)
+    print_figures([found])
 
 
 def _visit(server: PageServer, reader: str, pictures: Sequence[bytes], visits: int) -> None:
@@ -96,7 +89,3 @@ def _visit(server: PageServer, reader: str, pictures: Sequence[bytes], visits: i
 
         for _ in pool.map(visit, itertools.islice(itertools.cycle(pictures), visits)):
             pass
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """How long the pre-flight takes on a large annotation file.
 
-    python -m crnn_benchmarks.cases.train_check --lines 1000000
-    python -m crnn_benchmarks.cases.train_check --lines 50000 --images
+    crnn-bench train-check --lines 1000000
+    crnn-bench train-check --lines 50000 --images
 
 Without images, lines are read and their codes checked. With them, as many small
 pictures are written first, and measured twice: anew and from the cache.
@@ -57,7 +57,3 @@ def main(lines: int, images: bool) -> None:
                 f"{attempt}: {lines} lines, {len(data.defects)} defects named, {seconds:.1f} s"
             )
         click.echo("\n".join(text))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Training speed: this project's loop against two bare ones, batch by batch in one run.
 
-    python -m crnn_benchmarks.cases.train_speed --arch lite --arch densenet121
+    crnn-bench train-loop --arch lite --arch densenet121
 
 - ``plain``: float32, contiguous layout, the least code that trains.
 - ``bare``: the same few lines with this project's settings (layout, precision, fused
@@ -215,7 +215,3 @@ def main(
 def _spread(quartiles: NDArray[np.float64]) -> str:
     low, middle, high = quartiles
     return f"{middle:.3f} ({low:.3f}..{high:.3f})"
-
-
-if __name__ == "__main__":
-    main()

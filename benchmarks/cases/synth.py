@@ -1,7 +1,7 @@
 """How many synthetic lines a second: per preset, per worker, and against trdg.
 
-    python -m crnn_benchmarks.cases.synth_speed
-    python -m crnn_benchmarks.cases.synth_speed --trdg build/trdg/bin/python --json speed.json
+    crnn-bench synth
+    crnn-bench synth --trdg build/trdg/bin/python --json speed.json
 
 trdg 1.8.0 needs old versions of Pillow and numpy, so it runs in an environment of
 its own: ``python -m venv build/trdg && build/trdg/bin/pip install trdg==1.8.0
@@ -199,7 +199,3 @@ def main(
         found["trdg"] = compare_trdg(trdg, lines // 4, turns, warm)
     if output is not None:
         output.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """What decoding costs a line: prefix beam search, language model, lexicon, best path.
 
-    python -m crnn_benchmarks.cases.decode_speed
-    python -m crnn_benchmarks.cases.decode_speed --steps 35 --width 8 --top-k 8 --rounds 30
+    crnn-bench decode
+    crnn-bench decode --steps 35 --width 8 --top-k 8 --rounds 30
 
 The lines are made up: 60 % of their steps are blanks, and the classes' scores are
 such that about a quarter of the steps are sure blanks and the second best class of
@@ -165,7 +165,3 @@ def main(steps: int, width: int, top_k: int, rounds: int, json_path: Path | None
     if json_path:
         content = json.dumps({"steps": steps, "width": width, "top_k": top_k, "figures": figures})
         write_atomically(json_path, lambda part: part.write_text(content))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,1 @@
+"""The figures that the runtime promises, each against its target."""

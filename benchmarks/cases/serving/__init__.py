@@ -1,0 +1,1 @@
+"""Servers and bulk reading against the runtime alone."""

@@ -1,0 +1,1 @@
+"""Training steps and the check before them."""

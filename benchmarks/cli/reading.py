@@ -1,0 +1,132 @@
+"""``crnn-bench accuracy`` and ``peers``: how well readers read, ours and other people's."""
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from crnn_benchmarks.cli.output import (
+    empty_report,
+    finish,
+    out_option,
+    tell,
+    writable,
+    write_text,
+)
+from crnn_runtime.cli.console import Command
+from crnn_runtime.cpu import available_cpus
+from crnn_runtime.errors import CrnnError
+
+if TYPE_CHECKING:
+    from crnn_benchmarks.cases.accuracy import Read
+    from crnn_benchmarks.harness.datasets import Lines
+
+
+@click.command(cls=Command)
+@click.argument("model")
+@click.argument("data", nargs=-1, required=True)
+@click.option("--model", "more", multiple=True, help="Another reader; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), help="Lines of a set, sampled at random.")
+@click.option("--batch", type=click.IntRange(min=2), default=16, show_default=True,
+              help="Lines at a time, compared with one by one.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1), default=available_cpus(), show_default=True)
+@click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
+@click.option("--worst", type=click.IntRange(min=0), default=20, show_default=True,
+              help="Lines of a set on a page of the worst, which shows the data.")  # fmt: skip
+@out_option("accuracy.json")
+def accuracy(
+    model: str, data: tuple[str, ...], more: tuple[str, ...], limit: int | None, batch: int,
+    threads: int, device: str | None, worst: int, out: str,
+) -> None:  # fmt: skip
+    """Read DATA with MODEL and say how well.
+
+    DATA are folders with labels.tsv, .tsv files (path, tab, text), or fresh synthetic
+    lines: synth:PRESET[:SPLIT[:COUNT[:SEED]]] with the splits all, train, heldout, or
+    recipe:NAME[...] as a recipe of crnn-train draws them.
+    """
+    from crnn_benchmarks.cases.accuracy import measure_accuracy  # noqa: PLC0415
+    from crnn_benchmarks.harness.models import subject_of  # noqa: PLC0415
+
+    subjects = [subject_of(name) for name in (model, *more)]
+    target = writable(out)
+    with ExitStack() as stack:
+        sets = _sets(stack, data, limit)
+        report = empty_report()
+        results = measure_accuracy(
+            subjects, sets, tell, batch=batch, threads=threads, device=device
+        )
+        _write_worst(results, worst, target)
+    finish(dataclasses.replace(report, accuracy=tuple(read.row for read in results)), target)
+
+
+@click.command(cls=Command)
+@click.argument("data", nargs=-1)
+@click.option("--reader", "readers", multiple=True, help="One of ours, by file or name.")
+@click.option("--peer", "names", multiple=True, help="May be repeated.  [default: all]")
+@click.option("--python", "pythons", multiple=True, metavar="PEER=PATH",
+              help="The Python that has a peer.")  # fmt: skip
+@click.option("--environments", type=click.Path(file_okay=False), help="Where --prepare put them.")
+@click.option("--prepare", is_flag=True, help="Make an environment for each peer and end.")
+@click.option("--limit", type=click.IntRange(min=1), help="Lines of a set, sampled at random.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--worst", type=click.IntRange(min=0), default=0, show_default=True)
+@out_option("peers.json")
+def peers(
+    data: tuple[str, ...], readers: tuple[str, ...], names: tuple[str, ...],
+    pythons: tuple[str, ...], environments: str | None, prepare: bool, limit: int | None,
+    threads: int, worst: int, out: str,
+) -> None:  # fmt: skip
+    """The same lines through other people's readers and ours, recognition only."""
+    from crnn_benchmarks import peers as peer_table  # noqa: PLC0415
+    from crnn_benchmarks.cases.peers import (  # noqa: PLC0415
+        measure_peers,
+        own_contender,
+        peer_contender,
+    )
+    from crnn_benchmarks.harness.models import subject_of  # noqa: PLC0415
+    from crnn_runtime.installed import cache_folder  # noqa: PLC0415
+
+    folder = Path(environments) if environments else cache_folder() / "peers"
+    chosen = names or tuple(peer_table.PEERS)
+    python = dict(text.partition("=")[::2] for text in pythons)
+    for name in (*chosen, *python):
+        if name not in peer_table.PEERS:
+            raise CrnnError(f"no peer {name!r}: choose from {', '.join(peer_table.PEERS)}")
+    if prepare:
+        for name in chosen:
+            click.echo(peer_table.prepare(name, folder))
+        return
+    if not data:
+        raise click.UsageError("Missing argument 'DATA...': folders or files with labels")
+    subjects = [subject_of(reader) for reader in readers]
+    target = writable(out)
+    with ExitStack() as stack:
+        sets = _sets(stack, data, limit)
+        report = empty_report()
+        contenders = [peer_contender(name, python.get(name), folder, threads) for name in chosen]
+        contenders += [own_contender(subject, threads) for subject in subjects]
+        for contender in contenders:
+            if contender.problem is not None:
+                tell(f"{contender.model.name}: {contender.problem}")
+        results = measure_peers(contenders, sets, threads, tell)
+        _write_worst(results, worst, target)
+    finish(dataclasses.replace(report, accuracy=tuple(read.row for read in results)), target)
+
+
+def _sets(stack: ExitStack, data: Sequence[str], limit: int | None) -> "list[Lines]":
+    from crnn_benchmarks.harness.datasets import load_lines  # noqa: PLC0415
+
+    return [stack.enter_context(load_lines(spec, limit=limit)) for spec in data]
+
+
+def _write_worst(results: "Sequence[Read]", count: int, target: Path) -> None:
+    """A page of its own, because it shows pictures of the data."""
+    from crnn_benchmarks.report.worst import worst_page  # noqa: PLC0415
+
+    if count:
+        page = target.with_name(f"{target.stem}-worst.html")
+        write_text(page, worst_page(results, count))
+        click.echo(f"Wrote {page}", err=True)
