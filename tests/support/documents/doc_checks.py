@@ -74,16 +74,27 @@ def _options(command: click.Command) -> set[str]:
     found = {"--help", "--version"}
     for parameter in command.params:
         found |= {*parameter.opts, *parameter.secondary_opts}
-    for each in command.commands.values() if isinstance(command, click.Group) else ():
+    for each in _commands(command).values():
         found |= _options(each)
     return found
+
+
+@cache
+def _commands(command: click.Command) -> dict[str, click.Command]:
+    """The commands of a group, which may be imported only when they are asked for."""
+    if not isinstance(command, click.Group):
+        return {}
+    context = click.Context(command)
+    found = {name: command.get_command(context, name) for name in command.list_commands(context)}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def _parse(program: str, arguments: list[str], text: str) -> None:
     command = click_command(program)
     if isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
-        assert arguments[0] in command.commands, f"{text}: no command {arguments[0]}"
-        command, arguments = command.commands[arguments[0]], arguments[1:]
+        commands = _commands(command)
+        assert arguments[0] in commands, f"{text}: no command {arguments[0]}"
+        command, arguments = commands[arguments[0]], arguments[1:]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             command.make_context(program, list(arguments))
