@@ -67,7 +67,8 @@ def main(
 
     with listening.listen(host, port) as listener, server.quiet_gradio() as uploads:
         from crnn_serve.web.blocks import STYLE, theme  # noqa: PLC0415
-        from crnn_serve.web.page import EXAMPLES, Page, Settings  # noqa: PLC0415
+        from crnn_serve.web.events import EXAMPLES, Settings  # noqa: PLC0415
+        from crnn_serve.web.page import Page  # noqa: PLC0415
         from crnn_serve.web.readers import Readers  # noqa: PLC0415
         from crnn_serve.web.scratch import swept  # noqa: PLC0415
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+LINES = Path(__file__).parents[2] / "examples" / "lines"
+LARGEST = 100  # MB that may be uploaded to the server of the tests
 
 _WATCHED = """
 import sys
@@ -82,3 +86,11 @@ def text_of(html: str) -> list[str]:
     """The texts in the cards of a page's answer, tags removed."""
     texts = re.findall(r'<p class="cw-text">(.*?)</p>', html)
     return [re.sub(r"<[^>]*>", "", text) for text in texts]
+
+
+def many_lines(path: Path, many: int = 20_000) -> Path:
+    """A zip file of one line, often."""
+    with zipfile.ZipFile(path, "w") as file:
+        for number in range(many):
+            file.writestr(f"{number}.png", (LINES / "92.png").read_bytes())
+    return path

@@ -22,7 +22,7 @@ from crnn_serve.web import batch, view
 from crnn_serve.web.heat import class_rows, heat_svg
 from crnn_serve.web.readers import Readers
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LINES = ROOT / "examples" / "lines"
 
 
