@@ -1,8 +1,9 @@
 """Pages in, what they say out: finding lines overlaps reading them, over many pages.
 
-A thread of its own decodes pages and finds their lines, a few pages ahead. The lines of all
-pages run through one stream of the reader's, so that its batches are full across pages;
-while the next page's lines are still being looked for, those that are there are read.
+`finding` decodes pages and finds their lines in a thread of its own, a few pages ahead. The
+lines of all pages run through one stream of the reader's, so that its batches are full
+across pages; while the next page's lines are still being looked for, those that are there
+are read.
 
 A detector does not tell a line from one that stands on its head. So a line that is read
 without confidence is read again the other way round, and the surer reading counts; if most
@@ -11,8 +12,8 @@ of a page turns out to stand on its head, the rest of it is tried, too.
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,9 +24,10 @@ from crnn_runtime.line import Char, Line
 from crnn_runtime.page.boxes import Box, Polygon
 from crnn_runtime.page.crops import crop, lengthened, turned
 from crnn_runtime.page.detect import Detector
+from crnn_runtime.page.finding import Finder, Found
 from crnn_runtime.page.order import reading_order
 from crnn_runtime.page.page import Page, PageLine
-from crnn_runtime.picture.load import PlainSource, load_page
+from crnn_runtime.picture.load import PlainSource
 from crnn_runtime.picture.sources import ImageSource
 from crnn_runtime.pipeline import Errors, named
 from crnn_runtime.stream import PAUSE, Pause
@@ -35,7 +37,6 @@ LEAST_CONFIDENCE = 0.5
 _SURE = 0.95  # confidence from which a line is not read the other way round
 _UPRIGHT_MOST = 3.0  # height over width up to which a tall rectangle may hold one character
 _ENDS = 0.2  # heights of a line that are added at its ends before it is cut out
-_AHEAD = 2  # pages whose lines are found before those of the first are read
 _OPEN = 4  # pages that are held in memory while their lines are read
 _NO_LINE = ImageError("no line on this page")  # keeps a page's place among lines
 
@@ -91,76 +92,11 @@ def read_pages(
         ModelError: what the detector gave is not numbers and ``errors`` is ``raise``.
     """
     with ThreadPoolExecutor(1, "crnn-detect") as pool:
-        found = _Finder(iter(sources), pool, lambda source: _find(source, detector))
+        found = Finder(iter(sources), pool, detector)
         try:
             yield from _Books(found, read_lines, errors, options or Reading()).pages()
         finally:
             found.stop()
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A page whose lines were found, or why they were not."""
-
-    source: PlainSource
-    image: NDArray[np.uint8] | None = None
-    reduction: int = 1
-    boxes: Sequence[Box] = ()
-    error: Exception | None = None
-
-
-def _find(source: PlainSource, detector: Detector) -> _Found:
-    """In a thread of its own."""
-    try:
-        image, reduction = load_page(source)
-        return _Found(source, image, reduction, detector.detect(image))
-    except (ImageError, ModelError, MemoryError) as error:
-        return _Found(source, error=error)
-
-
-class _Finder:
-    """Pages that are looked at ahead of their turn."""
-
-    def __init__(
-        self,
-        sources: Iterator[PlainSource],
-        pool: ThreadPoolExecutor,
-        find: Callable[[PlainSource], _Found],
-    ) -> None:
-        self._sources = sources
-        self._pool = pool
-        self._find = find
-        self._coming: deque[Future[_Found]] = deque()
-        self._ended = False
-
-    def is_ready(self) -> bool:
-        """Whether `next` gives a page, or that there is none, without waiting."""
-        self._fill()
-        return not self._coming or self._coming[0].done()
-
-    def next(self) -> _Found | None:
-        """The next page; None if there is none."""
-        self._fill()
-        if not self._coming:
-            return None
-        found = self._coming.popleft().result()
-        self._fill()
-        return found
-
-    def stop(self) -> None:
-        """Look at no more pages."""
-        self._ended = True
-        for future in self._coming:
-            future.cancel()
-
-    def _fill(self) -> None:
-        while not self._ended and len(self._coming) < _AHEAD:
-            try:
-                source = next(self._sources)
-            except StopIteration:
-                self._ended = True
-                return
-            self._coming.append(self._pool.submit(self._find, source))
 
 
 @dataclass(slots=True)
@@ -178,7 +114,7 @@ class _Slot:
 class _Open:
     """A page that was taken and not handed out."""
 
-    found: _Found
+    found: Found
     slots: list[_Slot] = field(default_factory=list)
     pending: int = 0
     voted: bool = False
@@ -191,7 +127,7 @@ class _Books:
     """Which line is being read for which page; kept by the thread that iterates."""
 
     def __init__(
-        self, finder: _Finder, read_lines: ReadLines, errors: Errors, options: Reading
+        self, finder: Finder, read_lines: ReadLines, errors: Errors, options: Reading
     ) -> None:
         self._finder = finder
         self._read_lines = read_lines
@@ -227,7 +163,7 @@ class _Books:
             elif not self._again:
                 return
 
-    def _begin(self, found: _Found) -> Iterator[ImageSource]:
+    def _begin(self, found: Found) -> Iterator[ImageSource]:
         page = _Open(found)
         self._open.append(page)
         if not found.boxes:
