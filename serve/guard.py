@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from crnn_serve.public import PublicUrl
+
 MAX_QUESTION = 1_000_000
 """Bytes of a request that is not an upload."""
 
@@ -40,29 +42,58 @@ class Guard:
         gate: what it needs.
         hosts: names in the address bar; empty for any. A page of another site whose name
             leads to this machine (DNS rebinding) has that name, and is refused.
+        public: the address of a proxy before it, whose name is let in, too. Proxies may take
+            its path away or leave it.
     """
 
-    def __init__(self, app: App, gate: Gate, hosts: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        app: App,
+        gate: Gate,
+        hosts: frozenset[str] = frozenset(),
+        public: PublicUrl | None = None,
+    ) -> None:
         self._app = app
         self._gate = gate
-        self._hosts = hosts
+        self._public = public
+        self._hosts = hosts | {public.host} if hosts and public else hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if self._public and self._public.path and scope["path"] == self._public.path:
+            await _redirect(send, f"{self._public.url}/")
+            return
+        scope = self._within(scope)
         path = scope["path"]
         if scope["type"] != "http" or not self._gate.needed.fullmatch(path):
             await _refuse(scope, send, 404, "not found")
         elif self._hosts and _host(scope) not in self._hosts:
             await _refuse(scope, send, 403, "this server has another name")
-        elif self._gate.own_origin and _is_foreign(scope):
+        elif self._gate.own_origin and self._is_foreign(scope):
             await _refuse(scope, send, 403, "a page of another site asks")
         elif self._gate.uploads and path.startswith(self._gate.uploads):
             await self._app(scope, receive, self._with_headers(send))
         else:
             await self._limited(scope, receive, send)
+
+    def _within(self, scope: Scope) -> Scope:
+        """A request with its path below the page's own address."""
+        path, prefix = scope["path"], self._public.path if self._public else ""
+        if not prefix or self._gate.needed.fullmatch(path) or not path.startswith(f"{prefix}/"):
+            return scope
+        return {**scope, "path": path[len(prefix) :], "raw_path": None}
+
+    def _is_foreign(self, scope: Scope) -> bool:
+        """Whether a browser says that the page of another address makes this request."""
+        headers = dict(scope["headers"])
+        if (origin := headers.get(b"origin")) is None:
+            return False
+        own = [headers.get(b"host", b""), self._public.origin.encode() if self._public else b""]
+        asks = origin.partition(b"://")[2].lower()
+        return not asks or asks not in (each.lower() for each in own)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         taken = 0
@@ -102,12 +133,10 @@ def _host(scope: Scope) -> str:
     return re.sub(r":\d*$", "", value)
 
 
-def _is_foreign(scope: Scope) -> bool:
-    """Whether a browser says that the page of another address makes this request."""
-    headers = dict(scope["headers"])
-    origin = headers.get(b"origin")
-    host = headers.get(b"host", b"")
-    return origin is not None and origin.partition(b"://")[2].lower() != host.lower()
+async def _redirect(send: Send, url: str) -> None:
+    headers = [(b"location", url.encode())]
+    await send({"type": "http.response.start", "status": 308, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:

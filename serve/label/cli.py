@@ -12,6 +12,7 @@ import click
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import card_option, list_option
 from crnn_runtime.picture.messages import silence_opencv
+from crnn_serve.public import PublicUrl, public_option
 
 if TYPE_CHECKING:
     from crnn_runtime import Recognizer
@@ -39,6 +40,7 @@ _GOODBYE = 1  # seconds that open connections have to end
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7861, show_default=True, help="0 is any free."
 )
+@public_option
 @click.option(
     "--dev-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.1,
     show_default=True, help="Share of the pages that goes to dev.tsv.",
@@ -63,6 +65,7 @@ def main(
     detector: str | None,
     host: str,
     port: int,
+    public: PublicUrl | None,
     dev_share: float,
     accept_above: float | None,
     sample: int,
@@ -100,11 +103,13 @@ def main(
                 folder = cut(folder, recognizer, detector)
             labels = Labels(folder, recognizer.card.alphabet, settings)
             click.echo(f"Listening on {listening.address(host, listener)} (Ctrl-C ends it)")
+            if public:
+                click.echo(f"for visitors of {public.url}/")
             if not listening.is_loopback(listener):
                 click.echo("Anybody who can reach this address can see and label.", err=True)
             title = f"{(folder.parent if pages else folder).resolve().name}, read by {reader}"
             title = title.encode(errors="replace").decode()  # names need not be UTF-8
-            app = Guard(build(labels, title), GATE, listening.local_names(host, listener))
+            app = Guard(build(labels, title), GATE, listening.local_names(host, listener), public)
             config = uvicorn.Config(
                 app, log_level="critical", access_log=False, server_header=False,
                 timeout_graceful_shutdown=_GOODBYE,

@@ -9,6 +9,7 @@ import click
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import list_option, turn_option
 from crnn_runtime.picture.messages import silence_opencv
+from crnn_serve.public import PublicUrl, public_option
 
 
 @click.command(cls=Command)
@@ -16,6 +17,7 @@ from crnn_runtime.picture.messages import silence_opencv
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="0 is any free."
 )
+@public_option
 @click.option(
     "--reader", "readers", multiple=True, metavar="NAME|FILE",
     help="Shipped reader or model file to offer first; may be repeated.",
@@ -44,6 +46,7 @@ from crnn_runtime.picture.messages import silence_opencv
 def main(
     host: str,
     port: int,
+    public: PublicUrl | None,
     readers: tuple[str, ...],
     folder: Path | None,
     models: bool | None,
@@ -84,12 +87,14 @@ def main(
         opened = Readers(readers, device=device, threads=threads, turn=turn)
         page = Page(opened, settings).build()
         click.echo(f"Listening on {listening.address(host, listener)} (Ctrl-C ends it)")
+        if public:
+            click.echo(f"for visitors of {public.url}/")
         if not local:
             click.echo("Anybody who can reach this address can use the page.", err=True)
         with closing(opened), swept(uploads, keep):
             server.serve(
-                page, theme(), listener, host=host, max_upload=max_upload * 10**6,
-                public=[EXAMPLES], style=STYLE,
+                page, theme(), listener, host=host, public_url=public,
+                max_upload=max_upload * 10**6, public=[EXAMPLES], style=STYLE,
             )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from crnn_runtime import CrnnError
 from crnn_serve.guard import Gate, Guard
 from crnn_serve.listening import local_names
+from crnn_serve.public import PublicUrl
 
 _GOODBYE = 1  # seconds that open connections have to end
 _NEEDED = re.compile(
@@ -60,6 +61,7 @@ def serve(
     listener: socket.socket,
     *,
     host: str,
+    public_url: PublicUrl | None,
     max_upload: int,
     public: list[Path],
     style: Path,
@@ -71,6 +73,7 @@ def serve(
         theme: its theme.
         listener: where.
         host: what that is called.
+        public_url: of a proxy before it.
         max_upload: bytes of a file.
         public: folders whose files anybody may fetch.
         style: CSS file.
@@ -88,11 +91,12 @@ def serve(
         server_port=listener.getsockname()[1], footer_links=[], run_history=False,
         allowed_paths=[str(path) for path in public], show_error=False, max_file_size=max_upload,
         ssr_mode=False, mcp_server=False, pwa=False, theme=theme, css_paths=[style],
+        root_path=public_url.url if public_url else None,
         app_kwargs={"exception_handlers": {OSError: no_room}},
     )  # fmt: skip
     # Until it is "launched" Gradio takes any path in a request for a file of the visitor's.
     blocks.has_launched = True
-    guard = Guard(app, GATE, local_names(host, listener))
+    guard = Guard(app, GATE, local_names(host, listener), public_url)
     config = uvicorn.Config(
         guard, log_level="critical", access_log=False, timeout_graceful_shutdown=_GOODBYE,
         server_header=False, lifespan="on",

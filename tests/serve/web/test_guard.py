@@ -12,6 +12,7 @@ import pytest
 from crnn_runtime import CrnnError
 from crnn_serve.guard import MAX_QUESTION, Gate, Guard
 from crnn_serve.listening import is_loopback, listen
+from crnn_serve.public import PublicUrl
 from crnn_serve.web.server import GATE
 
 LOCAL = frozenset({"localhost", "127.0.0.1"})
@@ -30,7 +31,7 @@ async def _inner(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
 def _ask(
     path: str, *, host: str = "localhost:7860", method: str = "GET",
     headers: tuple[tuple[bytes, bytes], ...] = (), parts: int = 1, kind: str = "http",
-    gate: Gate = GATE,
+    gate: Gate = GATE, public: PublicUrl | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """The head of the answer."""
     answers: list[dict[str, Any]] = []
@@ -47,7 +48,7 @@ def _ask(
         "type": kind, "path": path, "method": method,
         "headers": [(b"host", host.encode()), *headers],
     }  # fmt: skip
-    asyncio.run(Guard(_inner, gate, LOCAL)(scope, receive, send))
+    asyncio.run(Guard(_inner, gate, LOCAL, public)(scope, receive, send))
     return answers[0]
 
 
@@ -95,6 +96,39 @@ def test_a_page_of_another_site_is_refused(origin: bytes, status: int) -> None:
     for method in ("GET", "POST"):
         assert _ask("/", method=method, headers=headers, gate=gate)["status"] == status
     assert _ask("/", gate=gate)["status"] == 200
+
+
+def test_an_address_of_a_proxy_lets_its_name_path_and_origin_in() -> None:
+    public = PublicUrl.parse("https://Tools.example:443/lines/")
+    assert public == PublicUrl("https://tools.example/lines", "tools.example", "tools.example",
+                               "/lines")  # fmt: skip
+    gate = dataclasses.replace(GATE, own_origin=True)
+    origin = ((b"origin", b"https://tools.example"),)
+
+    def status(path: str, **asked: Any) -> int:  # noqa: ANN401
+        return _ask(path, gate=gate, public=public, **asked)["status"]
+
+    for host in ("tools.example", "localhost:7860"):
+        assert status("/config", host=host, headers=origin) == 200
+        assert status("/lines/config", host=host, headers=origin) == 200
+        assert status("/lines/", host=host) == 200
+        assert status("/lines/docs", host=host) == 404
+        assert status("/linesconfig", host=host) == 404
+    assert status("/lines/config", host="other.example") == 403
+    assert status("/lines/config", headers=((b"origin", b"https://other.example"),)) == 403
+    moved = _ask("/lines", public=public)
+    assert dict(moved["headers"])[b"location"] == b"https://tools.example/lines/"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["tools.example/lines", "ftp://tools.example", "https://", "https://x/?a", "https://x/#a",
+     "https://user@x/", "https://x:y/", "https://x/a/../b", "https://x/a b", "https://x/%2e", ""],
+)  # fmt: skip
+def test_what_is_no_address_of_a_page(url: str) -> None:
+    with pytest.raises(CrnnError, match="--public-url"):
+        PublicUrl.parse(url)
+    assert PublicUrl.parse("http://[::1]:8080").host == "[::1]"
 
 
 def test_long_questions_are_refused_announced_or_not() -> None:

@@ -1,0 +1,115 @@
+"""Both pages behind a proxy, under another name and a sub-path, in a real browser."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from proxy import Proxy, proxied
+
+pytest.importorskip("gradio", reason="the extra web is not installed")
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = Path("/usr/bin/chromium")
+if not CHROMIUM.exists():
+    pytest.skip("chromium is not installed", allow_module_level=True)
+
+NAME = "tools.example"
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+    f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
+)  # fmt: skip
+LINES = Path(__file__).parents[2] / "examples" / "lines"
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["sync_api.Browser"]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def _served(module: str, *arguments: str) -> Iterator[tuple[Proxy, str]]:
+    """A page behind a proxy, and its address in the browser."""
+    with proxied("/team/lines") as proxy:
+        public = f"http://{NAME}:{proxy.server_port}/team/lines"
+        command = [sys.executable, "-m", module, "--port", "0", "--public-url", public, *arguments]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout is not None
+                found = re.match(r"Listening on (\S+)", process.stdout.readline())
+                assert found
+                assert process.stdout.readline().split()[-1] == f"{public}/"
+                proxy.target = found[1]
+                yield proxy, public
+            finally:
+                process.kill()
+
+
+@contextmanager
+def _opened(browser: "sync_api.Browser", address: str, needed: str) -> Iterator["sync_api.Page"]:
+    """The page at an address; all that it asks for is there, ``needed`` among it."""
+    page = browser.new_page()
+    answers: list[tuple[int, str]] = []
+    wrong: list[str] = []
+    page.on("response", lambda answer: answers.append((answer.status, answer.url)))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.set_default_timeout(30_000)
+    page.goto(address)
+    yield page
+    assert [answer for answer in answers if answer[0] >= 400] == []
+    assert any(needed in url for _, url in answers)
+    assert wrong == []
+    page.close()
+
+
+def _is_loaded(page: "sync_api.Page", selector: str) -> bool:
+    return page.locator(selector).first.evaluate("image => image.decode().then(() => true)")
+
+
+def test_the_page_that_reads(browser: "sync_api.Browser") -> None:
+    with _served("crnn_serve.web.cli", "--reader", "digits") as (proxy, public):
+        # With the last slash or without; the proxy keeps the path, or takes it away.
+        for strips, address in ((False, public), (True, f"{public}/")):
+            proxy.strips = strips
+            with _opened(browser, address, "/heartbeat/") as page:
+                page.wait_for_selector("#cw-result .cw-hint")
+                assert _is_loaded(page, ".gallery img, .gallery-item img, #cw-examples img")
+                page.set_input_files("#cw-image input[type=file]", LINES / "9580510029.png")
+                page.locator(".cw-card").wait_for()
+                assert page.locator(".cw-text").inner_text() == "9580510029"
+                assert _is_loaded(page, ".cw-picture img")
+                style = "getComputedStyle(document.querySelector('.cw-picture')).position"
+                assert page.evaluate(style) == "relative"
+        port = httpx.URL(proxy.target).port
+        for name, status in ((NAME, 200), ("127.0.0.1", 200), ("other.example", 403)):
+            headers = {"Host": f"{name}:{port}"}
+            assert httpx.get(proxy.target, headers=headers).status_code == status
+
+
+def test_the_page_that_labels(browser: "sync_api.Browser", tmp_path: Path) -> None:
+    for path in sorted(LINES.glob("*.png"))[:3]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    arguments = ("--reader", "digits", "--threads", "1", str(tmp_path))
+    with _served("crnn_serve.label.cli", *arguments) as (proxy, public):
+        for number, strips in enumerate((False, True), start=1):
+            proxy.strips = strips
+            with _opened(browser, f"{public}/" if strips else public, "/label.css") as page:
+                page.locator("#work").wait_for()
+                assert _is_loaded(page, "#image")
+                with page.expect_response(lambda answer: "/api/answer" in answer.url) as answered:
+                    page.keyboard.press("Enter")
+                assert answered.value.ok
+                rows = [(tmp_path / f"{side}.tsv").read_text() for side in ("train", "dev")]
+                assert len("".join(rows).splitlines()) == number
+        for origin, status in ((public.rpartition("/team")[0], 400), ("http://other.example", 403)):
+            headers = {"Origin": origin, "Content-Type": "application/json"}
+            answer = httpx.post(f"{proxy.target}/api/answer", headers=headers, json={})
+            assert answer.status_code == status
