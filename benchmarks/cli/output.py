@@ -6,13 +6,14 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
 from crnn_benchmarks.harness.schema import Report
-from crnn_runtime.errors import CrnnError
+from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.files import write_atomically
 
 EXIT_NOTHING = 1
@@ -30,12 +31,14 @@ def out_option(default: str) -> Callable[[Any], Any]:
 
 
 def writable(out: str, suffix: str = ".json") -> Path:
-    """Refuse a file that cannot be written before minutes are spent."""
+    """Refuse what cannot be written, or drawn, before minutes are spent."""
     path = Path(out)
     if path.suffix != suffix:
         raise CrnnError(f"--out {out}: its name ends in {suffix}")
     if not path.parent.is_dir():
         raise CrnnError(f"cannot write {out}: no folder {path.parent}")
+    if find_spec("matplotlib") is None:
+        raise MissingDependencyError.of_extra("matplotlib", "bench")
     return path
 
 

@@ -43,14 +43,14 @@ def accuracy(
 ) -> None:  # fmt: skip
     """Read DATA with MODEL and say how well.
 
-    DATA are folders with labels.tsv, .tsv files (path, tab, text), or fresh synthetic
+    DATA are folders with labels.tsv, .tsv or .txt files (path, tab, text), or fresh synthetic
     lines: synth:PRESET[:SPLIT[:COUNT[:SEED]]] with the splits all, train, heldout, or
     recipe:NAME[...] as a recipe of crnn-train draws them.
     """
     from crnn_benchmarks.cases.accuracy import measure_accuracy  # noqa: PLC0415
-    from crnn_benchmarks.harness.models import subject_of  # noqa: PLC0415
+    from crnn_benchmarks.harness.models import subjects_of  # noqa: PLC0415
 
-    subjects = [subject_of(name) for name in (model, *more)]
+    subjects = subjects_of((model, *more))
     target = writable(out)
     with ExitStack() as stack:
         sets = _sets(stack, data, limit)
@@ -86,7 +86,7 @@ def peers(
         own_contender,
         peer_contender,
     )
-    from crnn_benchmarks.harness.models import subject_of  # noqa: PLC0415
+    from crnn_benchmarks.harness.models import subjects_of  # noqa: PLC0415
     from crnn_runtime.installed import cache_folder  # noqa: PLC0415
 
     folder = Path(environments) if environments else cache_folder() / "peers"
@@ -101,7 +101,7 @@ def peers(
         return
     if not data:
         raise click.UsageError("Missing argument 'DATA...': folders or files with labels")
-    subjects = [subject_of(reader) for reader in readers]
+    subjects = subjects_of(readers)
     target = writable(out)
     with ExitStack() as stack:
         sets = _sets(stack, data, limit)
@@ -117,9 +117,14 @@ def peers(
 
 
 def _sets(stack: ExitStack, data: Sequence[str], limit: int | None) -> "list[Lines]":
-    from crnn_benchmarks.harness.datasets import load_lines  # noqa: PLC0415
+    from crnn_benchmarks.harness.datasets import distinct, load_lines  # noqa: PLC0415
 
-    return [stack.enter_context(load_lines(spec, limit=limit)) for spec in data]
+    sets = [stack.enter_context(load_lines(spec, limit=limit)) for spec in data]
+    names = distinct([lines.data.name for lines in sets], [lines.place for lines in sets])
+    return [
+        dataclasses.replace(lines, data=dataclasses.replace(lines.data, name=name))
+        for lines, name in zip(sets, names, strict=True)
+    ]
 
 
 def _write_worst(results: "Sequence[Read]", count: int, target: Path) -> None:

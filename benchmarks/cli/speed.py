@@ -156,7 +156,7 @@ def _subjects(
     models: Sequence[str], archs: Sequence[str], everything: bool, alphabet: str
 ) -> "list[Subject]":
     from crnn.backbones import BACKBONES, backbone_class  # noqa: PLC0415
-    from crnn_benchmarks.harness.models import Subject, subject_of  # noqa: PLC0415
+    from crnn_benchmarks.harness.models import Subject, subjects_of  # noqa: PLC0415
     from crnn_runtime.model.alphabet import Alphabet  # noqa: PLC0415
 
     Alphabet.load(alphabet)  # says at once what is wrong with it
@@ -164,7 +164,7 @@ def _subjects(
     for arch in chosen:
         backbone_class(arch)
     subjects = [Subject(name=arch, arch=arch, alphabet=alphabet) for arch in chosen]
-    subjects += [subject_of(model) for model in models]
+    subjects += subjects_of(models)
     if not subjects:
         raise click.UsageError("give MODELS, --arch or --all")
     return subjects

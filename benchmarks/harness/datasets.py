@@ -3,7 +3,8 @@
 import dataclasses
 import hashlib
 import random
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,8 @@ from crnn_benchmarks.harness.schema import DataSet
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.picture.files import iter_paths
 
-LABEL_FILES = ("labels.tsv", "dev.tsv", "test.tsv", "val.tsv", "train.tsv")
+_STEMS = ("labels", "dev", "test", "val", "train")
+LABEL_FILES = (*(f"{stem}.tsv" for stem in _STEMS), *(f"{stem}.txt" for stem in _STEMS))
 """What a folder is searched for, in this order."""
 SYNTH = "synth:"
 RECIPE = "recipe:"
@@ -30,11 +32,13 @@ class Lines:
         data: its name and size.
         paths: of the pictures.
         texts: what is written on each.
+        place: the folder or file that it was given as; None for drawn lines.
     """
 
     data: DataSet
     paths: list[str]
     texts: list[str]
+    place: Path | None = None
 
 
 @contextmanager
@@ -44,8 +48,8 @@ def load_lines(
     """A data set by its name on the command line; drawn ones go when the block ends.
 
     Args:
-        spec: a folder with labels (`LABEL_FILES`), a ``.tsv`` file of ``path<TAB>text``,
-            or ``synth:PRESET[:SPLIT[:COUNT[:SEED]]]`` for fresh synthetic lines,
+        spec: a folder with labels (`LABEL_FILES`), a ``.tsv`` or ``.txt`` file of
+            ``path<TAB>text``, or ``synth:PRESET[:SPLIT[:COUNT[:SEED]]]`` for fresh synthetic lines,
             ``recipe:NAME[…]`` for such lines as a recipe of ``crnn-train`` draws them.
         limit: most lines; more are sampled at random.
         seed: of that sample.
@@ -56,9 +60,9 @@ def load_lines(
     """
     with TemporaryDirectory(prefix="crnn-bench-") as folder:
         if spec.startswith((SYNTH, RECIPE)):
-            name, rows = _synthetic(spec, Path(folder), suffix)
+            place, (name, rows) = None, _synthetic(spec, Path(folder), suffix)
         else:
-            name, rows = _labelled(spec)
+            name, place, rows = _labelled(spec)
         of = len(rows)
         if limit is not None and limit < of:
             rows = random.Random(seed).sample(rows, limit)
@@ -66,23 +70,31 @@ def load_lines(
         for path, text in rows:
             digest.update(path.read_bytes() + b"\0" + text.encode() + b"\0")
         data = DataSet(name=name, lines=len(rows), of=of, sha256=digest.hexdigest())
-        yield Lines(data, [str(path) for path, _ in rows], [text for _, text in rows])
+        paths, texts = [str(path) for path, _ in rows], [text for _, text in rows]
+        yield Lines(data, paths, texts, place)
 
 
-def _labelled(spec: str) -> tuple[str, list[tuple[Path, str]]]:
+def _labelled(spec: str) -> tuple[str, Path, list[tuple[Path, str]]]:
     """The lines of a file or folder, every picture of which must be there."""
     path = Path(spec)
     if path.is_dir():
         found = [path / name for name in LABEL_FILES if (path / name).is_file()]
         if not found:
             raise CrnnError(f"{spec}: a folder with labels has one of {', '.join(LABEL_FILES)}")
-        name, path = path.resolve().name, found[0]
+        place, path = path, found[0]
+        if (twin := path.with_suffix(".txt")) in found[1:]:
+            raise CrnnError(f"{spec}: which one holds the labels, {path.name} or {twin.name}?")
     else:
-        name = path.stem if path.stem not in _plain_stems() else path.resolve().parent.name
-    if path.suffix.lower() != ".tsv" or not path.is_file():
+        place = path.parent if path.stem in _STEMS else path
+    if path.suffix.lower() not in (".tsv", ".txt") or not path.is_file():
         raise CrnnError(
-            f"{spec}: give a folder with labels, a .tsv file, or {SYNTH}PRESET for drawn lines"
+            f"{spec}: give a folder with labels, a .tsv or .txt file, or {SYNTH}PRESET for drawn "
+            "lines"
         )
+    from crnn.data.annotations import holds_text  # noqa: PLC0415
+
+    if not holds_text(path, _text_of(path).encode().split(b"\n")):
+        raise CrnnError(f"{path} holds codes: give a file of path, tab and text")
     rows = []
     for number, line in enumerate(_text_of(path).split("\n"), start=1):
         if not line.strip("\r"):
@@ -98,12 +110,8 @@ def _labelled(spec: str) -> tuple[str, list[tuple[Path, str]]]:
         rows.append((file, text))
     if not rows:
         raise CrnnError(f"{path} has no line")
-    return name, rows
-
-
-def _plain_stems() -> set[str]:
-    """File names that say nothing of the data."""
-    return {name.removesuffix(".tsv") for name in LABEL_FILES}
+    name = place.resolve().name if place.is_dir() else place.stem
+    return name, place, rows
 
 
 def _text_of(path: Path) -> str:
@@ -169,3 +177,30 @@ def pictures_of(spec: str) -> tuple[str, list[str]]:
     if not paths or paths == [spec]:
         raise CrnnError(f"{spec}: no folder with pictures")
     return path.resolve().name, paths
+
+
+def distinct(names: Sequence[str], places: Sequence[Path | None]) -> list[str]:
+    """Names, those that others have too with as much of the path before it as tells them apart.
+
+    Args:
+        names: short ones.
+        places: where each thing lies; None if its name says all. What lies in one place is
+            one thing.
+    """
+    places = [place and place.resolve() for place in places]
+    alike: dict[str, set[Path]] = defaultdict(set)
+    for name, place in zip(names, places, strict=True):
+        if place is not None:
+            alike[name].add(place)
+    return [
+        name if place is None or len(alike[name]) < 2 else _shortest(place, alike[name])
+        for name, place in zip(names, places, strict=True)
+    ]
+
+
+def _shortest(place: Path, others: set[Path]) -> str:
+    for count in range(2, len(place.parts)):
+        ends = [other.parts[-count:] for other in others]
+        if ends.count(place.parts[-count:]) == 1:
+            return "/".join(place.parts[-count:])
+    return str(place)

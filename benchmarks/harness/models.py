@@ -6,9 +6,11 @@ the user's cache, under a name that changes with everything that goes into it.
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crnn_benchmarks.harness.datasets import distinct
 from crnn_benchmarks.harness.schema import Model
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.installed import cache_folder
@@ -50,6 +52,18 @@ class Subject:
         return dataclasses.asdict(self)
 
 
+def subjects_of(models: Sequence[str]) -> list[Subject]:
+    """Files and readers' names; files of one name are told apart by their folders.
+
+    Raises:
+        CrnnError: there is nothing of a name.
+    """
+    found = [subject_of(model) for model in models]
+    places = [None if each.name in KNOWN else Path(each.file or "") for each in found]
+    names = distinct([each.name for each in found], places)
+    return [dataclasses.replace(each, name=name) for each, name in zip(found, names, strict=True)]
+
+
 def subject_of(model: str) -> Subject:
     """A file or a reader's name.
 
@@ -70,7 +84,7 @@ def model_file(subject: Subject, precision: str = "fp32") -> Path:
     """
     if not subject.is_checkpoint:
         return _given_file(subject, precision)
-    path = cache_folder() / f"{subject.name}-{_key(subject, precision)}.{precision}.onnx"
+    path = cache_folder() / f"{Path(subject.name).name}-{_key(subject, precision)}.{precision}.onnx"
     if path.is_file():
         return path
     if precision == "fp32":

@@ -1,6 +1,7 @@
 """A report as one HTML file that needs nothing else: no network, no script."""
 
 import html
+import re
 from collections.abc import Sequence
 
 from crnn_benchmarks.harness.schema import Report
@@ -11,19 +12,24 @@ from crnn_benchmarks.report.tables import RANDOM_WEIGHTS, Table, tables
 _STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; margin: 2rem auto; max-width: 72rem;
-  padding: 0 1rem; color: #1b1b1b; background: #fff; }
+  padding: 0 1rem; color: #1b1b1b; background: #fff; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 code { background: #f2f2f2; padding: .1em .3em; border-radius: 3px; overflow-wrap: anywhere; }
 figure { margin: 1rem 0; } figure svg { max-width: 100%; height: auto; }
 figcaption, .note { color: #555; font-size: .9rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid #ddd;
-  white-space: nowrap; }
-td.long { white-space: normal; min-width: 20rem; }
+th, td { padding: .25rem .5rem; text-align: left; border-bottom: 1px solid #ddd;
+  vertical-align: top; }
+td, small { white-space: nowrap; }
+th { overflow-wrap: normal; } td.name { white-space: normal; min-width: 9rem; }
+td.long { white-space: normal; min-width: 16rem; }
 th { border-bottom: 2px solid #999; } .moved td { background: #fff1d6; }
 img { max-width: 100%; }
 """
+_INTERVAL = re.compile(r"[-\d.]+ \[[^]]*\]")
+_WIDE = ((60, ' class="long"'), (18, ' class="name"'))
+"""Characters from which on a cell's text may be broken."""
 
 
 def to_html(report: Report) -> str:
@@ -80,5 +86,9 @@ def _plot_html(plot: Plot) -> str:
 
 
 def _cell(text: str) -> str:
-    long = ' class="long"' if len(text) > 60 else ""
-    return f"<td{long}>{html.escape(text)}</td>"
+    kind = next((kind for most, kind in _WIDE if len(text) > most), "")
+    shown = html.escape(text)
+    if _INTERVAL.fullmatch(text):  # below the figure: many columns are to fit beside another
+        value, _, bounds = shown.partition(" ")
+        return f"<td>{value}<br><small>{bounds}</small></td>"
+    return f"<td{kind}>{shown}</td>"

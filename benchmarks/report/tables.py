@@ -47,7 +47,14 @@ def tables(report: Report) -> list[Table]:
         found += _accuracy(accuracy)
     if training := [row for row in report.training if row.problem is None]:
         found += _training(training)
-    return [*found, *_problems(report)]
+    return [_filled(table) for table in [*found, *_problems(report)]]
+
+
+def _filled(table: Table) -> Table:
+    """Without the columns in which no row has anything."""
+    kept = [n for n in range(len(table.head)) if any(row[n] != NONE for row in table.rows)]
+    rows = [tuple(row[n] for n in kept) for row in table.rows]
+    return dataclasses.replace(table, head=tuple(table.head[n] for n in kept), rows=rows)
 
 
 def _latency(rows: Sequence[Latency], report: Report) -> list[Table]:

@@ -1,4 +1,6 @@
 import dataclasses
+import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -109,6 +111,30 @@ def test_accuracy_is_printed_with_its_data_set_and_its_lines(reader: Path, data:
     assert "<img" not in Path("accuracy.html").read_text()  # shows no picture of the data
     scores = Report.read(Path("accuracy.json")).accuracy[0].scores
     assert scores["exact"].value == 1
+
+
+def test_sets_and_readers_of_one_name_are_told_apart(reader: Path, data: Path) -> None:
+    names = []
+    for folder in ("one", "two"):
+        names += [Path(folder, reader.name), Path(folder, data.name)]
+        shutil.copytree(data, names[-1])
+        shutil.copy(reader, names[-2])
+    result = run("accuracy", names[0], names[1], names[3], "--model", names[2])
+    assert result.exit_code == 0, result.output
+    rows = Report.read(Path("accuracy.json")).accuracy
+    found = {(row.model.name, row.data.name) for row in rows}
+    assert found == {(str(names[a]), str(names[b])) for a in (0, 2) for b in (1, 3)}
+
+
+def test_a_missing_plotter_is_told_before_anything_is_measured(
+    reader: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = run("accuracy", reader, data)
+    assert result.exit_code == 2
+    assert "matplotlib" in result.stderr
+    assert "bench" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_peers_that_are_missing_do_not_end_the_run(reader: Path, data: Path) -> None:

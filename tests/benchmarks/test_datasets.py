@@ -4,7 +4,13 @@ import cv2
 import pytest
 from barcode import draw_barcode
 
-from crnn_benchmarks.harness.datasets import SYNTH_SEED, load_lines, parse_synth, pictures_of
+from crnn_benchmarks.harness.datasets import (
+    SYNTH_SEED,
+    distinct,
+    load_lines,
+    parse_synth,
+    pictures_of,
+)
 from crnn_runtime.errors import CrnnError
 
 
@@ -109,3 +115,29 @@ def test_pictures_without_labels(folder: Path, tmp_path: Path) -> None:
     for spec in ("empty", "missing"):
         with pytest.raises(CrnnError, match="no folder with pictures"):
             pictures_of(str(tmp_path / spec))
+
+
+def test_text_files_with_tabs_are_read_and_codes_are_refused(folder: Path) -> None:
+    text = (folder / "labels.tsv").read_text("utf-8-sig")
+    other = folder / "rec_gt_test.txt"
+    other.write_text(text)
+    with load_lines(str(other)) as lines:
+        assert lines.data.name == "rec_gt_test"
+        assert len(lines.texts) == 20
+    (folder / "labels.txt").write_text(text)
+    with pytest.raises(CrnnError, match=r"labels\.tsv or labels\.txt"), load_lines(str(folder)):
+        pass
+    (folder / "labels.tsv").unlink()
+    with load_lines(str(folder)) as lines:
+        assert lines.data.name == "digits_here"
+    other.write_text("0.png 1 2 3\n1.png 2\n")
+    with pytest.raises(CrnnError, match="codes"), load_lines(str(other)):
+        pass
+
+
+def test_names_get_as_much_of_their_path_as_tells_them_apart() -> None:
+    places = [Path("/a/b/x"), Path("/c/b/x"), Path("/c/d/x"), Path("/c/d/y"), None, Path("/c/d/x")]
+    names = distinct(["x", "x", "x", "y", "x", "x"], places)
+    assert names == ["a/b/x", "c/b/x", "d/x", "y", "x", "d/x"]
+    assert distinct(["zh", "zh"], [None, None]) == ["zh", "zh"]
+    assert distinct(["s", "s"], [Path("/a/s.tsv"), Path("/a/s.txt")]) == ["a/s.tsv", "a/s.txt"]

@@ -194,6 +194,38 @@ def test_a_browser_shows_the_page(tmp_path: Path, browser: str) -> None:
     assert blue > 500
 
 
+def test_a_page_does_not_scroll_sideways(tmp_path: Path, browser: str) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    name = dataclasses.replace(full_report().accuracy[0].data, name="recipe:" + 60 * "x")
+    rows = [dataclasses.replace(row, data=name) for row in full_report().accuracy]
+    report = dataclasses.replace(full_report(), accuracy=tuple(rows))
+    page = tmp_path / "report.html"
+    page.write_text(to_html(report), "utf-8")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for width in (1280, 390):
+            opened = chromium.new_page(viewport={"width": width, "height": 900})
+            opened.goto(page.as_uri())
+            assert opened.evaluate("document.documentElement.scrollWidth") == width
+            tables = (
+                "[...document.querySelectorAll('.wide')].map(x => x.scrollWidth - x.clientWidth)"
+            )
+            assert width < 1280 or set(opened.evaluate(tables)) == {0}
+        chromium.close()
+
+
+def test_columns_in_which_no_row_has_anything_are_left_out() -> None:
+    full = full_report()
+    rows = tuple(dataclasses.replace(row, batch=0, seconds=None, memory=0) for row in full.accuracy)
+    (found,) = [
+        table
+        for table in tables(dataclasses.replace(full, accuracy=rows))
+        if "Accuracy" in table.title
+    ]
+    assert {"differs in batches", "ms a line", "peak MB"}.isdisjoint(found.head)
+    assert all(any(row[n] != NONE for row in found.rows) for n in range(len(found.head)))
+
+
 def test_a_browser_lays_the_page_out_without_anything_spilling(
     tmp_path: Path, browser: str
 ) -> None:
