@@ -1,17 +1,21 @@
-"""The options of ``crnn-infer`` that are for whole pages."""
+"""The options of commands that read whole pages."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
 
+if TYPE_CHECKING:
+    from crnn_runtime.page.detect import Detection
+    from crnn_runtime.page.reading import Reading
+
 _JOINED = 1.5  # heights of a line
 
-_OPTIONS = (
-    click.option("--page", is_flag=True, help="IMAGES are pages: find their lines first."),
+_FINDING = (
     click.option(
         "--detector", metavar="NAME|FILE",
         help="Text detector that finds them.  [default: the first installed of ppocrv6-tiny-det, "
@@ -33,6 +37,8 @@ _OPTIONS = (
     click.option(
         "--upright", is_flag=True, help="No line stands on its head: do not try that."
     ),
+)  # fmt: skip
+_OUTPUT = (
     click.option(
         "--as", "kind", type=click.Choice(["text", "json", "hocr", "alto"]),
         help="What a page becomes.  [default: text]",
@@ -42,25 +48,60 @@ _OPTIONS = (
         help="Folder for a file of each page, and its lines as pictures with lines.tsv.",
     ),
 )  # fmt: skip
-_OF_PAGES = ("detector", "side", "join", "least", "upright", "kind", "out_dir")
 
 
 @dataclass(frozen=True, kw_only=True)
-class PageOptions:
-    """What was asked for; None where nothing was."""
+class FindingOptions:
+    """What was asked of finding and reading lines; None where nothing was."""
 
     detector: str | None
     side: int | None
     join: float | None
     least: float | None
     upright: bool
+
+    def detection(self) -> "Detection":
+        """How lines are found."""
+        from crnn_runtime.page.detect import Detection  # noqa: PLC0415 (not for --help)
+
+        given = {"side": self.side, "join": self.join}
+        return Detection(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+
+    def reading(self, *, crops: bool = False) -> "Reading":
+        """How they are read."""
+        from crnn_runtime.page.reading import Reading  # noqa: PLC0415 (not for --help)
+
+        given = {} if self.least is None else {"least": self.least}
+        return Reading(upright=self.upright, crops=crops, **given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageOptions(FindingOptions):
+    """What was asked of ``crnn-infer``, too."""
+
     kind: str | None
     out_dir: Path | None
 
 
+_Kind = TypeVar("_Kind", bound=FindingOptions)
+
+
 def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command, in the order in which they are listed."""
-    for option in reversed(_OPTIONS):
+    """Add ``--page`` and all options for pages to a command, in the order of the list."""
+    flag = click.option("--page", is_flag=True, help="IMAGES are pages: find their lines first.")
+    return _added(command, (flag, *_FINDING, *_OUTPUT))
+
+
+def finding_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--pages`` and the options of finding lines to a command."""
+    flag = click.option("--pages", is_flag=True, help="IN are pages: find their lines first.")
+    return _added(command, (flag, *_FINDING))
+
+
+def _added(
+    command: Callable[..., Any], options: tuple[Callable[..., Any], ...]
+) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command
 
@@ -71,12 +112,23 @@ def take_page_options(ctx: click.Context, values: dict[str, Any]) -> PageOptions
     Raises:
         click.UsageError: an option for pages without --page.
     """
-    of_pages = {name: values.pop(name) for name in _OF_PAGES}
-    if values.pop("page"):
-        return PageOptions(**of_pages)
+    return _taken(ctx, values, PageOptions, "page")
+
+
+def take_finding_options(ctx: click.Context, values: dict[str, Any]) -> FindingOptions | None:
+    """The same for `finding_options`, with --pages."""
+    return _taken(ctx, values, FindingOptions, "pages")
+
+
+def _taken(
+    ctx: click.Context, values: dict[str, Any], kind: type[_Kind], flag: str
+) -> _Kind | None:
+    of_pages = {each.name: values.pop(each.name) for each in dataclasses.fields(kind)}
+    if values.pop(flag):
+        return kind(**of_pages)
     for parameter in ctx.command.params:
         name = parameter.name or ""
         given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if name in of_pages and given:
-            raise click.UsageError(f"{parameter.opts[0]} is for pages: give --page too")
+            raise click.UsageError(f"{parameter.opts[0]} is for pages: give --{flag} too")
     return None

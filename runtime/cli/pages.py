@@ -42,7 +42,7 @@ def read_pages_of(
         click.UsageError: options exclude each other.
         CrnnError: the detector cannot be used, or a file not be written.
     """
-    from crnn_runtime.page.detect import Detection, Detector  # noqa: PLC0415 (not for --help)
+    from crnn_runtime.page.detect import Detector  # noqa: PLC0415 (not for --help)
     from crnn_runtime.page.output import FORMATS  # noqa: PLC0415
 
     if raw:
@@ -51,11 +51,9 @@ def read_pages_of(
         raise click.UsageError(f"--json and --as {options.kind} exclude each other")
     kind = "json" if as_json else options.kind or "text"
     suffix, shape = FORMATS[kind]
-    given = {"side": options.side, "join": options.join}
-    wanted = Detection(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     folder = None if options.out_dir is None else _Folder(options.out_dir, suffix)
     unread = 0
-    with Detector(options.detector, device, threads, wanted) as detector:
+    with Detector(options.detector, device, threads, options.detection()) as detector:
         for path, page, warning in _pages(recognizer, detector, images, options):
             if page.error:
                 unread += 1
@@ -81,8 +79,6 @@ def _pages(
     recognizer: "Recognizer", detector: "Detector", images: tuple[str, ...], options: PageOptions
 ) -> Iterator[tuple[str, "Page", str]]:
     """Every path, its page, and what the decoder said of it."""
-    from crnn_runtime.page.reading import Reading  # noqa: PLC0415 (numpy: not for --help)
-
     ahead: deque[str] = deque()
 
     def paths() -> Iterator[str]:
@@ -90,8 +86,7 @@ def _pages(
             ahead.append(path)
             yield path
 
-    given = {} if options.least is None else {"least": options.least}
-    reading = Reading(upright=options.upright, crops=options.out_dir is not None, **given)
+    reading = options.reading(crops=options.out_dir is not None)
     with (
         DecoderMessages() as messages,
         closing(

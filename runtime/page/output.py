@@ -30,7 +30,7 @@ def to_json(path: str, page: Page) -> str:
         "width": page.width,
         "height": page.height,
         "lines": [_line_fields(line) for line in page.lines],
-    }
+    } | ({"error": page.error} if page.error is not None else {})
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
     # What of a path is not UTF-8 are lone surrogates: escaped as JSON writes them.
     return text.encode("utf-8", "backslashreplace").decode()

@@ -14,7 +14,11 @@ from crnn_runtime.cli.model_options import (
     list_option,
     turn_option,
 )
+from crnn_runtime.cli.page_options import finding_options, take_finding_options
 from crnn_runtime.errors import CrnnError
+
+_LINES, _PAGES = 1024, 32
+"""Pictures of a part."""
 
 
 @click.command(cls=Command)
@@ -53,12 +57,12 @@ from crnn_runtime.errors import CrnnError
 @click.option(
     "--lines-per-part",
     type=click.IntRange(min=1),
-    default=1024,
-    show_default=True,
-    help="Pictures that a worker reads and writes as one file: what is lost when it dies.",
+    help="Pictures that a worker reads and writes as one file: what is lost when it dies.  "
+    "[default: 1024, of pages 32]",
 )
 @click.option("--image-column", help="Of Parquet files.  [default: image, bytes, jpg, png, …]")
 @click.option("--id-column", help="Of Parquet files.  [default: path, file_name, key, id, …]")
+@finding_options
 @card_option
 @alphabet_option
 @turn_option
@@ -77,20 +81,21 @@ def main(
     device: str | None,
     address: str | None,
     batch_size: int | None,
-    lines_per_part: int,
+    lines_per_part: int | None,
     image_column: str | None,
     id_column: str | None,
     card: str | None,
     alphabet: str | None,
     turn: Literal["auto"] | None,
-    **decoding: Any,  # noqa: ANN401 (see `decoding_options`)
+    **others: Any,  # noqa: ANN401 (see `decoding_options` and `finding_options`)
 ) -> None:
     """Read the line of text in each picture of IN, and write Parquet files to OUT.
 
     IN are pictures, folders, globs, tar archives and Parquet files with pictures in a
     column; OUT is a folder. Both may be addresses that fsspec knows (s3://bucket/lines).
     OUT gets part-000000.parquet and so on, with the columns path, text, confidence,
-    chars, turned and error.
+    chars, turned and error. With --pages it gets part-000000.jsonl and so on: a line of JSON
+    for each page, as crnn-infer --page --json prints it.
 
     Stopped and started again with the same command, it goes on where it was: a part
     that is written is not read again. What is in IN is listed once, at the beginning.
@@ -100,11 +105,17 @@ def main(
     """
     from crnn_serve.bulk import run  # noqa: PLC0415 (--help must not wait for numpy)
     from crnn_serve.bulk.cluster import Workers  # noqa: PLC0415
-    from crnn_serve.bulk.model import pack  # noqa: PLC0415
+    from crnn_serve.bulk.model import Pages, pack  # noqa: PLC0415
     from crnn_serve.bulk.sources import Columns  # noqa: PLC0415
 
-    options = to_decoding(ctx, as_json=False, nbest=1, **decoding)
-    reader = pack(model, options, card, alphabet, turn)
+    finding = take_finding_options(ctx, others)
+    options = to_decoding(ctx, as_json=False, nbest=1, **others)
+    if finding is None:
+        reader = pack(model, options, card, alphabet, turn)
+    else:
+        pages = Pages(detection=finding.detection(), reading=finding.reading())
+        reader = pack(model, options, card, alphabet, turn, pages=pages, detector=finding.detector)
+    lines_per_part = lines_per_part or (_LINES if finding is None else _PAGES)
     if reader.on_gpu and device == "cpu":
         raise CrnnError(f"{model} is an engine, which runs on a GPU: leave --device out")
     gpus = int(device == "cuda" or reader.on_gpu)
@@ -120,8 +131,9 @@ def main(
     except CrnnError as error:
         raise CrnnError(f"{error}; {_so_far(begun)}") from error
     count = run.result(begun)
+    what = "lines" if finding is None else "pages"
     click.echo(
-        f"{count.lines:,} lines in {out}, {count.unread:,} could not be read; "
+        f"{count.lines:,} {what} in {out}, {count.unread:,} could not be read; "
         f"{time.monotonic() - started:,.0f} s"
     )
     if count.unread:

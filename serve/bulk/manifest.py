@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from crnn_runtime.errors import CrnnError
 from crnn_serve.bulk.model import Reader
+from crnn_serve.bulk.parts import LINES, PAGES
 from crnn_serve.bulk.sources import Columns
 from crnn_serve.bulk.store import Store, open_address
 
@@ -31,6 +32,7 @@ class Manifest:
         lines_per_part: pictures of a part.
         parts: how many there are.
         turn: whether what is read without confidence is read again, turned.
+        pages: how pages are read; None if pictures are lines.
     """
 
     run: str
@@ -43,6 +45,12 @@ class Manifest:
     lines_per_part: int
     parts: int = 0
     turn: str | None = None
+    pages: dict[str, Any] | None = None
+
+    @property
+    def suffix(self) -> str:
+        """Of the files of parts."""
+        return LINES if self.pages is None else PAGES
 
     @classmethod
     def of(
@@ -60,6 +68,7 @@ class Manifest:
             columns=dataclasses.asdict(columns),
             lines_per_part=lines_per_part,
             turn=reader.turn,
+            pages=None if reader.pages is None else reader.pages.options(),
         )
 
     @classmethod
@@ -117,6 +126,7 @@ _KINDS = {
     "columns": "other columns",
     "lines_per_part": "another --lines-per-part",
     "turn": "another --turn",
+    "pages": "other options of pages",
 }
 """Field in which a folder's beginning must be the same → what a message calls another one."""
 

@@ -3,19 +3,38 @@
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crnn_runtime import CrnnError, Decoding, ModelError, Recognizer
+from crnn_runtime import CrnnError, Decoding, Detection, Detector, ModelError, Recognizer
 from crnn_runtime.backends import BACKENDS, open_backend
 from crnn_runtime.decode.decoding import open_decoder
 from crnn_runtime.model.engine_file import read_engine, sidecar_path
 from crnn_runtime.model.model_file import find_kind
 from crnn_runtime.model.onnx_bytes import self_contained
+from crnn_runtime.page.reading import Reading
 from crnn_runtime.turning import Turn
 
-_ONNX, _ENGINE, _CARD = "model.onnx", "model.trt", "card.json"
+_ONNX, _ENGINE, _CARD, _DETECTOR = "model.onnx", "model.trt", "card.json", "detector.onnx"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """What is asked of pages.
+
+    Attributes:
+        detection: how lines are found.
+        reading: how they are read.
+    """
+
+    detection: Detection
+    reading: Reading
+
+    def options(self) -> dict[str, float | None]:
+        """All of it by name, for a folder to be gone on with."""
+        return dataclasses.asdict(self.detection) | dataclasses.asdict(self.reading)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +49,7 @@ class Reader:
         card: name of the model card's file, if it is not in the model.
         decoding: how outputs become text; its files are names among ``files``.
         turn: see `Recognizer`.
+        pages: pictures are pages, whose lines are found first; None if they are lines.
     """
 
     name: str
@@ -39,6 +59,7 @@ class Reader:
     card: str | None = None
     decoding: Decoding
     turn: Turn | None = None
+    pages: Pages | None = None
 
     @property
     def on_gpu(self) -> bool:
@@ -52,20 +73,32 @@ class Reader:
             ModelError: a file is not what was sent, or the model cannot be used.
             MissingDependencyError: the library or the device is missing here.
         """
+        with self._unpacked() as folder:
+            return Recognizer(
+                folder / self.model,
+                device=device,
+                threads=threads,
+                batch_size=batch_size or "auto",
+                decoder=self._decoding_in(folder),
+                card=self.card and folder / self.card,
+                turn=self.turn,
+            )
+
+    def open_detector(self, device: str, threads: int) -> Detector:
+        """What finds the lines of ``pages``; raises as `open` does."""
+        assert self.pages is not None
+        with self._unpacked() as folder:
+            return Detector(folder / _DETECTOR, device, threads, self.pages.detection)
+
+    @contextmanager
+    def _unpacked(self) -> Iterator[Path]:
+        """A folder with the files."""
         with tempfile.TemporaryDirectory(prefix="crnn-bulk-") as folder:
             for name, content in self.files.items():
                 if hashlib.sha256(content).hexdigest() != self.hashes[name]:
                     raise ModelError(f"{name} of {self.name} arrived damaged: start again")
                 (Path(folder) / name).write_bytes(content)
-            return Recognizer(
-                Path(folder) / self.model,
-                device=device,
-                threads=threads,
-                batch_size=batch_size or "auto",
-                decoder=self._decoding_in(Path(folder)),
-                card=self.card and Path(folder) / self.card,
-                turn=self.turn,
-            )
+            yield Path(folder)
 
     def _decoding_in(self, folder: Path) -> Decoding:
         paths = {
@@ -82,6 +115,9 @@ def pack(
     card: str | None = None,
     alphabet: str | None = None,
     turn: Turn | None = None,
+    *,
+    pages: Pages | None = None,
+    detector: str | None = None,
 ) -> Reader:
     """Read a model's files, and see that they can be used together.
 
@@ -91,6 +127,8 @@ def pack(
         card: path of the card of an ONNX file that has none inside.
         alphabet: of such a file, where its card has none.
         turn: see `Recognizer`.
+        pages: how pages are read, None if pictures are lines.
+        detector: of pages: a name or an ONNX file, None for the first that is installed.
 
     Raises:
         CrnnError: a file is missing or cannot be used.
@@ -109,6 +147,9 @@ def pack(
         open_decoder(decoding, read_engine(path)[0])
         files[_ENGINE] = _content(path)
         files[sidecar_path(Path(_ENGINE)).name] = _content(sidecar_path(path))
+    if pages is not None:
+        with Detector(detector, "cpu", 1, pages.detection) as found:
+            files[_DETECTOR] = self_contained(found.path)
     changes: dict[str, str] = {}
     for option in ("lm", "lexicon"):
         if (value := getattr(decoding, option)) is not None:
@@ -122,6 +163,7 @@ def pack(
         card=_CARD if _CARD in files else None,
         decoding=dataclasses.replace(decoding, **changes),  # type: ignore[arg-type]
         turn=turn,
+        pages=pages,
     )
 
 

@@ -1,4 +1,4 @@
-"""What was read, as Parquet: one file for each part."""
+"""What was read: one file for each part, Parquet of lines and JSON of pages."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,14 +13,20 @@ import numpy as np
 
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.line import Line
+from crnn_runtime.page.output import to_json
+from crnn_runtime.page.page import Page
 from crnn_serve.bulk.store import Store, one_line
 
+LINES, PAGES = ".parquet", ".jsonl"
+"""Suffixes of parts."""
 _ROWS = 4096  # held before they are written: a part may be a large archive
 _KEY = b"crnn-bulk"
 _AT_ONCE = 16  # footers that are read together
 
 Row = tuple[str, Line]
 """What a picture is called, and its line."""
+PageRow = tuple[str, Page]
+"""What a picture is called, and what was found on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +37,14 @@ class Count:
     unread: int = 0
 
 
-def part_name(part: int) -> str:
+def part_name(part: int, suffix: str = LINES) -> str:
     """The file of a part."""
-    return f"part-{part:06d}.parquet"
+    return f"part-{part:06d}{suffix}"
 
 
 def finished_parts(names: Iterable[str]) -> set[int]:
     """File names of an output folder → the parts that are written."""
-    known = (name.removeprefix("part-").removesuffix(".parquet") for name in names)
+    known = (name.removeprefix("part-").removesuffix(LINES).removesuffix(PAGES) for name in names)
     return {int(n) for n in known if n.isdigit()}
 
 
@@ -117,34 +123,61 @@ def write_part(store: Store, part: int, rows: Iterable[Row]) -> Count:
     return count
 
 
-def read_count(store: Store, part: int) -> Count:
-    """What the footer of a part tells.
+def write_pages(store: Store, part: int, rows: Iterable[PageRow]) -> Count:
+    """Write a part of pages, a line of JSON each, as they are read.
+
+    Raises:
+        CrnnError: the folder cannot be written, or is full.
+    """
+    count = Count()
+
+    def write(path: Path) -> None:
+        nonlocal count
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            for name, page in rows:
+                file.write(to_json(name, page) + "\n")
+                count = Count(count.lines + 1, count.unread + (page.error is not None))
+
+    store.write(part_name(part, PAGES), write)
+    return count
+
+
+def read_count(store: Store, part: int, suffix: str = LINES) -> Count:
+    """What a part holds: of Parquet its footer tells.
 
     Raises:
         CrnnError: it cannot be read, or ``crnn-bulk`` did not write it.
     """
-    import pyarrow.parquet as pq  # noqa: PLC0415 (the extra)
-
-    name = f"{store.address}/{part_name(part)}"
+    name = part_name(part, suffix)
     try:
-        with store.open(part_name(part)) as file:
-            found = pq.read_metadata(file).metadata or {}
-        return Count(**json.loads(found[_KEY]))
+        with store.open(name) as file:
+            return _count_of_pages(file) if suffix == PAGES else _count_in_footer(file)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CrnnError(
-            f"{name} is damaged or not of crnn-bulk ({one_line(error)}): remove it, and the "
-            "same command reads that part again"
+            f"{store.address}/{name} is damaged or not of crnn-bulk ({one_line(error)}): remove "
+            "it, and the same command reads that part again"
         ) from error
 
 
-def read_counts(store: Store, parts: Iterable[int]) -> Count:
+def _count_in_footer(file: Any) -> Count:  # noqa: ANN401
+    import pyarrow.parquet as pq  # noqa: PLC0415 (the extra)
+
+    return Count(**json.loads((pq.read_metadata(file).metadata or {})[_KEY]))
+
+
+def _count_of_pages(file: Any) -> Count:  # noqa: ANN401
+    pages = [json.loads(row) for row in file]
+    return Count(len(pages), sum("error" in page for page in pages))
+
+
+def read_counts(store: Store, parts: Iterable[int], suffix: str = LINES) -> Count:
     """What all these parts hold together.
 
     Raises:
         CrnnError: see `read_count`.
     """
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        counts = list(threads.map(lambda part: read_count(store, part), parts))
+        counts = list(threads.map(lambda part: read_count(store, part, suffix), parts))
     return Count(sum(count.lines for count in counts), sum(count.unread for count in counts))
 
 

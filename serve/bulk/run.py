@@ -112,4 +112,4 @@ def result(begun: Begun) -> Count:
             f"died several times (want of memory?); the first begins with {first}: the same "
             "command tries them again"
         )
-    return read_counts(begun.store, written)
+    return read_counts(begun.store, written, begun.manifest.suffix)

@@ -11,13 +11,22 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from crnn_runtime import CrnnError, Recognizer
+from crnn_runtime import CrnnError, Detector, Recognizer
+from crnn_runtime.page.reading import Reading
 from crnn_runtime.picture.messages import silence_opencv
 from crnn_runtime.picture.sources import ImageSource
 from crnn_serve.bulk.fetch import Picture, fetch
 from crnn_serve.bulk.manifest import Manifest
 from crnn_serve.bulk.model import Reader
-from crnn_serve.bulk.parts import Count, Row, part_name, read_count, write_part
+from crnn_serve.bulk.parts import (
+    Count,
+    PageRow,
+    Row,
+    part_name,
+    read_count,
+    write_pages,
+    write_part,
+)
 from crnn_serve.bulk.plan import Plan
 from crnn_serve.bulk.sources import Columns
 from crnn_serve.bulk.store import Store
@@ -76,7 +85,7 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._opened: tuple[Store, Plan, Recognizer] | None = None
+        self._opened: _Opened | None = None
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, list[Any]]]:
         """Numbers of parts → what came of each, as Ray Data hands rows on."""
@@ -88,21 +97,21 @@ class Worker:
         """Read a part and write it, unless it was written before its worker died."""
         worker = f"{socket.gethostname()}:{os.getpid()}"
         try:
-            store, plan, recognizer = self._opened = self._opened or self._open()
+            opened = self._opened = self._opened or self._open()
+            store, suffix = opened.store, self._job.manifest.suffix
             began = time.time()
-            if store.exists(part_name(part)):
-                count = read_count(store, part)
+            if store.exists(part_name(part, suffix)):
+                count = read_count(store, part, suffix)
             else:
-                columns = Columns(**self._job.manifest.columns)
-                rows = read_rows(recognizer, fetch(plan[part], columns))
-                count = write_part(store, part, rows)
+                pictures = fetch(opened.plan[part], Columns(**self._job.manifest.columns))
+                count = opened.write(part, pictures)
             return Outcome(part, count, worker=worker, began=began, ended=time.time())
         except CrnnError as error:
             return Outcome(part, problem=f"{error} (on {socket.gethostname()})")
         except Exception:
             return Outcome(part, defect=traceback.format_exc())
 
-    def _open(self) -> tuple[Store, Plan, Recognizer]:
+    def _open(self) -> "_Opened":
         job = self._job
         store = Store(job.out)
         begun = Manifest.read(store)
@@ -123,17 +132,53 @@ class Worker:
             import ray  # noqa: PLC0415
 
             reader = ray.get(reader)
-        return store, Plan(store), reader.open(job.device, job.threads, job.batch_size)
+        recognizer = reader.open(job.device, job.threads, job.batch_size)
+        pages = None
+        if reader.pages is not None:
+            pages = reader.open_detector(job.device, job.threads), reader.pages.reading
+        return _Opened(store, Plan(store), recognizer, pages)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What a worker holds from its first part on."""
+
+    store: Store
+    plan: Plan
+    recognizer: Recognizer
+    pages: tuple[Detector, Reading] | None
+
+    def write(self, part: int, pictures: Iterable[Picture]) -> Count:
+        """Read the pictures of a part and write it."""
+        if self.pages is None:
+            return write_part(self.store, part, read_rows(self.recognizer, pictures))
+        rows = read_pages(self.recognizer, pictures, *self.pages)
+        return write_pages(self.store, part, rows)
 
 
 def read_rows(recognizer: Recognizer, pictures: Iterable[Picture]) -> Iterator[Row]:
     """Pictures → what each is called and its line, in order; errors are lines too."""
-    ahead: deque[str] = deque()
+    names, images = _apart(pictures)
+    for line in recognizer.stream(images, errors="return"):
+        yield names.popleft(), line
+
+
+def read_pages(
+    recognizer: Recognizer, pictures: Iterable[Picture], detector: Detector, options: Reading
+) -> Iterator[PageRow]:
+    """The same for pictures of pages."""
+    names, images = _apart(pictures)
+    for page in recognizer.read_pages(images, detector=detector, errors="return", options=options):
+        yield names.popleft(), page
+
+
+def _apart(pictures: Iterable[Picture]) -> tuple[deque[str], Iterator[ImageSource]]:
+    """The images, and the names of those that were taken."""
+    names: deque[str] = deque()
 
     def images() -> Iterator[ImageSource]:
         for name, source in pictures:
-            ahead.append(name)
+            names.append(name)
             yield source
 
-    for line in recognizer.stream(images(), errors="return"):
-        yield ahead.popleft(), line
+    return names, images()
