@@ -23,6 +23,10 @@ from crnn_serve.public import PublicUrl, public_option
     help="Shipped reader or model file to offer first; may be repeated.",
 )  # fmt: skip
 @click.option(
+    "--detector", metavar="NAME|FILE",
+    help="Text detector that finds the lines of pages.  [default: the first installed]",
+)  # fmt: skip
+@click.option(
     "--folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Let visitors read the pictures in this folder of the server.",
 )  # fmt: skip
@@ -48,6 +52,7 @@ def main(
     port: int,
     public: PublicUrl | None,
     readers: tuple[str, ...],
+    detector: str | None,
     folder: Path | None,
     models: bool | None,
     max_upload: int,
@@ -60,8 +65,9 @@ def main(
 
     Drop a picture of a line and see its text, every character's place and confidence,
     the path of CTC, what else it may say and where the time went; compare two readers;
-    turn many pictures into a table. It listens on this machine alone unless --host says
-    otherwise, asks nothing of the network, and ends with Ctrl-C.
+    find and read the lines of a page; turn many pictures into a table. It listens on
+    this machine alone unless --host says otherwise, asks nothing of the network, and ends
+    with Ctrl-C.
 
     Exit status: 130 ended with Ctrl-C, 2 wrong usage.
     """
@@ -74,6 +80,7 @@ def main(
         from crnn_serve.web.page import Page  # noqa: PLC0415
         from crnn_serve.web.readers import Readers  # noqa: PLC0415
         from crnn_serve.web.scratch import swept  # noqa: PLC0415
+        from crnn_serve.web.whole_page import LineFinder  # noqa: PLC0415
 
         silence_opencv()
         local = listening.is_loopback(listener)
@@ -85,13 +92,16 @@ def main(
             folder=folder,
         )
         opened = Readers(readers, device=device, threads=threads, turn=turn)
-        page = Page(opened, settings).build()
+        finder = LineFinder(detector, device=device, threads=threads)
+        if detector is not None:
+            finder.get()  # says what is wrong with it
+        page = Page(opened, settings, finder).build()
         click.echo(f"Listening on {listening.address(host, listener)} (Ctrl-C ends it)")
         if public:
             click.echo(f"for visitors of {public.url}/")
         if not local:
             click.echo("Anybody who can reach this address can use the page.", err=True)
-        with closing(opened), swept(uploads, keep):
+        with closing(opened), closing(finder), swept(uploads, keep):
             server.serve(
                 page, theme(), listener, host=host, public_url=public,
                 max_upload=max_upload * 10**6, public=[EXAMPLES], style=STYLE,

@@ -103,7 +103,7 @@ class Events:
                 lines.append(found.line)
                 cards.append(view.card(str(name), found, recognizer.card, picture))
         except (CrnnError, MemoryError) as error:
-            return view.message(_sentence(error))
+            return view.message(sentence(error))
         return view.side_by_side(cards, view.agreement(*lines) if len(lines) > 1 else "")
 
     def take_folder(self, sent: list[Sent]) -> list[str]:
@@ -151,7 +151,7 @@ class Events:
                         shown = hidden
                     yield batch.report_html(report), shown
         except (CrnnError, MemoryError, OSError) as error:
-            yield view.message(_sentence(error)), hidden
+            yield view.message(sentence(error)), hidden
 
     @contextmanager
     def _place(self) -> Iterator[Path]:
@@ -182,7 +182,7 @@ class Events:
         try:
             return self._add(self._settings.uploaded(sent), own)
         except CrnnError as error:
-            return self._offered(own, view.message(_sentence(error)))
+            return self._offered(own, view.message(sentence(error)))
 
     def name_path(self, path: str | None, own: dict[str, Path]) -> tuple[Any, ...]:
         """Open a model file of this machine; connected only if visitors may."""
@@ -193,7 +193,7 @@ class Events:
         try:
             return self._add(batch.Given(str(file), file), own)
         except CrnnError as error:
-            return self._offered(own, view.message(_sentence(error)))
+            return self._offered(own, view.message(sentence(error)))
 
     def _add(self, given: batch.Given, own: dict[str, Path]) -> tuple[Any, ...]:
         try:
@@ -210,12 +210,12 @@ class Events:
     def _offered(
         self, own: dict[str, Path], said: str, chosen: str | None = None
     ) -> tuple[Any, ...]:
-        """The visitor's readers, the three choices with them, and what to say."""
+        """The visitor's readers, the four choices with them, and what to say."""
         names = [*self._readers.names, *own]
         first = gr.update(choices=names)
         if chosen:
             first["value"] = chosen
-        return own, first, gr.update(choices=[NOBODY, *names]), first, said
+        return own, first, gr.update(choices=[NOBODY, *names]), first, first, said
 
 
 def below(root: Path, name: str) -> Path | None:
@@ -227,7 +227,7 @@ def below(root: Path, name: str) -> Path | None:
     return path if path.is_relative_to(root.resolve()) else None
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """An error as a sentence of the page; what only the system says is of a table."""
     if isinstance(error, OSError):
         reason = error.strerror or error

@@ -7,6 +7,7 @@ from crnn_serve.web.blocks import Blocks
 from crnn_serve.web.events import HINT, NOBODY, Events, Settings
 from crnn_serve.web.readers import Readers
 from crnn_serve.web.scratch import period
+from crnn_serve.web.whole_page import LineFinder, WholePage
 
 JOBS = 2
 """Lines that are read at the same time; a line already uses several processors."""
@@ -22,11 +23,15 @@ class Page:
     Args:
         readers: to choose from.
         settings: what visitors may do.
+        finder: finds the lines of pages; None is the first detector that is installed.
     """
 
-    def __init__(self, readers: Readers, settings: Settings) -> None:
+    def __init__(
+        self, readers: Readers, settings: Settings, finder: LineFinder | None = None
+    ) -> None:
         self._readers = readers
         self._settings = settings
+        self._whole = WholePage(readers, settings, finder or LineFinder())
         self._events = Events(readers, settings)
 
     def build(self) -> gr.Blocks:
@@ -45,6 +50,8 @@ class Page:
             with gr.Tabs():
                 with gr.Tab("One line"):
                     choices = self._line_tab(own)
+                with gr.Tab("A page"):
+                    choices.append(self._whole.build(self._choice("Reader", render=False), own))
                 with gr.Tab("Many pictures"):
                     choices.append(self._batch_tab(own))
             if self._settings.models or self._settings.paths:
@@ -57,7 +64,7 @@ class Page:
         blocks.queue(max_size=WAITING, default_concurrency_limit=JOBS, api_open=False)
         return blocks
 
-    def _choice(self, label: str, *, optional: bool = False) -> gr.Dropdown:
+    def _choice(self, label: str, *, optional: bool = False, render: bool = True) -> gr.Dropdown:
         names = self._readers.names
         return gr.Dropdown(
             [NOBODY, *names] if optional else names,
@@ -65,6 +72,7 @@ class Page:
             label=label,
             filterable=False,
             min_width=120,
+            render=render,
         )
 
     def _line_tab(self, own: gr.State) -> list[gr.Dropdown]:

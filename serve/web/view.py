@@ -73,7 +73,7 @@ def card(
     return (
         f'<article class="cw-card" data-reader="{escape(name)}"{language}>'
         f"<header><strong>{escape(name)}</strong><span>{escape(about)}</span></header>"
-        f'<p class="cw-text">{_text(line)}</p>'
+        f'<p class="cw-text">{marked_text(line)}</p>'
         f'<p class="cw-facts">{"".join(f"<span>{escape(fact)}</span>" for fact in facts)}</p>'
         f"{_strip(inspection, model, picture)}"
         '<div class="cw-columns">'
@@ -98,7 +98,7 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _text(line: Line) -> str:
+def marked_text(line: Line) -> str:
     """The text, its unsure characters underlined."""
     if not line.text:
         return '<span class="cw-empty">an empty line</span>'
@@ -126,7 +126,8 @@ def _strip(inspection: Inspection, model: ModelCard, picture: NDArray[np.uint8])
         f'<div class="cw-grid" style="--least:{least}px;--most:{most}px">'
         f'<div class="cw-gutter">read</div><div class="cw-lane cw-chars">{_row(chars, width)}</div>'
         '<div class="cw-gutter"></div><div class="cw-lane cw-picture">'
-        f'<img alt="the line" src="{_data_url(picture)}">{_boxes(chars, width)}</div>'
+        f'<img alt="the line" src="{data_url(picture, _SENT_HEIGHT, _SENT_WIDTH)}">'
+        f"{_boxes(chars, width)}</div>"
         '<div class="cw-gutter">%</div>'
         f'<div class="cw-lane cw-scores">{_row(chars, width, scores=True)}</div>'
         f'<div class="cw-gutter cw-rows">{names}</div>'
@@ -183,9 +184,10 @@ def _percent(x: float, width: int) -> str:
     return f"{100 * x / width:.3f}%"
 
 
-def _data_url(picture: NDArray[np.uint8]) -> str:
+def data_url(picture: NDArray[np.uint8], high: int, wide: int) -> str:
+    """A JPEG of an RGB picture within an address, no larger than (high, wide)."""
     height, width = picture.shape[:2]
-    scale = min(1.0, _SENT_HEIGHT / height, _SENT_WIDTH / width)
+    scale = min(1.0, high / height, wide / width)
     if scale < 1:
         size = (max(1, round(scale * width)), max(1, round(scale * height)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
