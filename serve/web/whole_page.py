@@ -84,7 +84,7 @@ class WholePage:
                     placeholder="Drop a picture of a page",
                 )  # fmt: skip
             with gr.Column(scale=5, min_width=300):
-                reader.render()
+                reader.render()  # type: ignore[no-untyped-call]
         result = gr.HTML(
             view.message(_HINT, "hint"), elem_id="cw-page-result", apply_default_css=False,
             padding=False,
