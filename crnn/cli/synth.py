@@ -14,6 +14,8 @@ from crnn_runtime.model.alphabet import Alphabet
 try:  # the presets are part of --help
     from crnn.synth.coverage import Coverage
     from crnn.synth.engine import Synthesizer
+    from crnn.synth.page import PageSynthesizer
+    from crnn.synth.page.folder import write_pages
     from crnn.synth.presets import PRESETS
     from crnn.synth.rendered.dataset import render
     from crnn.synth.rendered.pages import Pages
@@ -48,6 +50,14 @@ _EPILOG = "Presets: " + "; ".join(f"{name}: {p.summary}" for name, p in PRESETS.
     "--rendered",
     is_flag=True,
     help="Lines of web pages that Chromium draws, in place of a preset's; and the pages.",
+)
+@click.option(
+    "--pages",
+    is_flag=False,
+    flag_value="",
+    metavar="[KIND,…]",
+    help="Whole pages in place of lines, and pages.jsonl with what stands where: letter, columns, "
+    "table, receipt, notice; all if none is named.",
 )
 @click.option("--dev-share", type=click.FloatRange(0, 0.5), default=0.02, show_default=True)
 @click.option("--sheet", type=_PATH, metavar="FILE", help="Draw a labelled contact sheet.")
@@ -94,9 +104,13 @@ def main(**options: Any) -> None:  # noqa: ANN401
     crnn-synth --sheet sheet.png
     crnn-synth --preset chinese-strings --count 100000 --min-count 20 --coverage rare.png
     crnn-synth --rendered --count 10000 --out rendered
+    crnn-synth --pages receipt,table --count 100 --out pages
     """
     if options["rendered"]:
         _render(options)
+        return
+    if options["pages"] is not None:
+        _draw_pages(options)
         return
     preset, out, sheet = options["preset"], options["out"], options["sheet"]
     if not (out or sheet or options["coverage"]):
@@ -122,19 +136,47 @@ def main(**options: Any) -> None:  # noqa: ANN401
         click.echo(coverage.summary())
 
 
-_OF_PAGES = {
-    "rendered", "count", "seed", "out", "corpus", "words", "alphabet", "split", "dev_share", "kind"
+_OF_RENDERED = {
+    "rendered", "count", "seed", "out", "corpus", "words", "alphabet", "split", "dev_share"
 }  # fmt: skip
+_OF_PAGES = {"pages", "count", "seed", "out", "fonts", "backgrounds", "alphabet", "split"}
+
+
+def _demand_only(options: dict[str, Any], taken: set[str], what: str) -> None:
+    given = click.get_current_context().get_parameter_source
+    for name in options.keys() - taken:
+        if given(name) is ParameterSource.COMMANDLINE:
+            flag = "format" if name == "kind" else name.replace("_", "-")
+            raise CrnnError(f"--{flag} has no effect on {what}: leave it out")
+    if options["out"] is None:
+        raise CrnnError("nothing to do: give --out")
+
+
+def _draw_pages(options: dict[str, Any]) -> None:
+    _demand_only(options, _OF_PAGES, "--pages")
+    kinds = [kind.strip() for kind in options["pages"].split(",") if kind.strip()]
+    fonts, pictures = options["fonts"] or None, options["backgrounds"] or None
+    pages = PageSynthesizer(
+        options["seed"],
+        fonts=fonts,
+        split=options["split"],
+        alphabet=Alphabet.load(options["alphabet"]) if options["alphabet"] else None,
+        pictures=pictures,
+        kinds=dict.fromkeys(kinds, 1.0) or None,
+    )
+    info = {
+        "pages": sorted(kinds), "seed": options["seed"], "split": options["split"],
+        "alphabet": pages.alphabet.sha256, "fonts": list(map(str, fonts or ())),
+        "backgrounds": list(map(str, pictures or ())),
+    }  # fmt: skip
+    count = options["count"] or 1000
+    with click.progressbar(length=count, label=str(options["out"])) as bar:
+        lines = write_pages(pages, options["out"], count, info, bar.update)
+    click.echo(f"{count} pages with {lines} lines in {options['out']}")
 
 
 def _render(options: dict[str, Any]) -> None:
-    given = click.get_current_context().get_parameter_source
-    for name in options.keys() - _OF_PAGES | {"kind"}:
-        if given(name) is ParameterSource.COMMANDLINE:
-            flag = "format" if name == "kind" else name.replace("_", "-")
-            raise CrnnError(f"--{flag} has no effect on --rendered: leave it out")
-    if options["out"] is None:
-        raise CrnnError("nothing to do: give --out")
+    _demand_only(options, _OF_RENDERED, "--rendered")
     alphabet, split = Alphabet.load(options["alphabet"] or "zh"), options["split"]
     texts = find_texts(options["corpus"] or None)
     words = read_languages(options["words"]) if options["words"] else None

@@ -24,7 +24,7 @@ _LINES = {"receipt": (24, 34), "notice": (26, 40)}  # em of body text that a pag
 _WIDE = (30, 46)
 _ATTEMPTS = 8
 _FACES = {"hand": 0.0, "display": 0.0, "pixel": 0.0, "segment": 0.0, "mono": 0.3}
-"""Kinds of faces that pages are not set in, or seldom."""
+"""Kinds of faces that pages are not set in, or seldom, unless fonts are named."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PageSynthesizer:
         lines = Synthesizer(
             "document", seed, fonts=fonts, split=split, alphabet=alphabet, pictures=pictures
         )
-        self.fonts = FontSet(lines.fonts.faces, weights=_FACES)
+        self.fonts = FontSet(lines.fonts.faces, weights={} if fonts else _FACES)
         self.alphabet = lines.alphabet
         self._lexicon, self._textures = lines.texts.lexicon, lines.backgrounds
         self._cache = GlyphCache(64 << 20)
