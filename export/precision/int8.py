@@ -40,10 +40,31 @@ def to_int8(
         quantise_ends: also the first convolution and the classifier, which are
             otherwise float16: they carry most of the error.
     """
-    from onnxruntime.quantization import QuantType, quantize_static  # noqa: PLC0415 - slow
-
     model = with_node_names(model)
     excluded = [] if quantise_ends else end_names(model)
+    quantised = with_int8_products(
+        model, card, lines, op_types_to_quantize=list(_PRODUCTS), nodes_to_exclude=excluded
+    )
+    opset = max(_OPSET_OF_HALF_SCALES, *(entry.version for entry in quantised.opset_import))
+    return to_fp16(onnx.version_converter.convert_version(quantised, opset))
+
+
+def with_int8_products(
+    model: onnx.ModelProto,
+    card: ModelCard,
+    lines: Sequence[NDArray[np.uint8]],
+    **which: Sequence[str],
+) -> onnx.ModelProto:
+    """Quantise products to int8: one scale per output channel, one per activation.
+
+    Args:
+        model: float32, its nodes named.
+        card: its preprocessing.
+        lines: real lines (H, w, C) to take the ranges of activations from.
+        which: of the products, see ONNX Runtime's ``quantize_static``.
+    """
+    from onnxruntime.quantization import QuantType, quantize_static  # noqa: PLC0415 - slow
+
     with TemporaryDirectory() as folder:
         source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
         onnx.save(model, source)
@@ -55,8 +76,6 @@ def to_int8(
                 per_channel=True,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
-                op_types_to_quantize=list(_PRODUCTS),
-                nodes_to_exclude=excluded,
                 extra_options={
                     "ActivationSymmetric": True,
                     "WeightSymmetric": True,
@@ -65,10 +84,9 @@ def to_int8(
                     # TensorRT fuses what follows a product if nothing is in between.
                     "OpTypesToExcludeOutputQuantization": list(_PRODUCTS),
                 },
+                **which,
             )
-        quantised = onnx.load(target)
-    opset = max(_OPSET_OF_HALF_SCALES, *(entry.version for entry in quantised.opset_import))
-    return to_fp16(onnx.version_converter.convert_version(quantised, opset))
+        return onnx.load(target)
 
 
 @contextlib.contextmanager

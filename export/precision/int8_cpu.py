@@ -6,15 +6,13 @@ depthwise ones above all, are slower there than float32 ones.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from crnn_export.precision.fp16 import classifier
-from crnn_export.precision.int8 import calibration_reader, with_node_names, without_advice
+from crnn_export.precision.int8 import with_int8_products, with_node_names
 from crnn_runtime.model.card import ModelCard
 
 
@@ -32,28 +30,5 @@ def to_int8_classifier(
         card: its preprocessing.
         lines: real lines (H, w, C).
     """
-    from onnxruntime.quantization import QuantType, quantize_static  # noqa: PLC0415 - slow
-
     model = with_node_names(model)
-    with TemporaryDirectory() as folder:
-        source, target = Path(folder, "float.onnx"), Path(folder, "int8.onnx")
-        onnx.save(model, source)
-        with without_advice():
-            quantize_static(
-                source,
-                target,
-                calibration_reader(card, lines),
-                per_channel=True,
-                activation_type=QuantType.QInt8,
-                weight_type=QuantType.QInt8,
-                nodes_to_quantize=[classifier(model).name],
-                extra_options={
-                    "ActivationSymmetric": True,
-                    "WeightSymmetric": True,
-                    "QuantizeBias": False,
-                    "MatMulConstBOnly": True,
-                    "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm", "Conv"],
-                },
-            )
-        quantised: onnx.ModelProto = onnx.load(target)
-    return quantised
+    return with_int8_products(model, card, lines, nodes_to_quantize=[classifier(model).name])

@@ -15,7 +15,14 @@ import click
 
 from crnn_runtime.cli.console import EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
-from crnn_runtime.cli.model_options import alphabet_option, card_option, list_option, turn_option
+from crnn_runtime.cli.model_options import (
+    alphabet_option,
+    card_option,
+    device_option,
+    list_option,
+    threads_option,
+    turn_option,
+)
 from crnn_runtime.cli.page_options import page_options, take_page_options
 from crnn_runtime.cli.pages import read_pages_of
 from crnn_runtime.picture.files import iter_paths, listed_paths
@@ -42,8 +49,8 @@ def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int |
 @click.argument("images", nargs=-1, required=True)
 @click.option("--raw", is_flag=True, help="Print the best class of every time step => the text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-@click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
+@device_option
+@threads_option
 @click.option(
     "--batch-size",
     metavar="auto|INTEGER",

@@ -7,6 +7,14 @@ from crnn_runtime.readers.known import KNOWN, known_path
 
 _SHOWN = 20  # characters of an alphabet
 
+device_option = click.option(
+    "--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]"
+)
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed)."
+)
+
 card_option = click.option(
     "--card",
     type=click.Path(),

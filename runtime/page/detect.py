@@ -3,7 +3,6 @@
 import dataclasses
 import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import cv2
@@ -149,12 +148,7 @@ class Detector:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _prepare(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:

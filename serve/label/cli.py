@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from crnn_runtime.cli.console import Command
-from crnn_runtime.cli.model_options import card_option, list_option
+from crnn_runtime.cli.model_options import card_option, device_option, list_option, threads_option
 from crnn_runtime.picture.messages import silence_opencv
 from crnn_serve.public import PublicUrl, public_option
 
@@ -53,8 +53,8 @@ _GOODBYE = 1  # seconds that open connections have to end
     "--sample", type=click.IntRange(0), default=100, show_default=True,
     help="Lines accepted unseen that are shown, to estimate how many are wrong.",
 )  # fmt: skip
-@click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
+@device_option
+@threads_option
 @list_option
 @click.version_option(package_name="crnn")
 def main(

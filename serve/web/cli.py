@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from crnn_runtime.cli.console import Command
-from crnn_runtime.cli.model_options import list_option, turn_option
+from crnn_runtime.cli.model_options import device_option, list_option, threads_option, turn_option
 from crnn_runtime.picture.messages import silence_opencv
 from crnn_serve.public import PublicUrl, public_option
 
@@ -42,8 +42,8 @@ from crnn_serve.public import PublicUrl, public_option
     "--keep", type=click.IntRange(10), default=600, show_default=True, metavar="SECONDS",
     help="How long uploaded files are kept.",
 )  # fmt: skip
-@click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads (default: all allowed).")
+@device_option
+@threads_option
 @turn_option
 @list_option
 @click.version_option(package_name="crnn")

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import matplotlib as mpl
 import pytest
-import torch
 from han_font import write_han_font
 
 from crnn.checkpoints import load_checkpoint
@@ -74,8 +73,6 @@ def config(directory: Path, steps: int, **changes: Any) -> TrainConfig:  # noqa:
 def test_twenty_new_characters_are_learnt_and_the_old_ones_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    torch.set_num_threads(1)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setitem(LOOKS, "crisp", CRISP)
     for name, text in (("test-latin", latin_text), ("test-mixed", mixed_text)):
         preset = Preset(summary="", alphabet="latin", text={name: 1}, looks={"crisp": 1})

@@ -13,28 +13,13 @@ import pytest
 import torch
 from digit_lines import write_data_set
 from processes import children
+from small_run import small_run
 
 from crnn.checkpoints import load_checkpoint
-from crnn.training import TrainConfig, distributed, loop, state, train
+from crnn.training import distributed, loop, state, train
 from crnn.training.report import reporter
 from crnn.workers import WorkerDiedError
 from crnn_runtime.errors import CrnnError
-from crnn_runtime.model.alphabet import Alphabet
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    torch.set_num_threads(1)
-
-
-def config(directory: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401
-    small: dict[str, Any] = {
-        "arch": "lite", "alphabet": Alphabet("0123456789"), "synth": "digits", "synth_lines": 12,
-        "dev_lines": 4, "synth_options": {"fonts": "packages"}, "batch_size": 2, "max_epoch": 2,
-        "workers": 0, "print_freq": 1,
-    }  # fmt: skip
-    return TrainConfig(directory=directory, **(small | changes))
 
 
 def logged(directory: Path, key: str) -> list[float]:
@@ -62,18 +47,18 @@ def call_at(
 def test_a_signal_ends_a_run_after_its_step_and_it_goes_on_exactly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, number: int
 ) -> None:
-    train(config(tmp_path / "whole", ema=0.9))
+    train(small_run(tmp_path / "whole", ema=0.9))
     handler = signal.getsignal(number)
     with monkeypatch.context() as patch:
         call_at(patch, loop.Run, "advance", 5, lambda: signal.raise_signal(number))
-        stopped = train(config(tmp_path / "parts", ema=0.9))
+        stopped = train(small_run(tmp_path / "parts", ema=0.9))
     assert stopped.stopped == number
     assert stopped.steps == 5
     assert load_checkpoint(stopped.last).extra["run"]["steps"] == 5
     (said,) = (each.getMessage() for each in caplog.records if each.levelname == "WARNING")
     assert "step 5" in said
     assert signal.getsignal(number) == handler
-    result = train(config(tmp_path / "parts", ema=0.9))
+    result = train(small_run(tmp_path / "parts", ema=0.9))
     assert result.stopped is None
     assert logged(tmp_path / "parts", "loss") == logged(tmp_path / "whole", "loss")
 
@@ -81,15 +66,15 @@ def test_a_signal_ends_a_run_after_its_step_and_it_goes_on_exactly(
 def test_a_validation_that_was_stopped_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(config(tmp_path / "whole"))
+    train(small_run(tmp_path / "whole"))
     with monkeypatch.context() as patch:
         stop = lambda: signal.raise_signal(signal.SIGTERM)  # noqa: E731
         call_at(patch, reporter.Reporter, "reads", 1, stop)
-        stopped = train(config(tmp_path / "parts"))
+        stopped = train(small_run(tmp_path / "parts"))
     assert stopped.stopped == signal.SIGTERM
     assert stopped.steps == 6
     assert stopped.scores == {}
-    train(config(tmp_path / "parts"))
+    train(small_run(tmp_path / "parts"))
     whole, parts = (logged(tmp_path / name, "exact") for name in ("whole", "parts"))
     assert parts == whole
 
@@ -101,7 +86,7 @@ def test_a_signal_while_lines_are_waited_for_ends_a_run_at_once(
 
     stop = lambda: signal.raise_signal(signal.SIGTERM)  # noqa: E731
     call_at(monkeypatch, SyntheticLines, "line", 1, stop)
-    result = train(config(tmp_path))
+    result = train(small_run(tmp_path))
     assert (result.stopped, result.steps) == (signal.SIGTERM, 0)
     assert not result.last.exists()
 
@@ -126,7 +111,7 @@ def test_a_worker_that_is_killed_costs_no_step(
         patch.setattr(SyntheticLines, "line", line)
         patch.setattr("crnn.data.plan.POOL", 2)
         with pytest.raises(WorkerDiedError, match="SIGKILL") as caught:
-            train(config(tmp_path, **options))
+            train(small_run(tmp_path, **options))
     assert "\n" not in str(caught.value)
 
 
@@ -145,7 +130,7 @@ def test_a_second_interrupt_ends_a_run_where_it_is(tmp_path: Path) -> None:
 def test_another_number_of_processes_keeps_the_lines_of_a_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = config(tmp_path, accumulate=2, max_steps=1)
+    begun = small_run(tmp_path, accumulate=2, max_steps=1)
     train(begun)
     assert state.as_begun(begun) is begun
     with monkeypatch.context() as patch:
@@ -158,20 +143,20 @@ def test_another_number_of_processes_keeps_the_lines_of_a_step(
     last = load_checkpoint(tmp_path / "last.pth")
     last.extra["config"]["accumulate"] = 1
     monkeypatch.setattr(state, "load_checkpoint", lambda *_, **__: last)
-    alone = config(tmp_path, accumulate=1)
+    alone = small_run(tmp_path, accumulate=1)
     assert state.as_begun(alone).accumulate == 2
     state.start(state.as_begun(alone), torch.device("cpu"))
     with pytest.raises(CrnnError, match="--accumulate"):
-        state.start(state.as_begun(config(tmp_path, accumulate=4)), torch.device("cpu"))
+        state.start(state.as_begun(small_run(tmp_path, accumulate=4)), torch.device("cpu"))
 
 
 @pytest.mark.parametrize("lengthen", ["stretch", "constant", "cycle"])
 def test_a_longer_run_says_what_its_learning_rate_does(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, lengthen: str
 ) -> None:
-    train(config(tmp_path, max_epoch=1, dev_lines=1))
+    train(small_run(tmp_path, max_epoch=1, dev_lines=1))
     assert not [each for each in caplog.records if "learning rate" in each.getMessage()]
-    longer = config(tmp_path, dev_lines=1, lengthen=lengthen, max_steps=9)
+    longer = small_run(tmp_path, dev_lines=1, lengthen=lengthen, max_steps=9)
     train(longer)
     rates = logged(tmp_path, "lr")
     end = rates[5]
@@ -193,11 +178,11 @@ def test_a_longer_run_says_what_its_learning_rate_does(
 def test_other_lines_than_a_run_began_with_are_refused(tmp_path: Path) -> None:
     root = write_data_set(tmp_path / "data")
     options = {"dataset_root": root, "synth": None}
-    train(config(tmp_path / "run", max_epoch=1, **options))
+    train(small_run(tmp_path / "run", max_epoch=1, **options))
     with (root / "train.txt").open("a") as file:
         file.write("train_0.jpg 1 2 3\n")
     with pytest.raises(CrnnError, match="8 lines") as caught:
-        train(config(tmp_path / "run", **options))
+        train(small_run(tmp_path / "run", **options))
     assert "\n" not in str(caught.value)
 
 
@@ -216,7 +201,7 @@ def test_the_step_of_the_best_reader_is_told(
         return dataclasses.replace(found, scores=scores)
 
     monkeypatch.setattr(here, "evaluate", evaluate)
-    result = train(config(tmp_path))
+    result = train(small_run(tmp_path))
     assert (result.best_step, result.steps) == (6, 12)
 
 

@@ -15,29 +15,13 @@ import numpy as np
 import pytest
 import torch
 from digit_lines import write_data_set
+from small_run import DIGITS, small_run
 
 from crnn.checkpoints import load_checkpoint, load_model, save_checkpoint
 from crnn.recipes import recipe_config
-from crnn.training import TrainConfig, train
+from crnn.training import train
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.model.alphabet import Alphabet
-
-DIGITS = Alphabet("0123456789")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    torch.set_num_threads(1)
-
-
-def config(directory: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401
-    small: dict[str, Any] = {
-        "arch": "lite", "alphabet": DIGITS, "synth": "digits", "synth_lines": 12, "dev_lines": 4,
-        "synth_options": {"fonts": "packages"}, "batch_size": 2, "max_epoch": 2, "workers": 0,
-        "print_freq": 1, "save_interval": 0,
-    }  # fmt: skip
-    return TrainConfig(directory=directory, **(small | changes))
 
 
 def losses(directory: Path) -> list[float]:
@@ -47,7 +31,7 @@ def losses(directory: Path) -> list[float]:
 
 
 def test_a_run_leaves_readers_and_a_log(tmp_path: Path) -> None:
-    result = train(config(tmp_path, save_interval=2))
+    result = train(small_run(tmp_path, save_interval=2))
     assert (result.steps, result.epochs) == (12, 2)
     assert result.scores["dev"].lines == 4
     assert len(losses(tmp_path)) == 12
@@ -68,8 +52,8 @@ def test_a_run_leaves_readers_and_a_log(tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
     for name in "ab":
-        train(config(tmp_path / name, align=0.5))
-    train(config(tmp_path / "c", seed=1))
+        train(small_run(tmp_path / name, align=0.5))
+    train(small_run(tmp_path / "c", seed=1))
     assert losses(tmp_path / "a") == losses(tmp_path / "b")
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
@@ -77,9 +61,9 @@ def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
 def test_losses_over_own_classes_train_as_those_over_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(config(tmp_path / "all", align=0.5))
+    train(small_run(tmp_path / "all", align=0.5))
     monkeypatch.setattr("crnn.training.objective.MANY_CLASSES", 2)
-    train(config(tmp_path / "own", align=0.5))
+    train(small_run(tmp_path / "own", align=0.5))
     assert losses(tmp_path / "own") != losses(tmp_path / "all"), "they are rounded differently"
     assert losses(tmp_path / "own") == pytest.approx(losses(tmp_path / "all"), rel=1e-2)
 
@@ -94,10 +78,10 @@ def test_losses_over_own_classes_train_as_those_over_all(
 )
 def test_a_stopped_run_goes_on_exactly(tmp_path: Path, options: dict[str, Any]) -> None:
     options = {"schedule": "constant", "warmup": 0.0, "synth_lines": 20, **options}
-    train(config(tmp_path / "whole", **options))
-    train(config(tmp_path / "parts", max_steps=3, **options))
+    train(small_run(tmp_path / "whole", **options))
+    train(small_run(tmp_path / "parts", max_steps=3, **options))
     assert len(losses(tmp_path / "parts")) == 3
-    result = train(config(tmp_path / "parts", **options))
+    result = train(small_run(tmp_path / "parts", **options))
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     whole, parts = (load_checkpoint(tmp_path / name / "last.pth") for name in ("whole", "parts"))
     assert all(torch.equal(parts.state_dict[n], t) for n, t in whole.state_dict.items())
@@ -106,10 +90,10 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path, options: dict[str, Any]) 
 
 def test_a_finished_run_only_reports(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "crnn")
-    first = train(config(tmp_path))
+    first = train(small_run(tmp_path))
     assert "nothing left to train" not in caplog.text
     before = (tmp_path / "last.pth").stat().st_mtime_ns
-    again = train(config(tmp_path))
+    again = train(small_run(tmp_path))
     assert (again.steps, again.scores) == (first.steps, first.scores)
     assert "nothing left to train" in caplog.text
     assert "nothing was validated" not in caplog.text
@@ -117,26 +101,26 @@ def test_a_finished_run_only_reports(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 
 def test_another_configuration_is_refused_unless_fresh(tmp_path: Path) -> None:
-    train(config(tmp_path, max_epoch=1))
+    train(small_run(tmp_path, max_epoch=1))
     with pytest.raises(CrnnError, match=r"--lr 0\.001, not 0\.5: .*--fresh"):
-        train(config(tmp_path, lr=0.5))
-    train(config(tmp_path, lr=0.5, fresh=True, max_epoch=1))
+        train(small_run(tmp_path, lr=0.5))
+    train(small_run(tmp_path, lr=0.5, fresh=True, max_epoch=1))
     assert len(losses(tmp_path)) == 6
 
 
 def test_foreign_weights_are_for_init(tmp_path: Path) -> None:
-    train(config(tmp_path / "a", max_epoch=1))
+    train(small_run(tmp_path / "a", max_epoch=1))
     best = tmp_path / "a" / "best.pth"
     with pytest.raises(CrnnError, match="--init"):
-        train(config(tmp_path / "b", resume=best))
-    result = train(config(tmp_path / "b", init=best, alphabet=Alphabet("9876543210x")))
+        train(small_run(tmp_path / "b", resume=best))
+    result = train(small_run(tmp_path / "b", init=best, alphabet=Alphabet("9876543210x")))
     assert load_model(result.last)[0].num_classes == 12
 
 
 def test_a_folder_of_the_original_is_learnt_from(tmp_path: Path) -> None:
     root = write_data_set(tmp_path / "data")
     result = train(
-        config(tmp_path / "run", dataset_root=root, synth=None, arch="shufflenetv2_cifar")
+        small_run(tmp_path / "run", dataset_root=root, synth=None, arch="shufflenetv2_cifar")
     )
     assert result.scores["dev"].lines == 8
     assert result.failures == []
@@ -149,7 +133,7 @@ def test_an_unreadable_picture_is_reported_and_costs_only_itself(tmp_path: Path)
         data = bytearray(cv2.imencode(".png", cv2.imread(str(path)))[1].tobytes())
         data[len(data) // 2] ^= 255  # its header and its end are still good
         path.write_bytes(data)
-    result = train(config(tmp_path / "run", dataset_root=root, synth=None))
+    result = train(small_run(tmp_path / "run", dataset_root=root, synth=None))
     assert len(result.failures) == 2
     assert result.scores["dev"].lines == 7
     listed = (tmp_path / "run" / "unreadable.txt").read_text()
@@ -163,8 +147,8 @@ def test_bad_lines_stop_or_go_to_quarantine(tmp_path: Path) -> None:
         file.write("gone.jpg 1\n")
     options = {"dataset_root": root, "synth": None, "max_epoch": 1}
     with pytest.raises(CrnnError, match=r"train\.txt:9: no image gone\.jpg"):
-        train(config(tmp_path / "run", **options))
-    train(config(tmp_path / "run", skip_bad=True, **options))
+        train(small_run(tmp_path / "run", **options))
+    train(small_run(tmp_path / "run", skip_bad=True, **options))
     assert "gone.jpg" in (tmp_path / "run" / "quarantine-data-train.txt").read_text()
 
 
@@ -173,7 +157,7 @@ def test_without_a_dev_set_the_last_reader_is_the_best(
 ) -> None:
     caplog.set_level("INFO", "crnn")
     root = write_data_set(tmp_path / "data", splits=("train",))
-    result = train(config(tmp_path / "run", dataset_root=root, synth=None, max_epoch=1))
+    result = train(small_run(tmp_path / "run", dataset_root=root, synth=None, max_epoch=1))
     assert result.scores == {}
     assert result.best == result.last
     assert f"{root} has no dev set" in caplog.text
@@ -184,20 +168,20 @@ def test_without_a_dev_set_the_last_reader_is_the_best(
 def test_a_mix_is_validated_set_by_set(tmp_path: Path) -> None:
     root = write_data_set(tmp_path / "data")
     result = train(
-        config(tmp_path / "run", dataset_root=root, synth=None, mix=(("synth:digits", 0.5),))
+        small_run(tmp_path / "run", dataset_root=root, synth=None, mix=(("synth:digits", 0.5),))
     )
     assert list(result.scores) == ["dev", "synth:digits"]
     assert result.steps == 2 * 16 / 2
 
 
 def test_only_blanks_are_explained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    train(config(tmp_path / "a", max_epoch=1))
+    train(small_run(tmp_path / "a", max_epoch=1))
     model, card = load_model(tmp_path / "a" / "last.pth")
     with torch.no_grad():
         model.classifier.bias[0] = 1e6
     save_checkpoint(tmp_path / "blank.pth", model, card)
     assert "every line reads as nothing" not in caplog.text
-    train(config(tmp_path / "b", init=tmp_path / "blank.pth", max_epoch=1))
+    train(small_run(tmp_path / "b", init=tmp_path / "blank.pth", max_epoch=1))
     assert "every line reads as nothing" in caplog.text
 
 
@@ -205,43 +189,43 @@ def test_steps_that_are_not_finite_are_skipped_and_end_a_hopeless_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(CrnnError, match="not finite for 100 steps in a row"):
-        train(config(tmp_path, lr=1e30, optimizer="sgd", clip=0, batch_size=1, max_epoch=100))
+        train(small_run(tmp_path, lr=1e30, optimizer="sgd", clip=0, batch_size=1, max_epoch=100))
     assert caplog.text.count("the step is skipped") == 1
 
 
 def test_a_frozen_backbone_stays_as_it_was(tmp_path: Path) -> None:
-    train(config(tmp_path / "a", max_epoch=1))
+    train(small_run(tmp_path / "a", max_epoch=1))
     old = load_checkpoint(tmp_path / "a" / "best.pth").state_dict
     options = {"init": tmp_path / "a" / "best.pth", "freeze_backbone": 1}
-    train(config(tmp_path / "b", max_epoch=1, **options))
+    train(small_run(tmp_path / "b", max_epoch=1, **options))
     new = load_checkpoint(tmp_path / "b" / "last.pth").state_dict
     same = {name for name in old if torch.equal(old[name], new[name])}
     assert same == {name for name in old if name.startswith("backbone.")}
-    train(config(tmp_path / "b", max_epoch=2, **options))
+    train(small_run(tmp_path / "b", max_epoch=2, **options))
     later = load_checkpoint(tmp_path / "b" / "last.pth").state_dict
     assert not all(torch.equal(old[name], later[name]) for name in same)
 
 
 def test_overfit_validates_on_the_lines_it_learns(tmp_path: Path) -> None:
-    result = train(config(tmp_path, overfit=4, max_epoch=3))
+    result = train(small_run(tmp_path, overfit=4, max_epoch=3))
     assert result.scores["dev"].lines == 4
     assert result.steps == 6
 
 
 def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MissingDependencyError, match="GPU 99 was asked for"):
-        train(config(tmp_path, gpu=99))
+        train(small_run(tmp_path, gpu=99))
 
 
 def test_bf16_trains_and_fp16_is_refused_on_the_cpu(tmp_path: Path) -> None:
-    train(config(tmp_path / "a", precision="bf16", max_steps=2))
+    train(small_run(tmp_path / "a", precision="bf16", max_steps=2))
     assert all(np.isfinite(losses(tmp_path / "a")))
     with pytest.raises(CrnnError, match="fp16 needs a GPU"):
-        train(config(tmp_path / "b", precision="fp16"))
+        train(small_run(tmp_path / "b", precision="fp16"))
 
 
 def test_time_ends_a_run_and_its_schedule(tmp_path: Path) -> None:
-    result = train(config(tmp_path, max_minutes=1e-6))
+    result = train(small_run(tmp_path, max_minutes=1e-6))
     assert result.steps <= 1
     assert result.last.is_file()
 
@@ -322,6 +306,6 @@ def test_the_digits_recipe_runs(tmp_path: Path) -> None:
 
 
 def test_a_configuration_is_plain_data() -> None:
-    run = config(Path("x"))
+    run = small_run(Path("x"))
     assert json.loads(json.dumps(run.fingerprint())) == run.fingerprint()
     assert dataclasses.replace(run, threads=3).fingerprint() == run.fingerprint()

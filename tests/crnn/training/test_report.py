@@ -10,31 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
+from small_run import small_run
 
 from crnn.metrics import score
-from crnn.training import TrainConfig, train
+from crnn.training import train
 from crnn.training.report.reporter import kept
 from crnn.training.report.worst import WorstLine, draw_worst
 from crnn_runtime.model.alphabet import Alphabet
 
-DIGITS = Alphabet("0123456789")
 WRONG = (255, 179, 179)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def config(directory: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401
-    small: dict[str, Any] = {
-        "arch": "lite", "alphabet": DIGITS, "synth": "digits", "synth_lines": 4, "dev_lines": 4,
-        "synth_options": {"fonts": "packages"}, "batch_size": 2, "max_epoch": 1, "workers": 0,
-        "print_freq": 1, "save_interval": 0,
-    }  # fmt: skip
-    return TrainConfig(directory=directory, **(small | changes))
 
 
 def count(page: Image.Image, color: tuple[int, int, int]) -> int:
@@ -91,20 +76,20 @@ def test_fine_tuning_tells_of_the_sets_it_may_forget(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "crnn")
-    train(config(tmp_path / "old"))
+    train(small_run(tmp_path / "old", synth_lines=4, max_epoch=1))
     assert "before" not in caplog.text
     best = tmp_path / "old" / "best.pth"
     options = {
         "alphabet": Alphabet("0123456789x"), "init": best, "validate_on": ("synth:digits",),
         "save_steps": 1,
     }  # fmt: skip
-    result = train(config(tmp_path / "new", max_steps=1, **options))
+    result = train(small_run(tmp_path / "new", max_steps=1, **options))
     assert list(result.scores) == ["dev", "synth:digits"]
     assert set(result.before) == {"dev", "synth:digits"}
     seen = [(entry["step"], entry["validation"]) for entry in validations(tmp_path / "new")]
     assert seen == [(0, "dev"), (0, "synth:digits"), (1, "dev"), (1, "synth:digits")]
     # A resumed run still knows how it began.
-    assert train(config(tmp_path / "new", **options)).before == result.before
+    assert train(small_run(tmp_path / "new", **options)).before == result.before
 
 
 def validations(directory: Path) -> list[dict[str, Any]]:
@@ -113,9 +98,9 @@ def validations(directory: Path) -> list[dict[str, Any]]:
 
 
 def test_before_the_first_step_the_new_reader_reads_as_the_old_one(tmp_path: Path) -> None:
-    train(config(tmp_path / "old", overfit=2, max_epoch=12, lr=5e-3, validate_interval=12))
+    train(small_run(tmp_path / "old", overfit=2, max_epoch=12, lr=5e-3, validate_interval=12))
     options = {"alphabet": Alphabet("x9876543210"), "init": tmp_path / "old" / "best.pth"}
-    train(config(tmp_path / "new", overfit=2, max_steps=1, **options))
+    train(small_run(tmp_path / "new", overfit=2, max_steps=1, **options))
     (was,), (now, _) = validations(tmp_path / "old"), validations(tmp_path / "new")
     assert (was["cer"], was["confusions"]) == (now["cer"], now["confusions"])
 
@@ -123,7 +108,7 @@ def test_before_the_first_step_the_new_reader_reads_as_the_old_one(tmp_path: Pat
 def test_tensorboard_shows_curves_and_the_worst_lines(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    run = config(tmp_path, tensorboard=True, max_epoch=2)
+    run = small_run(tmp_path, tensorboard=True, synth_lines=4)
     train(run)
     (events,) = (tmp_path / "tensorboard").iterdir()
     board = EventAccumulator(str(tmp_path / "tensorboard"))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_run import DIGITS, small_run
 
 from crnn.checkpoints import load_checkpoint, save_checkpoint
 from crnn.data.loader import Batch
@@ -17,7 +18,6 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.card import ModelCard
 
-DIGITS = Alphabet("0123456789")
 MANY = Alphabet([*"0123456789", *(chr(0x4E00 + n) for n in range(1100))])
 
 
@@ -183,21 +183,6 @@ def test_other_time_steps_are_refused(teacher: dict[str, Any], student: dict[str
         Teacher(reader(DIGITS), cards(**teacher), cards(**student))
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    torch.set_num_threads(1)
-
-
-def config(directory: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401
-    small: dict[str, Any] = {
-        "arch": "lite", "alphabet": DIGITS, "synth": "digits", "synth_lines": 48, "dev_lines": 2,
-        "synth_options": {"fonts": "packages"}, "batch_size": 4, "max_epoch": 1, "workers": 0,
-        "save_interval": 0, "lr": 3e-3, "warmup": 0.0,
-    }  # fmt: skip
-    return TrainConfig(directory=directory, **(small | changes))
-
-
 @torch.no_grad()
 def distance(one: Path, other: Path) -> float:
     """How differently two readers read noise, in nats a step."""
@@ -210,9 +195,11 @@ def distance(one: Path, other: Path) -> float:
 def test_a_run_with_its_start_as_teacher_stays_nearer_to_it(tmp_path: Path) -> None:
     start = tmp_path / "start.pth"
     save_checkpoint(start, reader(DIGITS), default_card("lite", DIGITS))
-    free = train(config(tmp_path / "free", init=start))
-    kept = train(config(tmp_path / "kept", init=start, teacher="init", teacher_weight=10.0))
-    file = train(config(tmp_path / "file", init=start, teacher=str(start), teacher_weight=10.0))
+    own: dict[str, Any] = {"synth_lines": 48, "batch_size": 4, "max_epoch": 1, "init": start}
+    own |= {"lr": 3e-3, "warmup": 0.0, "teacher_weight": 10.0}
+    free = train(small_run(tmp_path / "free", **own))
+    kept = train(small_run(tmp_path / "kept", **own, teacher="init"))
+    file = train(small_run(tmp_path / "file", **own, teacher=str(start)))
     assert distance(kept.last, file.last) == 0
     assert not any("teacher" in name for name in load_checkpoint(kept.last).state_dict)
     assert distance(kept.last, start) < 0.8 * distance(free.last, start)
@@ -220,11 +207,11 @@ def test_a_run_with_its_start_as_teacher_stays_nearer_to_it(tmp_path: Path) -> N
 
 def test_what_cannot_teach_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(CrnnError, match="--init"):
-        train(config(tmp_path / "a", teacher="init"))
+        train(small_run(tmp_path / "a", teacher="init"))
     with pytest.raises(CrnnError, match=r"gone\.pth"):
-        train(config(tmp_path / "b", teacher=str(tmp_path / "gone.pth")))
+        train(small_run(tmp_path / "b", teacher=str(tmp_path / "gone.pth")))
     save_checkpoint(tmp_path / "coarse.pth", reader(DIGITS), cards(time_stride=8))
     with pytest.raises(CrnnError, match=r"coarse\.pth: .*time step"):
-        train(config(tmp_path / "c", teacher=str(tmp_path / "coarse.pth")))
+        train(small_run(tmp_path / "c", teacher=str(tmp_path / "coarse.pth")))
     with pytest.raises(CrnnError, match="--mix"):
-        config(tmp_path, teacher="x.pth", teacher_on="mix")
+        small_run(tmp_path, teacher="x.pth", teacher_on="mix")

@@ -21,11 +21,6 @@ TEACHER = Path("examples/digits.pth").resolve()
 DIGITS = Alphabet.load("digits")
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Twelve lines of digits, one picture of noise, and one file that is no picture."""
