@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 
 from crnn.data.database import Database, is_database
 from crnn_runtime.errors import CrnnError
-from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet, read_dictionary
 
 SUFFIXES = (".txt", ".tsv")
+ALPHABET = "alphabet.txt"
+"""The file beside an annotation file that says what its codes mean, if there is one."""
 
 _CODES_AT_END = re.compile(
     r"^(?P<path>.*?)(?P<codes>(?:[ \t]+[+-]?\d+)*)[ \t]*$", re.DOTALL | re.ASCII
@@ -168,15 +170,31 @@ def read_annotations(file: Path, alphabet: Alphabet) -> Annotations:
     alphabet lacks is tried once more in Unicode's composed form (NFC).
 
     Raises:
-        CrnnError: the file cannot be read.
+        CrnnError: the file cannot be read, or holds codes of another alphabet.
     """
     reader = _Reader(file, alphabet)
     lines = _raw_lines(file)
     is_text = holds_text(file, lines)
+    if not is_text:
+        _demand_alphabet_of_codes(file, alphabet)
     add = reader.add_text if is_text else reader.add_codes
     for number, line in _decoded(lines, reader.defect):
         add(number, line)
     return dataclasses.replace(reader.finish(), is_coded=not is_text)
+
+
+def _demand_alphabet_of_codes(file: Path, alphabet: Alphabet) -> None:
+    """Refuse codes of another alphabet: each would be read as some other character."""
+    beside = file.with_name(ALPHABET)
+    if not beside.is_file():
+        return
+    meanings = [reading.entries for reading in read_dictionary(beside).readings()]
+    if alphabet.characters not in meanings:
+        raise CrnnError(
+            f"{file} holds codes of the alphabet beside it, {beside}, whose {len(meanings[0]):,} "
+            f"characters are not the {len(alphabet):,} of this reader: give labels as text "
+            f"({file.stem}.tsv), or the reader that alphabet"
+        )
 
 
 def holds_text(file: Path, lines: Sequence[bytes]) -> bool:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from crnn.data.annotations import Annotations, find_annotations, read_annotations
 from crnn_runtime.errors import CrnnError
@@ -28,6 +29,22 @@ def test_codes_of_the_original(tmp_path: Path) -> None:
     assert annotations.images == ["a.jpg", "sub/b c 7.jpg"]
     assert labels(annotations) == ["122", "9"]
     assert annotations.defects == []
+
+
+@pytest.mark.parametrize(
+    "text", ["0123456789", "blank\n" + "\n".join("0123456789"), "\n0123456789"]
+)
+def test_codes_beside_the_alphabet_that_they_are_of(tmp_path: Path, text: str) -> None:
+    (tmp_path / "alphabet.txt").write_text(text)
+    assert labels(read(tmp_path, "a.jpg 2 3 3\n")) == ["122"]
+
+
+@pytest.mark.parametrize("text", ["1234567890", "0123456789a", "012345678"])
+def test_codes_beside_another_alphabet_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "alphabet.txt").write_text(text)
+    with refused("train.txt", "alphabet.txt"):
+        read(tmp_path, "a.jpg 2 3 3\n")
+    assert labels(read(tmp_path, "a.jpg\t122\n")) == ["122"]  # text means itself
 
 
 def test_tsv_keeps_spaces_tabs_and_odd_line_separators(tmp_path: Path) -> None:
