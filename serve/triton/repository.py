@@ -22,9 +22,8 @@ from crnn_serve.triton.options import Placement, Serving, place
 from crnn_serve.triton.plain import plain_models
 
 _CONFIG = "config.pbtxt"
-_TENSOR = re.compile(
-    r'\{[^{}]*?name\s*:\s*"([^"]*)"[^{}]*?data_type\s*:\s*(\w+)[^{}]*?dims\s*:\s*(\[[^\]]*\])'
-)
+_TENSOR = re.compile(r"\{([^{}]*\bdata_type\b[^{}]*)\}")
+_FIELDS = (r'\bname\s*:\s*"([^"]*)"', r"\bdata_type\s*:\s*(\w+)", r"\bdims\s*:\s*(\[[^\]]*\])")
 _CODE = Path(__file__).with_name("server_model.py")
 _TRIES = 100  # of exports to one repository at the same time
 Content = Path | bytes
@@ -110,9 +109,9 @@ def _check_folder(folder: Path, config: str, where: Placement, replace: bool) ->
         raise CrnnError(
             f"{folder} is a model of the backend {theirs!r}, not {ours!r}: give another --name"
         )
-    if not replace and theirs != "python" and _tensors(config) != _tensors(text):
+    if not replace and _tensors(config) != _tensors(text):
         raise CrnnError(
-            f"{there} describes other inputs and outputs than this network has: give another "
+            f"{there} describes other inputs and outputs than this model has: give another "
             "--name, or an option, with which it is written anew"
         )
     kind = "KIND_CPU" if where.gpu is None else "KIND_GPU"
@@ -128,9 +127,11 @@ def _backend(config: str) -> str:
     return found[1] if found else ""
 
 
-def _tensors(config: str) -> list[tuple[str, ...]]:
+def _tensors(config: str) -> set[tuple[str, ...]]:
     """Name, type and shape of every input and output."""
-    return [(name, kind, re.sub(r"\s", "", dims)) for name, kind, dims in _TENSOR.findall(config)]
+    text = re.sub(r"^\s*#.*", "", config, flags=re.MULTILINE)
+    found = ((re.search(field, block) for field in _FIELDS) for block in _TENSOR.findall(text))
+    return {tuple(re.sub(r"\s", "", each[1]) if each else "" for each in one) for one in found}
 
 
 def _add(folder: Path, config: str, files: Mapping[str, Content], replace: bool) -> Written:
