@@ -11,6 +11,7 @@ from crnn_runtime.backends.onnx_session import OnnxSession
 from crnn_runtime.errors import ModelError
 from crnn_runtime.model.alphabet import AlphabetSource
 from crnn_runtime.model.card import METADATA_KEY, ModelCard
+from crnn_runtime.model.classifier import check_classes
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -100,3 +101,4 @@ def _check_interface(session: "ort.InferenceSession", card: ModelCard, path: Pat
             f"{path}: the graph has {outputs['log_probs'][-1]} classes, "
             f"its card's alphabet makes {card.num_classes}"
         )
+    check_classes(path, card)

@@ -7,6 +7,7 @@ walked, weights are stepped over, and weights that lie in a file beside it are p
 
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +54,21 @@ def read_metadata(path: Path) -> dict[str, str]:
         NotOnnxError: it is none, or it is cut off.
         ModelError: it cannot be read.
     """
+    with mapped(path) as data:
+        return metadata_of(data)
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[Buffer]:
+    """A file's bytes, of which only those are read that are looked at.
+
+    Raises:
+        NotOnnxError: it is empty.
+        ModelError: it cannot be read.
+    """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return metadata_of(data)
+            yield data
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -72,7 +85,7 @@ def metadata_of(data: Buffer) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     numbers = set()
-    for field in _fields(data, 0, len(data)):
+    for field in fields_of(data, 0, len(data)):
         if field.number not in _MODEL_FIELDS:
             raise NotOnnxError(f"it has a field {field.number}, which no model has")
         numbers.add(field.number)
@@ -110,7 +123,12 @@ def self_contained(path: Path) -> bytes:
     return whole
 
 
-def _fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
+def fields_of(data: Buffer, start: int, end: int) -> Iterator[Field]:
+    """The fields of a message that lies in these bytes.
+
+    Raises:
+        NotOnnxError: there is none, or it is cut off.
+    """
     at = start
     while at < end:
         begin = at
@@ -131,6 +149,17 @@ def _fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
         if at > end:
             raise NotOnnxError(f"it is cut off after {len(data):,} bytes: copy it again")
         yield Field(number, wire, begin, value, at)
+
+
+def numbers_of(data: Buffer, field: Field) -> list[int]:
+    """Of a repeated number, packed together or one by one."""
+    if field.wire == _VARINT:
+        return [_varint(data, field.start, field.end)[0]]
+    found, at = [], field.start
+    while at < field.end:
+        number, at = _varint(data, at, field.end)
+        found.append(number)
+    return found
 
 
 def _varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
@@ -162,7 +191,7 @@ def _pair(data: Buffer, field: Field) -> tuple[str, str]:
     """A StringStringEntryProto."""
     found = {
         part.number: bytes(data[part.start : part.end]).decode("utf-8", "replace")
-        for part in _fields(data, field.start, field.end)
+        for part in fields_of(data, field.start, field.end)
     }
     return found.get(1, ""), found.get(2, "")
 
@@ -173,7 +202,7 @@ def _external(data: Buffer, field: Field, message: str) -> Iterator[dict[str, st
         if found := _location(data, field):
             yield found
         return
-    for part in _fields(data, field.start, field.end):
+    for part in fields_of(data, field.start, field.end):
         if part.wire == _BYTES and (inner := _MESSAGES[message].get(part.number)):
             yield from _external(data, part, inner)
 
@@ -182,7 +211,7 @@ def _location(data: Buffer, tensor: Field) -> dict[str, str]:
     """``location``, ``offset``, ``length`` of a tensor's external data; empty if it has none."""
     found: dict[str, str] = {}
     is_external = False
-    for part in _fields(data, tensor.start, tensor.end):
+    for part in fields_of(data, tensor.start, tensor.end):
         if part.number == _EXTERNAL_DATA:
             key, value = _pair(data, part)
             found[key] = value
@@ -196,14 +225,14 @@ def _filled(
 ) -> Iterator[bytes]:
     """A message's bytes, every tensor's weights in it."""
     if message == "tensor" and (where := _location(data, field)):
-        for part in _fields(data, field.start, field.end):
+        for part in fields_of(data, field.start, field.end):
             if part.number not in (_EXTERNAL_DATA, _DATA_LOCATION):
                 yield data[part.begin : part.end]
         weights = _weights(path, where, files)
         yield _written(_RAW_DATA << 3 | _BYTES) + _written(len(weights))
         yield weights
         return
-    for part in _fields(data, field.start, field.end):
+    for part in fields_of(data, field.start, field.end):
         inner = _MESSAGES[message].get(part.number) if part.wire == _BYTES else None
         if inner is None:
             yield data[part.begin : part.end]
