@@ -10,6 +10,7 @@ import io
 import logging
 import lzma
 import tarfile
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ import tomli_w
 from fontTools import subset
 from fontTools.ttLib import TTCollection, TTFont
 
-from crnn.checkpoints import load_checkpoint
+from crnn.checkpoints import load_checkpoint, save_checkpoint
 from crnn.synth import PRESETS, Synthesizer
 from crnn.synth.fonts.faces import HAN, Face
 from crnn.synth.text.corpus import find_texts, text_files
@@ -32,6 +33,7 @@ from crnn.training.report.reporter import LOG
 from crnn.training.state import BEST, LAST, demand_same
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
+from crnn_runtime.model.model_file import kind_of
 from crnn_runtime.readers import find_model
 
 logger = logging.getLogger(__name__)
@@ -57,7 +59,9 @@ PYTHONPATH="code${{PYTHONPATH:+:$PYTHONPATH}}" exec python3 -m crnn.cli.train \\
     --recipe recipe.toml --directory run "$@"
 """
 _SYNTH = "synth:"
-_OF_THE_MACHINE = {"directory", "resume", "init", "fresh", "gpu", "threads", "workers"}
+_OF_THE_MACHINE = {
+    *("directory", "resume", "init", "init_alphabet", "fresh", "gpu", "threads", "workers"),
+}
 _FITTED = "".join(map(chr, range(0x20, 0x7F)))  # FreeType fits all glyphs to heights of letters
 _TEXT_PACKED = 3  # times that text becomes smaller, at least
 _ROOM = 1_500_000  # bytes left for code, words and the alphabet
@@ -84,7 +88,11 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
         raise CrnnError(f"{out}: a bundle is a .tar.xz file: name it so")
     if config.resume is not None:
         raise CrnnError("a bundle goes on from the last.pth of --directory: leave out --resume")
-    weights = _weights(config)
+    with tempfile.TemporaryDirectory() as folder:
+        return _pack(config, _weights(config, Path(folder)), out, limit)
+
+
+def _pack(config: TrainConfig, weights: Mapping[str, Path], out: Path, limit: int) -> int:
     if (last := weights.get(f"run/{LAST}")) is not None:
         demand_same(load_checkpoint(last), config, str(last))
     presets = _presets(config)
@@ -96,7 +104,7 @@ def pack(config: TrainConfig, out: Path, *, limit: int = LIMIT) -> int:
 
     def write(part: Path) -> None:
         with tarfile.open(part, "w:xz", preset=9) as tar:
-            for name, data in _contents(config, fonts):
+            for name, data in _contents(config, fonts, weights):
                 entry = tarfile.TarInfo(name)
                 entry.size = len(data)
                 entry.mode = 0o755 if name == "train.sh" else 0o644
@@ -184,7 +192,9 @@ def reduce_font(face: Face, text: Iterable[str]) -> bytes:
         (collection or font).close()
 
 
-def _contents(config: TrainConfig, fonts: Mapping[str, bytes]) -> Iterable[tuple[str, bytes]]:
+def _contents(
+    config: TrainConfig, fonts: Mapping[str, bytes], weights: Mapping[str, Path]
+) -> Iterable[tuple[str, bytes]]:
     root = Path(__file__).parent
     for package, folder in _PACKAGES.items():
         # Installed, the packages lie side by side; in a checkout their folders have other names.
@@ -195,14 +205,14 @@ def _contents(config: TrainConfig, fonts: Mapping[str, bytes]) -> Iterable[tuple
     yield "train.sh", _START.encode()
     yield "requirements.txt", "".join(f"{name}\n" for name in _REQUIREMENTS).encode()
     yield "alphabet.txt", config.alphabet.to_text().encode()
-    yield "recipe.toml", _recipe(config).encode()
+    yield "recipe.toml", _recipe(config, weights).encode()
     for number, path in enumerate(_texts(config)):
         yield f"texts/{number:03}.txt", path.read_bytes()
     for language in LANGUAGES:
         yield f"words/{language}.txt", _words(config, language).encode()
     for name, data in fonts.items():
         yield f"fonts/{name}", data
-    for name, path in _weights(config).items():
+    for name, path in weights.items():
         yield name, path.read_bytes()
 
 
@@ -223,7 +233,7 @@ def _words(config: TrainConfig, language: str) -> str:
     return "".join(fit) or f"{config.alphabet.characters[0]} 1\n"  # none fits: digits, say
 
 
-def _recipe(config: TrainConfig) -> str:
+def _recipe(config: TrainConfig, weights: Iterable[str]) -> str:
     """The run as a recipe whose files are those of the bundle."""
     options: dict[str, Any] = {}
     for field in dataclasses.fields(config):
@@ -231,24 +241,51 @@ def _recipe(config: TrainConfig) -> str:
         if value is not None and value != field.default and field.name not in _OF_THE_MACHINE:
             options[field.name] = value
     options["alphabet"] = "alphabet.txt"
-    options |= {Path(name).stem: name for name in _weights(config) if "/" not in name}
+    options |= {Path(name).stem: name for name in weights if "/" not in name}
     options["mix"] = [f"{name}={share}" for name, share in config.mix]
     corpus = "texts" if _texts(config) else "words"
     options["synth_options"] = {**config.synth_options, **BUNDLED, "corpus": corpus}
     return tomli_w.dumps(options)
 
 
-def _weights(config: TrainConfig) -> dict[str, Path]:
-    """What a run reads, by its name in the bundle: checkpoints and log, `init`, the teacher."""
-    files = {}
-    if config.teacher not in (None, INIT):
-        files[f"teacher{Path(config.teacher).suffix}"] = Path(config.teacher)
+def _weights(config: TrainConfig, folder: Path) -> dict[str, Path]:
+    """What a run reads, by its name in the bundle: checkpoints and log, `init`, the teacher.
+
+    Args:
+        config: the run.
+        folder: for what is converted.
+    """
+    files: dict[str, Path] = {}
     last = config.directory / LAST
     begun = last.is_file() and not config.fresh
     if begun:
         kept = (last, config.directory / BEST, config.directory / LOG)
         files |= {f"run/{path.name}": path for path in kept if path.is_file()}
+    if config.teacher not in (None, INIT):
+        teacher = _portable(find_model(config.teacher), None, folder / "teacher.pth")
+        if begun and teacher.parent == folder:
+            raise CrnnError(
+                f"the run has begun with the teacher {config.teacher}, of which a bundle takes no "
+                "other form: start over with --fresh"
+            )
+        files[f"teacher{teacher.suffix}"] = teacher
     if config.init is not None and (not begun or config.blend or config.teacher == INIT):
-        start = find_model(config.init)
+        start = _portable(find_model(config.init), config.init_alphabet, folder / "init.pth")
         files[f"init{start.suffix}"] = start
     return files
+
+
+def _portable(path: Path, alphabet: str | None, target: Path) -> Path:
+    """Weights that PyTorch alone can read: the file itself, or a checkpoint made of it.
+
+    An ONNX file needs ONNX Runtime, and its dictionary may lie beside it.
+    """
+    if kind_of(path) == "checkpoint" and alphabet is None:
+        return path
+    checkpoint = load_checkpoint(path, alphabet=alphabet)
+    if checkpoint.card is None:
+        raise CrnnError(
+            f"{path} does not say its alphabet: give its dictionary with --init-alphabet"
+        )
+    save_checkpoint(target, checkpoint.build(), checkpoint.card)
+    return target

@@ -113,7 +113,8 @@ def load_model(
     if checkpoint.card is None:
         raise ModelError(
             f"{path} does not say its alphabet: give --alphabet with the "
-            f"{checkpoint.num_classes - 1} characters of its {checkpoint.num_classes} classes"
+            f"{checkpoint.num_classes - 1} characters of its {checkpoint.num_classes} classes "
+            "(for a start --init-alphabet)"
         )
     return checkpoint.build(), checkpoint.card
 
@@ -148,7 +149,7 @@ def _card(
     try:
         alphabet = None if source is None else fitting_alphabet(source, num_classes)
     except CrnnError as error:
-        own = ", and has an alphabet of its own: leave out --alphabet" if text else ""
+        own = ", and has an alphabet of its own: leave it out" if text else ""
         raise ModelError(f"{path}: {error}{own}") from error
     if isinstance(text, str):
         try:
@@ -160,7 +161,7 @@ def _card(
         if alphabet is not None and alphabet != card.alphabet:
             raise ModelError(
                 f"{path} has its own alphabet of {len(card.alphabet)} characters, which is not "
-                f"the one of {len(alphabet)} given: leave out --alphabet"
+                f"the one of {len(alphabet)} given: leave it out"
             )
     elif alphabet is None:
         return None

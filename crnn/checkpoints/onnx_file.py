@@ -99,7 +99,7 @@ def _own_card(text: str, arch: str, alphabet: Alphabet | None) -> ModelCard:
     if alphabet not in (None, card.alphabet):
         raise ModelError(
             f"its own alphabet of {len(card.alphabet)} characters is not the one of "
-            f"{len(alphabet)} given: leave out --alphabet"
+            f"{len(alphabet)} given: leave it out"
         )
     return card.replace(arch=arch, head="log-probs", precision="fp32", graph=None)
 
@@ -116,7 +116,7 @@ def _alphabet(
     if inside is not None and given not in (None, inside):
         raise ModelError(
             f"its own alphabet of {len(inside)} characters is not the one of {len(given)} given: "
-            "leave out --alphabet"
+            "leave it out"
         )
     return inside or given
 

@@ -21,6 +21,7 @@ _METAVARS = {
     "teacher": "CKPT",
     "unlabelled": "FOLDER",
     "init": "CKPT",
+    "init_alphabet": "FILE",
     "resume": "CKPT",
     "freeze_backbone": "N",
     "overfit": "N",

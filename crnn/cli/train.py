@@ -161,7 +161,8 @@ def _alphabet(options: dict[str, Any]) -> Alphabet:
         if path := options.get(option):
             from crnn.checkpoints import load_model  # noqa: PLC0415
 
-            return load_model(path)[1].alphabet
+            own = options.get("init_alphabet") if option == "init" else None
+            return load_model(path, alphabet=own)[1].alphabet
     if preset := options.get("synth"):
         from crnn.synth import PRESETS  # noqa: PLC0415 (Pillow: not for --help)
 

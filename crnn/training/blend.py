@@ -64,7 +64,7 @@ def blend_best(
     assert config.init is not None, "checked before"
     device = next(run.model.parameters()).device
     start = build_model(run.card.arch, run.card.num_classes, run.card.channels)
-    fresh = init_weights(start, run.card, config.init).fresh
+    fresh = init_weights(start, run.card, config.init, config.init_alphabet).fresh
     tuned_file = _tuned(config.directory)
     tuned = load_checkpoint(tuned_file)
     best: Blend | None = None

@@ -61,7 +61,11 @@ def inputs_of(config: TrainConfig, device: torch.device) -> Inputs:
     if config.tensorboard:
         demand_tensorboard()
     if config.init is None:
-        options = {"--teacher init": config.teacher == INIT, "--blend": config.blend}
+        options = {
+            "--teacher init": config.teacher == INIT,
+            "--blend": config.blend,
+            "--init-alphabet": config.init_alphabet,
+        }
         for option, is_given in options.items():
             if is_given:
                 raise CrnnError(f"{option} needs the weights of --init: give it, too")

@@ -146,7 +146,7 @@ def _new(config: TrainConfig, device: torch.device) -> State:
     card = config.card()
     model = build_model(card.arch, card.num_classes, card.channels)
     if config.init is not None:
-        new = init_weights(model, card, config.init).new
+        new = init_weights(model, card, config.init, config.init_alphabet).new
         if new and config.glyph_start is not False:
             begin_new_classes(model, config, new)
     elif config.glyph_start:

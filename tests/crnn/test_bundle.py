@@ -9,10 +9,13 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from refusals import refused
+from used_model import used_model
 
 from crnn.bundle import _fitting, pack, reduce_font
-from crnn.checkpoints import save_checkpoint
+from crnn.checkpoints import load_model, save_checkpoint
 from crnn.model import build_model, default_card
 from crnn.recipes import recipe_config
 from crnn.synth import Synthesizer
@@ -20,6 +23,7 @@ from crnn.synth.fonts.faces import HAN, Face, bitmap, read_faces
 from crnn.synth.fonts.files import package_fonts
 from crnn.training import train
 from crnn.training.config import TrainConfig
+from crnn_export.to_onnx import export_onnx
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
@@ -111,6 +115,36 @@ def test_a_bundle_carries_the_weights_that_a_run_begins_with(tmp_path: Path) -> 
     assert run.returncode == 2
     assert run.stderr.startswith("missing: click, fontTools, numpy, cv2, PIL, rapidfuzz, torch")
     assert run.stderr.endswith(": pip install -r requirements.txt\n")
+
+
+def _foreign(arch: str, alphabet: Alphabet, path: Path) -> Path:
+    """The weights of an architecture as others publish them: a graph without a card."""
+    card = default_card(arch, alphabet)
+    export_onnx(used_model(arch, len(alphabet) + 1), card, path, head="log-probs")
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path)
+    return path
+
+
+def test_a_bundle_needs_no_dictionary_and_no_onnx_for_its_start(tmp_path: Path) -> None:
+    """PP-OCR's files hold no alphabet, and a training machine has no ONNX Runtime."""
+    alphabet = Alphabet("9876543210 ")
+    dictionary = tmp_path / "dict.txt"
+    dictionary.write_text("\n".join("9876543210"), "utf-8")  # the space is implied
+    rec = _foreign("lite", alphabet, tmp_path / "rec.onnx")
+    config = dataclasses.replace(_config(tmp_path / "here"), init=rec, teacher="init")
+    with refused(rec, "--init-alphabet"):
+        pack(config, tmp_path / "run.tar.xz")
+    assert not (tmp_path / "run.tar.xz").exists()
+    pack(dataclasses.replace(config, init_alphabet=str(dictionary)), tmp_path / "run.tar.xz")
+    there = tmp_path / "there"
+    with tarfile.open(tmp_path / "run.tar.xz") as tar:
+        tar.extractall(there, filter="data")
+    assert not list(there.glob("*.onnx"))
+    assert load_model(there / "init.pth")[1].alphabet == alphabet
+    recipe = tomllib.loads((there / "recipe.toml").read_text())
+    assert (recipe["init"], recipe.get("init_alphabet")) == ("init.pth", None)
 
 
 def test_a_bundle_carries_the_sentences_that_its_presets_need(tmp_path: Path) -> None:

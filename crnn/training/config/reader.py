@@ -22,6 +22,9 @@ class Reader(Topic):
     init: Annotated[
         Path | None, "Start from these weights only; classes are matched by character.", FREE
     ] = None
+    init_alphabet: Annotated[
+        str | None, "Alphabet of --init where it holds none: a dictionary's file, or a name.", FREE
+    ] = None
     freeze_backbone: Annotated[
         int, "Number of epochs, at the start, that train the classifier alone.", COUNT
     ] = 0

@@ -150,10 +150,11 @@ def load_teacher(config: TrainConfig, student: ModelCard) -> Teacher | None:
     """
     if config.teacher is None:
         return None
-    path = config.init if config.teacher == INIT else Path(config.teacher)
+    is_start = config.teacher == INIT
+    path = config.init if is_start else Path(config.teacher)
     assert path is not None, "checked before"
     try:
-        reader, card = load_model(path)
+        reader, card = load_model(path, alphabet=config.init_alphabet if is_start else None)
     except ModelError as error:
         raise CrnnError(f"--teacher: {error}") from error
     try:

@@ -144,7 +144,7 @@ def begin_new_classes(model: CRNN, config: TrainConfig, new: Sequence[str]) -> N
             raise
         logger.info("%d new classes begin as the mean of the others: %s", len(new), error)
         return
-    start, card = load_model(config.init)
+    start, card = load_model(config.init, alphabet=config.init_alphabet)
     rows = rows_from_glyphs(start, card, new, faces)
     with torch.no_grad():
         for character, row in rows.items():

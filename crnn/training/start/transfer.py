@@ -10,7 +10,7 @@ from crnn.checkpoints import load_checkpoint
 from crnn.folding import fold_norms
 from crnn.model import CRNN
 from crnn_runtime.errors import CrnnError, ModelError
-from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.alphabet import Alphabet, AlphabetSource
 from crnn_runtime.model.card import ModelCard
 
 logger = logging.getLogger(__name__)
@@ -68,15 +68,23 @@ def match_alphabets(old: Alphabet, new: Alphabet) -> Transfer:
 
 
 @torch.no_grad()
-def init_weights(model: CRNN, card: ModelCard, path: Path) -> Transfer:
+def init_weights(
+    model: CRNN, card: ModelCard, path: Path, alphabet: AlphabetSource | None = None
+) -> Transfer:
     """Take a checkpoint's weights into a new model, classifier rows by character.
+
+    Args:
+        model: the new one.
+        card: of it.
+        path: of the checkpoint, or the name of a reader.
+        alphabet: of the checkpoint, where it holds none.
 
     Raises:
         CrnnError: the checkpoint is of another architecture or preprocessing, or
             does not say its alphabet and has another number of classes.
     """
     try:
-        checkpoint = load_checkpoint(path, arch=card.arch)
+        checkpoint = load_checkpoint(path, arch=card.arch, alphabet=alphabet)
     except ModelError as error:
         raise CrnnError(f"--init: {error}") from error
     if checkpoint.in_channels != card.channels:
@@ -88,7 +96,8 @@ def init_weights(model: CRNN, card: ModelCard, path: Path) -> Transfer:
         if checkpoint.num_classes != card.num_classes:
             raise CrnnError(
                 f"--init {path} does not say its alphabet: its {checkpoint.num_classes} classes "
-                f"cannot be matched with the {card.num_classes} of the new one"
+                f"cannot be matched with the {card.num_classes} of the new one: give its "
+                "dictionary with --init-alphabet"
             )
         logger.warning(
             "%s does not say its alphabet: its %d classes are taken for the entries of --alphabet, "

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import assert_line
 from seed_parity import (
     seed_alphabet,
     seed_state_dict,
@@ -166,7 +167,7 @@ def test_an_alphabet_of_another_size(seed_checkpoint: SeedCheckpoint) -> None:
 
 
 def test_an_alphabet_other_than_the_cards(saved: Path) -> None:
-    assert "leave out --alphabet" in _refusal(saved, alphabet=Alphabet("abcdefghij"))
+    assert_line(_refusal(saved, alphabet=Alphabet("abcdefghij")), saved, "alphabet")
 
 
 def test_a_card_that_does_not_fit_the_weights(saved: Path) -> None:
