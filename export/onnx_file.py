@@ -1,8 +1,10 @@
-"""The ONNX file that an engine is built from, checked before TensorRT sees it."""
+"""ONNX files of readers: written with their card, and checked before anything is made of them."""
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -10,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
 from crnn_runtime.errors import ModelError
 from crnn_runtime.model.card import METADATA_KEY, ModelCard
+from crnn_runtime.model.classifier import check_classes
 from crnn_runtime.model.onnx_bytes import self_contained
 
 
@@ -49,7 +52,39 @@ def read_source(path: Path) -> OnnxSource:
             )
     card = card_of(model, path)
     _check_graph(model, card, path)
+    check_classes(path, card)
     return OnnxSource(path, data, card, hashlib.sha256(data).hexdigest())
+
+
+def save_reader(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
+    """Write a graph with its card, and nothing of how and where it was made.
+
+    PyTorch's exporter gives every node the stack of the code that it came from, with the
+    paths of the machine: of a small reader that is most of the file.
+    """
+    _strip(model.graph)
+    for function in model.functions:
+        _strip_fields([function, *function.node])
+    model.producer_name = "crnn"
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.save(model, path)
+
+
+def _strip(graph: onnx.GraphProto) -> None:
+    values = (*graph.input, *graph.output, *graph.value_info, *graph.initializer)
+    _strip_fields([graph, *values, *graph.node])
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in attribute.graphs:
+                _strip(inner)
+            if attribute.HasField("g"):
+                _strip(attribute.g)
+
+
+def _strip_fields(messages: Iterable[Any]) -> None:
+    for message in messages:
+        message.ClearField("doc_string")
+        message.ClearField("metadata_props")
 
 
 def card_of(model: onnx.ModelProto, path: Path) -> ModelCard:
@@ -85,8 +120,8 @@ def _check_graph(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
             f"{path}: input {INPUT_NAME} has shape {shape}, "
             f"expected [N, {card.channels}, {card.height}, W]"
         )
-    for axis, name in ((0, "batch"), (3, "width")):
-        if shape[axis] != -1:
+    for axis, name, accepted in ((0, "batch", (-1,)), (3, "width", (-1, card.only_width))):
+        if shape[axis] not in accepted:
             raise ModelError(
                 f"{path}: the {name} is fixed at {shape[axis]}: export it again, with a free {name}"
             )

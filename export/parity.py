@@ -1,6 +1,6 @@
-"""The gate of the export: does the file give what PyTorch gives?"""
+"""The gate of the export: does the file give what it was made from gives?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,8 +23,23 @@ TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What a file must agree with.
+
+    Attributes:
+        name: of it, for messages.
+        log_probs: (N, C, H, W) → (N, T, C).
+        widths: in pixels, that are compared.
+    """
+
+    name: str
+    log_probs: Callable[[NDArray[np.float32]], NDArray[np.float32]]
+    widths: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Parity:
-    """How far a file is from its checkpoint.
+    """How far a file is from what it was made from.
 
     Attributes:
         shapes: input shapes (N, W) compared.
@@ -32,7 +47,7 @@ class Parity:
         max_difference: largest difference of a log-probability; where a step's
             log-probabilities reach beyond -1, divided by the lowest, because
             float32 logits are only as exact as they are large.
-        ties: steps on which the best classes differ though PyTorch holds them
+        ties: steps on which the best classes differ though the reference holds them
             equal within the tolerance.
         flips: steps on which they differ and should not.
         lines: real lines compared.
@@ -67,12 +82,12 @@ class Parity:
 
 
 def check_parity(
-    model: CRNN, path: Path, lines: Sequence[NDArray[np.uint8]] = (), *, seed: int = 0
+    reference: Reference, path: Path, lines: Sequence[NDArray[np.uint8]] = (), *, seed: int = 0
 ) -> Parity:
-    """Run an exported file and its model on the same inputs.
+    """Run an exported file and what it was made from on the same inputs.
 
     Args:
-        model: in eval mode.
+        reference: what it was made from.
         path: the ONNX file.
         lines: real lines (H, w, C) as `resize_line` gives them, read as text by both.
         seed: of the random inputs.
@@ -84,12 +99,14 @@ def check_parity(
     with open_backend(path) as backend:
         card = backend.card
         results = []
-        for width in widths_to_compare(card):
+        for width in reference.widths:
             for batch in BATCHES:
                 shape = (batch, card.channels, card.height, width)
                 images = generator.standard_normal(shape, np.float32)
-                results.append(_compare(model, backend, images))
-        differing = sum(_text(backend, line, None) != _text(backend, line, model) for line in lines)
+                results.append(_compare(reference, backend, images))
+        differing = sum(
+            _text(backend, line, None) != _text(backend, line, reference) for line in lines
+        )
     worst, steps, ties, flips = zip(*results, strict=True)
     return Parity(
         shapes=len(results),
@@ -102,6 +119,17 @@ def check_parity(
     )
 
 
+def network(model: CRNN, card: ModelCard) -> Reference:
+    """A network of PyTorch's as the reference: in evaluation mode, on the CPU."""
+
+    @torch.inference_mode()
+    def log_probs(images: NDArray[np.float32]) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = model(torch.from_numpy(images)).numpy()
+        return found
+
+    return Reference("PyTorch", log_probs, widths_to_compare(card))
+
+
 def widths_to_compare(card: ModelCard) -> list[int]:
     """Five widths in pixels, a model's fixed one among them."""
     if card.width is None or card.width in WIDTHS:
@@ -110,10 +138,10 @@ def widths_to_compare(card: ModelCard) -> list[int]:
 
 
 def _compare(
-    model: CRNN, backend: Backend, images: NDArray[np.float32]
+    reference: Reference, backend: Backend, images: NDArray[np.float32]
 ) -> tuple[float, int, int, int]:
     """(largest difference, steps, ties, flips) for one input."""
-    expected = _log_probs(model, images)
+    expected = reference.log_probs(images)
     try:
         outputs = backend.infer(images)
     except Exception as error:  # the library's exceptions share no base class
@@ -124,7 +152,7 @@ def _compare(
     if ids.shape != expected.shape[:2]:
         raise CrnnError(
             f"the exported graph gives {ids.shape} steps for an input {images.shape}, "
-            f"PyTorch {expected.shape[:2]}"
+            f"{reference.name} {expected.shape[:2]}"
         )
     at_ids = np.take_along_axis(expected, ids[:, :, None].astype(np.int64), 2)[:, :, 0]
     if "log_probs" in outputs:
@@ -140,21 +168,14 @@ def _compare(
     return difference, ids.size, int(tied.sum()), int((differs & ~tied).sum())
 
 
-def _text(backend: Backend, line: NDArray[np.uint8], model: CRNN | None) -> str:
-    """What the file reads in one line, or the model if it is given."""
+def _text(backend: Backend, line: NDArray[np.uint8], reference: Reference | None) -> str:
+    """What the file reads in one line, or the reference if it is given."""
     card = backend.card
     images = to_input([line], card)
-    outputs = {"log_probs": _log_probs(model, images)} if model else backend.infer(images)
+    outputs = {"log_probs": reference.log_probs(images)} if reference else backend.infer(images)
     ids, probs = best_path(outputs)
     steps = np.minimum([valid_steps(card, line.shape[1])], ids.shape[1])
     return decode_greedy(ids, probs, steps, card.alphabet)[0]
-
-
-@torch.inference_mode()
-def _log_probs(model: CRNN, images: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, C, H, W) → (N, T, C)."""
-    log_probs: NDArray[np.float32] = model(torch.from_numpy(images)).numpy()
-    return log_probs
 
 
 def example_width(card: ModelCard) -> int:

@@ -18,11 +18,12 @@ from torch import nn
 
 from crnn import CRNN
 from crnn_export.heads import add_head
-from crnn_export.parity import Parity, check_parity, example_width
+from crnn_export.onnx_file import save_reader
+from crnn_export.parity import Parity, Reference, check_parity, example_width, network
 from crnn_runtime.backends import INPUT_NAME, OUTPUT_NAMES
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
-from crnn_runtime.model.card import METADATA_KEY, Head, ModelCard
+from crnn_runtime.model.card import Head, ModelCard
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ _EXAMPLE_BATCH = 2  # with 1, PyTorch freezes the batch axis of an LSTM
 
 
 class ParityError(CrnnError):
-    """The exported graph disagrees with PyTorch; nothing was written."""
+    """The exported graph disagrees with what it was made from; nothing was written."""
 
 
 def export_onnx(
@@ -70,7 +71,18 @@ def export_onnx(
     hashes = dict(card.hashes)
     if checkpoint is not None:
         hashes["checkpoint"] = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-    card = card.replace(head=head, hashes=hashes, versions={**card.versions, **_versions()})
+    card = card.replace(head=head, hashes=hashes, versions={**card.versions, **versions()})
+    return write_compared(graph, card, path, network(model, card), lines)
+
+
+def write_compared(
+    graph: onnx.ModelProto,
+    card: ModelCard,
+    path: Path,
+    reference: Reference,
+    lines: Sequence[NDArray[np.uint8]],
+) -> tuple[ModelCard, Parity]:
+    """Write a graph if, and only if, it agrees with what it was made from; see `export_onnx`."""
     parity: Parity | None = None
 
     def write(part: Path) -> None:
@@ -79,12 +91,14 @@ def export_onnx(
         # gets what was measured on exactly this graph.
         candidate = part.with_suffix(".onnx")
         try:
-            _save(graph, card, candidate)
-            parity = check_parity(model, candidate, lines)
+            save_reader(graph, card, candidate)
+            parity = check_parity(reference, candidate, lines)
             if not parity.holds:
-                raise ParityError(f"not written, the ONNX graph disagrees with PyTorch: {parity}")
+                raise ParityError(
+                    f"not written, the ONNX graph disagrees with {reference.name}: {parity}"
+                )
             card = card.replace(export={**card.export, "parity": parity.summary()})
-            _save(graph, card, candidate)
+            save_reader(graph, card, candidate)
             candidate.replace(part)
         finally:
             candidate.unlink(missing_ok=True)
@@ -141,13 +155,7 @@ def _name_axes(graph: onnx.ModelProto) -> None:
 def write_card(path: Path, card: ModelCard) -> None:
     """Give an ONNX file another card; its graph stays as it is."""
     graph = onnx.load(path)
-    write_atomically(path, lambda part: _save(graph, card, part))
-
-
-def _save(graph: onnx.ModelProto, card: ModelCard, path: Path) -> None:
-    graph.producer_name = "crnn"
-    onnx.helper.set_model_props(graph, {METADATA_KEY: card.to_json()})
-    onnx.save(graph, path)
+    write_atomically(path, lambda part: save_reader(graph, card, part))
 
 
 def flush_denormals(model: nn.Module) -> None:
@@ -159,7 +167,8 @@ def flush_denormals(model: nn.Module) -> None:
                 tensor[tensor.abs() < smallest] = 0
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the software that makes ONNX files, for their cards."""
     names = ("crnn", "torch", "onnx", "onnxscript")
     found = {name: each.version for name in names for each in distributions(name=name)}
     return {"python": platform.python_version()} | found

@@ -94,24 +94,46 @@ def _last_operation(graph: onnx.GraphProto) -> str:
     return ""
 
 
+def fold_constants(
+    model: onnx.ModelProto,
+) -> tuple[dict[str, NDArray[np.generic]], list[onnx.NodeProto]]:
+    """Every constant of a graph by name, computed where need be, and the nodes that are left.
+
+    What exporters and compressors put between a stored tensor and the layer that uses it
+    is computed: Constant nodes, numbers of few bits that the graph unfolds itself.
+    """
+    constants: dict[str, NDArray[np.generic]] = {
+        tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+    }
+    opsets = {each.domain: each.version for each in model.opset_import}
+    left = []
+    for node in model.graph.node:
+        is_constant = node.op_type in _FOLDED and len(node.output) == 1
+        if not is_constant or any(name and name not in constants for name in node.input):
+            left.append(node)
+            continue
+        given: dict[str, Any] = {name: constants[name] for name in node.input if name}
+        if sum(tensor.size for tensor in given.values()) > _MAX_FOLDED:
+            left.append(node)
+            continue
+        results: Any = ReferenceEvaluator(node, opsets=opsets).run(None, given)
+        constants[node.output[0]] = results[0]
+    return constants, left
+
+
 class _Reader:
-    """Walks a graph once; `constants` grows on the way."""
+    """Walks a graph once."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self.graph = model.graph
-        self.opsets = {each.domain: each.version for each in model.opset_import}
-        self.constants: dict[str, NDArray[np.generic]] = {
-            tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer
-        }
+        # First all constants: a bias may be unfolded behind the layer that it belongs to.
+        self.constants, self.computing = fold_constants(model)
         self.users: dict[str, list[onnx.NodeProto]] = {}
         for node in model.graph.node:
             for name in node.input:
                 self.users.setdefault(name, []).append(node)
 
     def layers(self) -> Iterator[Layer]:
-        # First all constants: a bias may be unfolded behind the layer that it belongs to.
-        computing = [node for node in self.graph.node if not self._fold(node)]
-        for node in computing:
+        for node in self.computing:
             match node.op_type:
                 case "Conv":
                     layer = self._convolution(node)
@@ -127,20 +149,6 @@ class _Reader:
                     layer = None
             if layer is not None:
                 yield layer
-
-    def _fold(self, node: onnx.NodeProto) -> bool:
-        """Compute what depends on stored tensors alone; whether it was that."""
-        if node.op_type not in _FOLDED or len(node.output) != 1:
-            return False
-        if any(name and name not in self.constants for name in node.input):
-            return False
-        if sum(self.constants[name].size for name in node.input if name) > _MAX_FOLDED:
-            return False
-        evaluator = ReferenceEvaluator(node, opsets=self.opsets)
-        given: dict[str, Any] = {name: self.constants[name] for name in node.input if name}
-        results: Any = evaluator.run(None, given)
-        self.constants[node.output[0]] = results[0]
-        return True
 
     def _floats(self, name: str) -> Array | None:
         tensor = self.constants.get(name)

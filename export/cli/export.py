@@ -2,20 +2,29 @@
 
 import dataclasses
 import math
-import os
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from crnn_export.cli.source import (
+    GraphOptions,
+    Source,
+    card_of,
+    find_source,
+    load,
+    make_reader,
+    megabytes,
+    refuse_itself,
+)
 from crnn_export.cli.triton import check_target, triton_options, write_repository
 from crnn_runtime.cli.console import Command
 from crnn_runtime.errors import CrnnError
-from crnn_runtime.model.card import HEADS, PRECISIONS, Head
-from crnn_runtime.readers import find_model
+from crnn_runtime.model.card import HEADS, PRECISIONS
 
 if TYPE_CHECKING:
-    from crnn_export.lines import Lines
     from crnn_runtime.model.card import ModelCard
     from crnn_runtime.model.engine_file import Profile
 
@@ -26,20 +35,8 @@ _SUFFIXES: dict[str, tuple[str, ...]] = {"onnx": (".onnx",), "trt": (".trt", ".e
 
 
 @dataclasses.dataclass(frozen=True)
-class _GraphOptions:
-    """What the float32 ONNX file is made of."""
-
-    arch: str | None
-    alphabet: str | None
-    head: Head
-    topk: int
-    width: int | None
-    keep_ratio: bool
-
-
-@dataclasses.dataclass(frozen=True)
 class _PrecisionOptions:
-    """What it is reduced to, and what that may cost."""
+    """What the float32 file is reduced to, and what that may cost."""
 
     precision: str
     max_cer_loss: float
@@ -49,9 +46,14 @@ class _PrecisionOptions:
 @click.command(cls=Command)
 @click.argument("model", required=False)
 @click.argument("repository", required=False, metavar="[REPO]")
-@click.option("--ckpt", help="Checkpoint: ours, the original's, or meijieru's.")
+@click.option(
+    "--ckpt", help="Checkpoint; an ONNX file is taken for the weights of its architecture."
+)
 @click.option("--arch", help="Architecture; needed where the checkpoint does not name it.")
-@click.option("--alphabet", help="Name, characters or UTF-8 file; where the checkpoint has none.")
+@click.option("--alphabet", help="Name, characters or UTF-8 file; where the model has none.")
+@click.option(
+    "--card", help="Model card (JSON) of an ONNX file that has none inside: docs/foreign.md."
+)
 @click.option(
     "--to", type=click.Choice(["onnx", "trt", "triton"]), default="onnx", show_default=True
 )
@@ -99,7 +101,7 @@ def main(
     ctx: click.Context,
     /,
     model: str | None,
-    repository: str | None,  # cli_triton takes it from the context
+    repository: str | None,
     ckpt: str | None,
     to: Target,
     out: str | None,
@@ -109,58 +111,110 @@ def main(
     """Export a checkpoint to ONNX, further to a TensorRT engine, or to Triton Inference Server.
 
     \b
-    crnn-export --ckpt x.pth                       writes x.onnx
-    crnn-export --ckpt x.pth --to trt              writes x.onnx, x.trt and x.trt.json
+    crnn-export x.pth                              writes x.onnx
+    crnn-export x.pth --to trt                     writes x.onnx, x.trt and x.trt.json
     crnn-export x.onnx --to trt --precision fp16   writes x.fp16.onnx, x.fp16.trt and its .json
     crnn-export x.onnx --to triton REPO            adds a version to a model repository
+    crnn-export ppocrv6-tiny                       writes ppocrv6-tiny.onnx, card and head inside
 
-    An ONNX file is written only if it gives what PyTorch gives, on five widths
-    and three batch sizes and on the lines of --data; a reduced precision only if
+    An ONNX file is written only if it gives what PyTorch (or the foreign graph) gives, on five
+    widths and three batch sizes and on the lines of --data; a reduced precision only if
     it costs less than --max-cer-loss; an engine only if it is what was asked.
     """  # fmt: skip
     check_target(ctx, to)
+    source = find_source(model, ckpt, for_server=to == "triton")
+    source.check_options(ctx)
+    _refuse_contradictions(options)
+    job = _Job(
+        source,
+        _group(GraphOptions, options),
+        _group(_PrecisionOptions, options),
+        data,
+        None if to != "trt" else _Order(options),
+    )
+    job.check(to)
     if to == "triton":
-        write_repository(ctx, options)
+        assert repository is not None
+        with TemporaryDirectory() as folder:
+            target = Path(folder, f"{source.stem}.onnx")
+
+            def make() -> str:
+                network = job.run(target)
+                return str(network if network == target else source.given)
+
+            write_repository(ctx, repository, options, make)
         return
-    if (model is None) == (ckpt is None):
-        raise click.UsageError("give --ckpt with a checkpoint, or MODEL, an ONNX file made before")
-    graph = _group(_GraphOptions, options)
-    reduction = _group(_PrecisionOptions, options)
-    precision = reduction.precision
-    if model is not None and (to, precision) == ("onnx", "fp32"):
-        raise click.UsageError("nothing to do: an ONNX file needs --to trt or --precision")
-    _refuse_contradictions(model is not None, graph, options)
-    final = final_path(Path(model or ckpt or ""), out, to, precision)
-    if model is not None and final.resolve() == find_model(model).resolve():
-        raise CrnnError(f"--out {final} is the file to convert itself: give another name")
-    # What can be refused is refused before minutes are spent.
-    if precision != "fp32":
+    final = final_path(source, out, to, job.reduction.precision)
+    refuse_itself(source, final)
+    if job.order is None:
+        job.run(final)
+        return
+    stem = final.stem.removesuffix(job.suffix)
+    network = job.run(final.with_name(f"{stem}{job.suffix}.onnx"))
+    click.echo(job.order.build(network, final))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """The ONNX file that is asked for, whatever it is made of and goes on to."""
+
+    source: Source
+    graph: GraphOptions
+    reduction: _PrecisionOptions
+    data: str | None
+    order: "_Order | None"
+
+    def check(self, to: Target) -> None:
+        """Refuse what can be refused before minutes are spent."""
+        precision = self.reduction.precision
+        if (self.source.kind, precision, to) == ("reader", "fp32", "onnx"):
+            raise click.UsageError(
+                "nothing to do: the ONNX file has its card inside; give --to trt, --to triton or "
+                "--precision"
+            )
+        if precision == "fp32":
+            return
+        if self.source.kind == "engine":
+            raise click.UsageError("an engine's precision is what it is: give its ONNX file")
+        if (to, precision) == ("trt", "int8-cpu"):
+            raise click.UsageError("int8-cpu is for ONNX Runtime on a CPU: engines take int8")
         from crnn_export.precision.reduce import check_precision  # noqa: PLC0415
 
-        check_precision(precision, has_lines=data is not None)
-    if (to, precision) == ("trt", "int8-cpu"):
-        raise click.UsageError("int8-cpu is for ONNX Runtime on a CPU: engines take int8")
-    order = _Order(options) if to == "trt" else None
-    stem = final.stem.removesuffix(f".{precision}")
-    if model is not None:
-        onnx_file = find_model(model)
-        if order is not None:
-            order.accept(_card_of(onnx_file))
-    else:
-        assert ckpt is not None
-        onnx_file = (
-            final if (to, precision) == ("onnx", "fp32") else final.with_name(f"{stem}.onnx")
-        )
-        if precision != "fp32" and onnx_file == final:
-            onnx_file = final.with_name(f"{stem}.fp32.onnx")
-        card = _export(Path(ckpt), onnx_file, graph, data, order)
-        click.echo(f"Wrote {onnx_file} ({_megabytes(onnx_file)}): {card.arch}, {graph.head} head")
-    if precision != "fp32":
-        reduced = final if to == "onnx" else final.with_name(f"{stem}.{precision}.onnx")
-        _convert(onnx_file, reduced, reduction, data)
-        onnx_file = reduced
-    if order is not None:
-        click.echo(order.build(onnx_file, final))
+        check_precision(precision, has_lines=self.data is not None)
+
+    @property
+    def suffix(self) -> str:
+        """``.fp16``, or nothing for float32."""
+        precision = self.reduction.precision
+        return "" if precision == "fp32" else f".{precision}"
+
+    def run(self, target: Path) -> Path:
+        """Write the ONNX file; returns its path, which is the source's own if that is it already.
+
+        A float32 file that is reduced afterwards stays beside it.
+        """
+        accept: Callable[[ModelCard], object] = self.order.accept if self.order else lambda _: None
+        if self.source.kind in ("reader", "engine"):
+            if self.source.kind == "reader" and (self.order or self.data):
+                card = card_of(self.source.path)
+                accept(card)
+                if not self.suffix and self.data:
+                    load(self.data, card)  # a name that is wrong is not passed over
+                    click.echo("--data is not used: nothing is compared or calibrated in fp32")
+            network = self.source.path
+        else:
+            network = self._beside(target) if self.suffix else target
+            if network.resolve() == self.source.path.resolve():
+                network = network.with_name(f"{network.stem}.fp32.onnx")
+            make_reader(self.source, network, self.graph, self.data, accept)
+        if self.suffix:
+            _convert(network, target, self.reduction, self.data)
+            network = target
+        return network
+
+    def _beside(self, target: Path) -> Path:
+        plain = target.with_name(f"{target.stem.removesuffix(self.suffix)}.onnx")
+        return plain if plain != target else target.with_name(f"{target.stem}.fp32.onnx")
 
 
 class _Order:
@@ -177,7 +231,7 @@ class _Order:
         if card.precision == "int8-cpu":
             raise CrnnError("the ONNX file is int8-cpu: make an engine from the float32 file")
         source = self._options.profile_from
-        lines = _load(source, card).pixels if source else []
+        lines = load(source, card).pixels if source else []
         self._profiles = self._options.profiles_for(card, lines)
 
     def build(self, source: Path, target: Path) -> str:
@@ -187,23 +241,16 @@ class _Order:
         return describe_engine(self._options.build(source, target, self._profiles))
 
 
-def _refuse_contradictions(is_onnx: bool, graph: _GraphOptions, options: dict[str, Any]) -> None:
-    if graph.width is not None and graph.keep_ratio:
+def _refuse_contradictions(options: dict[str, Any]) -> None:
+    if options["width"] is not None and options["keep_ratio"]:
         raise click.UsageError("--width and --keep-ratio exclude each other")
     if options["profile_from"] and options["profile"]:
         raise click.UsageError("--profile and --profile-from exclude each other")
     if math.isnan(options["max_cer_loss"]):
         raise click.UsageError("--max-cer-loss is no number")
-    if not is_onnx:
-        return
-    # An ONNX file is what it is: options that shape one need the checkpoint.
-    for option in ("arch", "alphabet", "width", "keep_ratio"):
-        if getattr(graph, option):
-            name = "--" + option.replace("_", "-")
-            raise click.UsageError(f"{name} shapes the export of a checkpoint: give --ckpt")
 
 
-def final_path(source: Path, out: str | None, to: Target, precision: str) -> Path:
+def final_path(source: Source, out: str | None, to: Target, precision: str) -> Path:
     """``x.pth``, ``x.pth.tar`` or ``x.onnx`` → ``x.onnx``, ``x.fp16.onnx``, ``x.fp16.trt``, …"""
     if out is not None:
         path = Path(out)
@@ -215,10 +262,8 @@ def final_path(source: Path, out: str | None, to: Target, precision: str) -> Pat
         if not path.parent.is_dir():
             raise CrnnError(f"cannot write {out}: no folder {path.parent}")
         return path
-    stem = source.name.removesuffix(".tar")
-    stem = stem.removesuffix(Path(stem).suffix)
     middle = "" if precision == "fp32" else f".{precision}"
-    return source.with_name(f"{stem}{middle}.{to}")
+    return source.given.with_name(f"{source.stem}{middle}.{to}")
 
 
 def _group(kind: type[Group], options: dict[str, Any]) -> Group:
@@ -227,54 +272,11 @@ def _group(kind: type[Group], options: dict[str, Any]) -> Group:
     return kind(**{name: options[name] for name in names})
 
 
-def _load(data: str | None, card: "ModelCard") -> "Lines":
-    from crnn_export.lines import Lines, load_lines  # noqa: PLC0415
-
-    if data is None:
-        return Lines()
-    return load_lines(data, card, warn=lambda what: click.echo(f"left out: {what}", err=True))
-
-
-def _export(
-    checkpoint: Path,
-    path: Path,
-    options: _GraphOptions,
-    data: str | None,
-    order: _Order | None,
-) -> "ModelCard":
-    # Before torch is loaded: idle threads that spin made the parity check 40 times slower
-    # on two busy cores.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Imported here because --help must not wait for PyTorch.
-    from crnn.checkpoints import load_model  # noqa: PLC0415
-    from crnn_export.to_onnx import export_onnx  # noqa: PLC0415
-    from crnn_runtime.model.alphabet import Alphabet  # noqa: PLC0415
-
-    alphabet = Alphabet.load(options.alphabet) if options.alphabet else None
-    reader, card = load_model(checkpoint, options.arch, alphabet)
-    if options.keep_ratio or options.width is not None:
-        card = card.replace(width=options.width)
-    if order is not None:
-        order.accept(card)
-    lines = _load(data, card).pixels
-    click.echo(f"Exporting {card.arch}, {card.num_classes} classes")
-    card, parity = export_onnx(
-        reader,
-        card,
-        path,
-        head=options.head,
-        topk=options.topk,
-        lines=lines,
-        checkpoint=checkpoint,
-    )
-    click.echo(f"Parity with PyTorch on {parity}")
-    return card
-
-
 def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str | None) -> None:
+    from crnn_export.precision.gain import measure_gain  # noqa: PLC0415
     from crnn_export.precision.reduce import convert_precision  # noqa: PLC0415
 
-    lines = _load(data, _card_of(source))
+    lines = load(data, card_of(source))
     _, agreement = convert_precision(
         source,
         target,
@@ -285,17 +287,8 @@ def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str |
         quantise_ends=options.quantise_ends,
     )
     click.echo(f"Precision: {agreement}")
-    click.echo(f"Wrote {target} ({_megabytes(target)})")
-
-
-def _card_of(path: Path) -> "ModelCard":
-    from crnn_export.onnx_file import read_source  # noqa: PLC0415
-
-    return read_source(path).card
-
-
-def _megabytes(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.1f} MB"
+    click.echo(f"Wrote {target} ({megabytes(target)})")
+    click.echo(f"Gain: {measure_gain(source, target, options.precision, lines.pixels)}")
 
 
 if __name__ == "__main__":

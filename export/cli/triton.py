@@ -36,7 +36,7 @@ _OPTIONS = (
         "--bucket", "buckets", type=int, multiple=True, help="Width of a model (--plain), several."
     ),
 )
-_SHARED = {"model", "repository", "to"}
+_ENGINE = ("flavour", "batch", "profile", "profile_from", "target", "opt_level", "timing_cache")
 
 
 def triton_options(function: Function) -> Function:
@@ -55,24 +55,36 @@ def check_target(context: click.Context, to: str) -> None:
     from crnn_serve.triton.options import Serving  # noqa: PLC0415
 
     ours = {field.name for field in dataclasses.fields(Serving)}
-    given = {
-        parameter.name: parameter
-        for parameter in context.command.params
-        if context.get_parameter_source(parameter.name or "") == ParameterSource.COMMANDLINE
-    }
-    for name, parameter in given.items():
-        if name not in _SHARED and (name in ours) != (to == "triton"):
-            wrong = "is not for" if to == "triton" else "is for"
-            more = ": export the ONNX file or engine first" if to == "triton" else ""
-            raise click.UsageError(f"{parameter.opts[0]} {wrong} --to triton{more}")
-    if to == "triton" and {"model", "repository"} - given.keys():
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if context.get_parameter_source(name) != ParameterSource.COMMANDLINE:
+            continue
+        flag = parameter.opts[0]
+        if name in ours and to != "triton":
+            raise click.UsageError(f"{flag} is for --to triton")
+        if name in _ENGINE and to != "trt":
+            more = ": export the engine first" if to == "triton" else ""
+            raise click.UsageError(f"{flag} is for --to trt{more}")
+        if name == "out" and to == "triton":
+            raise click.UsageError("--out is not for --to triton, which takes a folder: REPO")
+    repository = context.params["repository"]
+    if to == "triton" and repository is None:
         raise click.UsageError("--to triton takes a model and a folder: MODEL --to triton REPO")
-    if to != "triton" and "repository" in given:
-        raise click.UsageError(f"one MODEL at a time, not {context.params['repository']} too")
+    if to != "triton" and repository is not None:
+        raise click.UsageError(f"one MODEL at a time, not {repository} too")
 
 
-def write_repository(context: click.Context, options: Mapping[str, Any]) -> None:
-    """Write what is asked for, and say what was written."""
+def write_repository(
+    context: click.Context, folder: str, options: Mapping[str, Any], make: Callable[[], str]
+) -> None:
+    """Write what is asked for, and say what was written.
+
+    Args:
+        context: of the command.
+        folder: the repository.
+        options: of the command line, which are checked before all else.
+        make: gives the model, path or reader's name.
+    """
     from crnn_serve.triton import Serving, write_model  # noqa: PLC0415
 
     names = [field.name for field in dataclasses.fields(Serving)]
@@ -82,10 +94,10 @@ def write_repository(context: click.Context, options: Mapping[str, Any]) -> None
         if name not in ("name", "plain", "buckets")
     )
     serving = Serving(**{name: options[name] for name in names})
-    repository = Path(context.params["repository"])
+    repository = Path(folder)
     if repository.exists() and not repository.is_dir():
         raise CrnnError(f"{repository} is a file: the repository is a folder of models")
-    for written in write_model(context.params["model"], repository, serving, replace_config=told):
+    for written in write_model(make(), repository, serving, replace_config=told):
         config = f"{written.folder.parent / 'config.pbtxt'} was {written.config}"
         click.echo(f"Wrote {written.folder}; {config}")
     click.echo(f"Serve it: tritonserver --model-repository={repository.resolve()} {_LOOPBACK}")

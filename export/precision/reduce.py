@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from crnn_export.onnx_file import read_source
+from crnn_export.onnx_file import read_source, save_reader
 from crnn_export.precision.fp16 import to_fp16
 from crnn_export.precision.int8 import to_int8
 from crnn_export.precision.int8_cpu import to_int8_classifier
@@ -20,7 +20,7 @@ from crnn_export.precision.modelopt import (
 )
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
-from crnn_runtime.model.card import METADATA_KEY, PRECISIONS, ModelCard
+from crnn_runtime.model.card import PRECISIONS, ModelCard
 
 DEFAULT_MAX_CER_LOSS = 0.005
 
@@ -81,7 +81,7 @@ def convert_precision(
     def write(part: Path) -> None:
         nonlocal agreement, card
         # bf16 is measured on a graph that rounds as it does: the CPU cannot run it itself.
-        _save(emulate_bf16(reduced) if precision == "bf16" else reduced, card, part)
+        save_reader(emulate_bf16(reduced) if precision == "bf16" else reduced, card, part)
         agreement = measure(source, part, card, lines, truths)
         if agreement.cer_loss > max_cer_loss:
             raise PrecisionError(
@@ -89,7 +89,7 @@ def convert_precision(
                 f"{len(lines)} lines, accepted are {max_cer_loss:.3%} (--max-cer-loss)"
             )
         card = card.replace(export={**card.export, "precision": agreement.summary()})
-        _save(reduced, card, part)
+        save_reader(reduced, card, part)
 
     write_atomically(target, write)
     assert agreement is not None
@@ -127,8 +127,3 @@ def _reduce(
     if precision == "int8":
         return to_int8(model, card, lines, quantise_ends=quantise_ends)
     return to_fp8(model, card, lines, quantise_ends=quantise_ends)
-
-
-def _save(model: onnx.ModelProto, card: ModelCard, path: Path) -> None:
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-    onnx.save(model, path)

@@ -76,8 +76,7 @@ class ForeignGraph:
                 wanted = self.shape[axis]
                 raise ModelError(f"the graph wants {wanted} {name}, its card says {value}")
         width = self.shape["w"]
-        fixed = card.width or (card.max_width if card.min_width == card.max_width else None)
-        if width is not None and width != fixed:
+        if width is not None and width != card.only_width:
             raise ModelError(
                 f'the graph takes lines of {width} pixels only: say "width": {width} (lines are '
                 f'stretched) or "min_width": {width}, "max_width": {width} (padded) in its card'

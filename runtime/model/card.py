@@ -145,6 +145,11 @@ class ModelCard:
         return 1 if self.color == "gray" else 3
 
     @property
+    def only_width(self) -> int | None:
+        """The one width in pixels that every line is brought to, None if there are several."""
+        return self.width or (self.max_width if self.min_width == self.max_width else None)
+
+    @property
     def num_classes(self) -> int:
         """Classes of the model's output: the alphabet and the blank."""
         return self.alphabet.num_classes

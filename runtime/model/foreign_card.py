@@ -129,8 +129,8 @@ def complete(description: Description, run: Sizes) -> ModelCard:
     # As many entries as the blank needs to be a class.
     some = Alphabet("?" * max(1, blank if isinstance(blank, int) else 1))
     draft = _card(fields, some)
-    widths = [_fixed_width(draft) or _WIDE]
-    if "time_stride" not in description.fields and _fixed_width(draft) is None:
+    widths = [draft.only_width or _WIDE]
+    if "time_stride" not in description.fields and draft.only_width is None:
         widths.insert(0, _NARROW)
     found = [run(draft, width) for width in widths]
     classes = found[-1][1]
@@ -149,10 +149,6 @@ def complete(description: Description, run: Sizes) -> ModelCard:
 def _card(fields: Fields, alphabet: Alphabet) -> ModelCard:
     content = {**fields, "alphabet": list(alphabet), "num_classes": alphabet.num_classes}
     return ModelCard.from_json(json.dumps(content))
-
-
-def _fixed_width(card: ModelCard) -> int | None:
-    return card.width or (card.max_width if card.min_width == card.max_width else None)
 
 
 def _time_stride(found: Mapping[int, tuple[int, int]]) -> int:

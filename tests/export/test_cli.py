@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from refusals import assert_usage_error
 from seed_parity import ARCHS, WIDTHS, seed_input, seed_log_probs
 from tiny_reader import write_tiny_reader
 
@@ -16,6 +17,7 @@ from crnn import build_model
 from crnn.checkpoints import save_checkpoint
 from crnn.model import default_card
 from crnn_export.cli.export import final_path, main
+from crnn_export.cli.source import Source
 from crnn_runtime import Alphabet
 from crnn_runtime.backends import open_backend
 from crnn_runtime.model.engine_file import read_engine
@@ -72,6 +74,26 @@ def test_our_checkpoint_needs_no_options_and_real_lines_are_compared(
     assert card.versions["torch"] == torch.__version__.split("+")[0]
 
 
+def test_a_checkpoint_needs_no_option_to_be_known_as_one(checkpoint: Path, tmp_path: Path) -> None:
+    best = tmp_path / "best.pth"
+    best.write_bytes(checkpoint.read_bytes())
+    assert export(best, "--head", "topk").exit_code == 0
+    with open_backend(tmp_path / "best.onnx") as backend:
+        assert (backend.card.arch, backend.card.head) == ("lite", "topk")
+    assert export(best, "--to", "triton", tmp_path / "models").exit_code == 0
+    assert open_backend(tmp_path / "models" / "best" / "1" / "reader.onnx").card.arch == "lite"
+
+
+def test_nothing_is_written_over_the_weights(checkpoint: Path, tmp_path: Path) -> None:
+    """An ONNX file as the checkpoint, without a name for what is made of it."""
+    source = tmp_path / "x.onnx"
+    assert export(checkpoint, "--out", source).exit_code == 0
+    before = source.read_bytes()
+    result = export("--ckpt", source)
+    assert_usage_error(result, "--out")
+    assert source.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("source", "to", "precision", "expected"),
     [
@@ -87,8 +109,9 @@ def test_our_checkpoint_needs_no_options_and_real_lines_are_compared(
 def test_files_are_named_after_their_source(
     source: str, to: str, precision: str, expected: str
 ) -> None:
-    assert final_path(Path("folder") / source, None, to, precision) == Path("folder") / expected
-    assert final_path(Path(source), f"given.{to}", to, precision) == Path(f"given.{to}")
+    found = Source("reader", Path("elsewhere"), Path("folder") / source)
+    assert final_path(found, None, to, precision) == Path("folder") / expected
+    assert final_path(found, f"given.{to}", to, precision) == Path(f"given.{to}")
 
 
 def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Path) -> None:
@@ -116,24 +139,29 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "give --ckpt with a checkpoint, or MODEL"),
-        (("x.onnx", "--ckpt", "{ckpt}"), "give --ckpt with a checkpoint, or MODEL"),
-        (("x.onnx",), "nothing to do"),
+        ((), "give one MODEL"),
+        (("{onnx}", "--ckpt", "{ckpt}"), "give one MODEL"),
+        (("{onnx}",), "nothing to do"),
         (("gone.onnx", "--to", "trt"), "gone.onnx"),
-        (("{ckpt}", "--to", "trt"), "Error: "),
-        (("x.onnx", "--to", "trt", "--flavour", "cuda"), "flavour 'cuda' is not one of"),
+        (("{onnx}", *RTX, "--data", "gone.tsv"), "gone.tsv"),
+        (("{onnx}", "--to", "triton", "models", "--data", "gone.tsv"), "gone.tsv"),
+        (("{onnx}", "--flavour", "rtx"), "--flavour"),
+        (("{onnx}", "--to", "triton", "models", "--out", "x.onnx"), "--out"),
+        (("{onnx}", "--head", "topk", "--precision", "fp16"), "--head"),
+        (("{ckpt}", "--card", "card.json"), "--card"),
+        (("{onnx}", "--to", "trt", "--flavour", "cuda"), "flavour 'cuda' is not one of"),
         (("{ckpt}", "--ckpt", "{ckpt}", "--precision", "fp12"), "'fp12' is not one of"),
         (("--ckpt", "{ckpt}", "--out", "x.foo"), "a file for onnx ends in .onnx"),
         (("--ckpt", "gone.pth"), "no checkpoint file gone.pth"),
         (("--ckpt", "{ckpt}", "--arch", "resnet_cifar"), "holds a lite, not the resnet_cifar"),
         (("--ckpt", "{ckpt}", "--arch", "resnet"), "resnet"),
-        (("--ckpt", "{ckpt}", "--alphabet", "abc"), "leave out --alphabet"),
+        (("--ckpt", "{ckpt}", "--alphabet", "abc"), "alphabet of its own"),
         (("--ckpt", "{ckpt}", "--width", "280", "--keep-ratio"), "exclude each other"),
-        (("x.onnx", "--to", "trt", "--width", "100"), "--width shapes the export of a checkpoint"),
-        (("x.onnx", "--precision", "fp16", "--out", "x.onnx"), "is the file to convert itself"),
-        (("x.onnx", "--precision", "fp16", "--max-cer-loss", "nan"), "--max-cer-loss"),
-        (("x.onnx", "--precision", "fp16", "--max-cer-loss", "-2"), "--max-cer-loss"),
-        (("x.onnx", "--to", "trt", "--profile", "1:2:3", "--profile-from", "."), "exclude each"),
+        (("{onnx}", "--to", "trt", "--width", "100"), "--width shapes the export of a checkpoint"),
+        (("{onnx}", "--precision", "fp16", "--out", "{onnx}"), "is the file to convert itself"),
+        (("{onnx}", "--precision", "fp16", "--max-cer-loss", "nan"), "--max-cer-loss"),
+        (("{onnx}", "--precision", "fp16", "--max-cer-loss", "-2"), "--max-cer-loss"),
+        (("{onnx}", "--to", "trt", "--profile", "1:2:3", "--profile-from", "."), "exclude each"),
         (("--ckpt", "{ckpt}", "--data", "gone/*.png"), "no line can be read"),
         (("--ckpt", "{ckpt}", "--precision", "int8"), "int8 needs real lines to calibrate on"),
         (("{onnx}", *RTX, "--opt-level", "6"), "--opt-level"),

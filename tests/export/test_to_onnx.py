@@ -9,7 +9,7 @@ import torch
 
 from crnn import build_model
 from crnn.model import default_card
-from crnn_export.parity import Parity, check_parity, widths_to_compare
+from crnn_export.parity import Parity, check_parity, network, widths_to_compare
 from crnn_export.to_onnx import ParityError, export_onnx, flush_denormals
 from crnn_runtime import Alphabet
 from crnn_runtime.backends import OUTPUT_NAMES, open_backend
@@ -43,6 +43,14 @@ def test_a_reader_is_exported_with_dynamic_axes_and_its_card(tmp_path: Path) -> 
     assert [dim.dim_param or dim.dim_value for dim in dims] == [
         "batch", card.channels, card.height, "width"
     ]  # fmt: skip
+
+
+def test_no_node_tells_where_its_code_lay(exported: dict[str, Path]) -> None:
+    for path in exported.values():
+        model = onnx.load(path)
+        assert not [node.name for node in model.graph.node if node.metadata_props]
+        assert str(Path(torch.__file__).parent).encode() not in path.read_bytes()
+        assert b"crnn/model.py" not in path.read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +107,12 @@ def test_a_file_that_disagrees_is_not_written(tmp_path: Path) -> None:
 
 
 def test_the_gate_notices_one_wrong_weight(exported: dict[str, Path]) -> None:
-    model, _ = make(FAST)
+    model, card = make(FAST)
     path = exported["log-probs"]
-    assert check_parity(model, path).holds
+    assert check_parity(network(model, card), path).holds
     with torch.no_grad():
         model.classifier.weight[3, 5] += 0.01
-    parity = check_parity(model, path)
+    parity = check_parity(network(model, card), path)
     assert not parity.holds
     assert parity.max_difference > 1e-4
 

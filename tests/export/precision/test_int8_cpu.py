@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from tiny_reader import write_tiny_reader
 
 from crnn_export.cli.export import main
+from crnn_export.precision.gain import Gain, measure_gain
 from crnn_export.precision.reduce import convert_precision
 from crnn_runtime import CrnnError
 from crnn_runtime.backends import open_backend
@@ -49,6 +50,19 @@ def test_a_line_does_not_depend_on_its_neighbours(files: tuple[Path, Path]) -> N
         alone, together = backend.infer(images[:1]), backend.infer(images)
     np.testing.assert_array_equal(alone["ids"][0], together["ids"][0])
     np.testing.assert_allclose(alone["probs"][0], together["probs"][0], atol=1e-6)
+
+
+def test_a_gain_of_nothing_is_said_so(files: tuple[Path, Path]) -> None:
+    """Of ten digits the classifier is next to nothing, and its scales take more than it saves."""
+    gain = measure_gain(*files, "int8-cpu", LINES)
+    assert gain.after > 0.95 * gain.before
+    assert gain.time is not None
+    assert gain.time > 0
+    assert str(Gain(100, 96, 0.96)).startswith("none")
+    assert str(Gain(100, 50, 1.2)).startswith("smaller, but not faster")
+    for worth in (Gain(100, 96, 0.9), Gain(100, 50, 0.9), Gain(100, 50)):
+        assert not str(worth).startswith(("none", "smaller, but"))
+    assert measure_gain(*files, "fp16", LINES).time is None  # a CPU does not gain on it
 
 
 def test_it_is_close_to_float32(files: tuple[Path, Path]) -> None:

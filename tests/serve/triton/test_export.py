@@ -56,9 +56,25 @@ def test_later_exports_add_versions_and_leave_an_edited_config_alone(tmp_path: P
     config.write_text(config.read_text() + "# mine\n")
     assert "config.pbtxt was kept" in run("digits", "--to", "triton", tmp_path)
     assert config.read_text().endswith("# mine\n")
+    # The same tensors in other words are no others.
+    text = config.read_text()
+    config.write_text(
+        text.replace(
+            '{ name: "confidence" data_type: TYPE_FP32 dims: [ 1 ] }',
+            '{\n    data_type: TYPE_FP32\n    dims: [1]\n    name: "confidence"\n  }',
+        )
+    )
+    assert config.read_text() != text
+    assert "config.pbtxt was kept" in run("digits", "--to", "triton", tmp_path)
     assert "was replaced" in run("digits", "--to", "triton", tmp_path, "--max-batch", 16)
     assert "max_batch_size: 16" in config.read_text()
-    assert sorted(path.name for path in config.parent.iterdir()) == ["1", "2", "3", "config.pbtxt"]
+    assert sorted(path.name for path in config.parent.iterdir()) == [
+        "1",
+        "2",
+        "3",
+        "4",
+        "config.pbtxt",
+    ]
 
 
 def test_exports_at_the_same_time_get_numbers_of_their_own(tmp_path: Path) -> None:
@@ -138,7 +154,7 @@ def test_on_a_gpu_every_width_that_the_runtime_pads_to_is_read_first(
     [
         (["--to", "triton"], "MODEL --to triton REPO"),
         (["digits", "--to", "triton"], "MODEL --to triton REPO"),
-        (["digits", "--to", "triton", "R", "--head", "topk"], "--head is not for --to triton"),
+        (["digits", "--to", "triton", "R", "--head", "topk"], "--head"),
         (["digits", "--instances", "2"], "--instances is for --to triton"),
         (["digits", "other", "--to", "trt"], "not other too"),
         (["no.onnx", "--to", "triton", "R"], "no.onnx: no such file"),
@@ -156,6 +172,7 @@ def test_on_a_gpu_every_width_that_the_runtime_pads_to_is_read_first(
         (["digits", "--to", "triton", "file"], "file is a file"),
         (["digits", "--to", "triton", "plain"], "backend 'onnxruntime', not 'python'"),
         (["digits", "--to", "triton", "odd"], "is there without config.pbtxt"),
+        (["digits", "--to", "triton", "other"], "other inputs and outputs"),
         (["broken.onnx", "--to", "triton", "R"], "broken.onnx"),
         (["broken.trt", "--to", "triton", "R"], "broken.trt"),
     ],
@@ -168,6 +185,9 @@ def test_mistakes_are_one_line_and_exit_with_2(
         Path(name).write_text("nothing")
     write_model("digits", Path("plain"), Serving(plain=True))
     (Path("odd") / "digits").mkdir(parents=True)
+    write_model("digits", Path("other"), Serving())
+    config = Path("other", "digits", "config.pbtxt")
+    config.write_text(config.read_text().replace('name: "image"', 'name: "INPUT0"'))
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2, result.output
     assert message in result.output
