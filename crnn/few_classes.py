@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-_CHUNK = 1_000_000
+CHUNK = 1_000_000
 """Scores at a time: 4 MB in float32, which a processor's cache holds for the most part."""
 _CHUNK_GPU = 200_000_000
 _LEAST = 1e-6
@@ -139,6 +139,6 @@ class _FewLogProbs(torch.autograd.Function):
 def _parts(columns: Tensor, weight: Tensor) -> list[slice]:
     """Lines of which the scores are made at once."""
     lines, frames, _ = columns.shape
-    most = _CHUNK if columns.device.type == "cpu" else _CHUNK_GPU
+    most = CHUNK if columns.device.type == "cpu" else _CHUNK_GPU
     count = max(1, most // (frames * weight.shape[0]))
     return [slice(first, first + count) for first in range(0, lines, count)]

@@ -44,7 +44,7 @@ LIMIT = 12_000_000
 """Bytes that a shipped reader may have."""
 
 _NEXT = "python -m tools.zoo makes the page"
-_CHECKPOINTS = Path(__file__).resolve().parent.parent / "examples"
+CHECKPOINTS = Path(__file__).resolve().parent.parent / "examples"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,8 +110,8 @@ def main(
     target = reader_path(name)
     if name in reader_names():
         _check_same(name, card, sets, open_backend(name).card)
-    if not _CHECKPOINTS.is_dir():
-        raise CrnnError(f"no folder {_CHECKPOINTS}: run it in a checkout of the project")
+    if not CHECKPOINTS.is_dir():
+        raise CrnnError(f"no folder {CHECKPOINTS}: run it in a checkout of the project")
     round_weights(model)
     told = {"how": how, "hardware": hardware or _this_hardware(), "curve": curve(checkpoint.parent)}
     card = card.replace(training={**card.training, **told})
@@ -128,7 +128,7 @@ def main(
         if not force and not is_better(found, known):
             raise CrnnError(f"{name} is left as it is: the new one does not read better")
         write_card(candidate, card.replace(evaluation=found))
-        shutil.move(weights, _CHECKPOINTS / weights.name)
+        shutil.move(weights, CHECKPOINTS / weights.name)
         candidate.replace(target)
     click.echo(f"Wrote {target} ({size / 1e6:.1f} MB); {_NEXT}")
 
@@ -143,7 +143,7 @@ def measure_again(name: str) -> None:
     for text in compare(found, card.evaluation):
         click.echo(text)
     real = {data: of for data, of in card.evaluation.items() if not data.startswith(SYNTH)}
-    checkpoint = _CHECKPOINTS / f"{name}.pth"
+    checkpoint = CHECKPOINTS / f"{name}.pth"
     hashes = {**card.hashes, "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest()}
     with TemporaryDirectory(prefix="crnn-ship-", dir=target.parent) as folder:
         again = Path(shutil.copy(target, folder))

@@ -28,7 +28,7 @@ _HEADER_BYTES = 65536
 _TAIL_BYTES = 64
 _JPEG_END = b"\xff\xd9"
 _PNG_END = b"IEND\xaeB`\x82"  # type and checksum of the last chunk
-_CHUNK = 2048
+CHUNK = 2048
 
 Failure = tuple[str, str]
 """(kind of defect, detail)."""
@@ -71,8 +71,8 @@ def measure(
     """
     known = _load(cache, len(images))
     folders = (str(root / "images"), str(root))
-    starts = range(0, len(images), _CHUNK)
-    tasks = [(images[n : n + _CHUNK], known[n : n + _CHUNK], folders) for n in starts]
+    starts = range(0, len(images), CHUNK)
+    tasks = [(images[n : n + CHUNK], known[n : n + CHUNK], folders) for n in starts]
     table = np.zeros_like(known)
     failures: dict[int, Failure] = {}
     for start, (rows, bad) in zip(starts, _run(tasks, workers), strict=True):

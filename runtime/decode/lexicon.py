@@ -21,7 +21,7 @@ from crnn_runtime.model.alphabet import Alphabet, splitter
 
 logger = logging.getLogger(__name__)
 
-_CELLS = 500_000
+CELLS = 500_000
 """Nodes times lines searched together: bounds the memory."""
 
 
@@ -103,7 +103,7 @@ class Lexicon:
         entry has no hypothesis.
         """
         added = np.zeros(len(self.entries)) if fusion is None else self._added(fusion)
-        together = max(1, _CELLS // len(self._tree.code))
+        together = max(1, CELLS // len(self._tree.code))
         found = []
         for start in range(0, len(lattice.ids), together):
             log_probs = self._forward(lattice.of_lines(slice(start, start + together)))

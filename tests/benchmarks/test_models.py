@@ -46,7 +46,7 @@ def test_a_file_is_what_it_is(tmp_path: Path) -> None:
         model_file(subject, "int8")
     with pytest.raises(CrnnError, match="no checkpoint"):
         torch_model(subject)
-    with pytest.raises(CrnnError, match=r"gone\.pth: no such file"):
+    with pytest.raises(CrnnError, match=r"gone\.pth"):
         subject_of("gone.pth")
     assert subject_of("digits").name == "digits.onnx"  # a reader that ships
 

@@ -76,4 +76,4 @@ def test_a_peer_that_is_missing_is_said(tmp_path: Path) -> None:
     assert "missing lite / PP-OCRv4" in result.output
     result = CliRunner().invoke(main, ["--only", "speed"])
     assert result.exit_code == 2
-    assert "choose from lite-vs-ppocr" in result.output
+    assert "lite-vs-ppocr" in result.output

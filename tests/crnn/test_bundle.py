@@ -62,7 +62,7 @@ def test_a_bundle_trains_elsewhere_and_goes_on_after_it_came_back(tmp_path: Path
     (there / "run" / "last.pth").rename(here / "last.pth")
     small = {"max_steps": 2, "dev_lines": 4, "threads": 1, "workers": 0}
     assert train(dataclasses.replace(_config(here), **small)).steps == 2
-    with pytest.raises(CrnnError, match="belongs to a run with --lr"):
+    with pytest.raises(CrnnError, match="--lr"):
         pack(dataclasses.replace(_config(here), lr=0.5), tmp_path / "other.tar.xz")
     pack(_config(here), tmp_path / "again.tar.xz")
     with tarfile.open(tmp_path / "again.tar.xz") as tar:
@@ -94,7 +94,7 @@ def test_a_bundle_carries_the_weights_that_a_run_begins_with(tmp_path: Path) -> 
     weights = tmp_path / "weights" / "last.pth"
     weights.parent.mkdir()
     save_checkpoint(weights, model, card)
-    with pytest.raises(CrnnError, match="no state of training: give it to --init"):
+    with pytest.raises(CrnnError, match="--init"):
         pack(_config(weights.parent), tmp_path / "run.tar.xz")
     config = dataclasses.replace(_config(tmp_path / "here"), init=tmp_path / "old.pth")
     pack(config, tmp_path / "run.tar.xz")

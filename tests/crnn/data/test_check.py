@@ -269,7 +269,7 @@ def test_a_killed_process_ends_a_check_in_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As by a system that is short of memory."""
-    monkeypatch.setattr("crnn.data.sizes._CHUNK", 1)
+    monkeypatch.setattr("crnn.data.sizes.CHUNK", 1)
     kill = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # noqa: E731
     monkeypatch.setattr("crnn.data.sizes._measure_one", kill)
     with pytest.raises(CrnnError, match="SIGKILL") as caught:

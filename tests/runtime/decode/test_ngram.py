@@ -80,5 +80,5 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     assert result.exit_code == 2
     assert "no line to learn from" in result.output
     assert not (tmp_path / "lm.arpa").exists()
-    with pytest.raises(CrnnError, match=r"order is 0: it must be in 1\.\.12"):
+    with pytest.raises(CrnnError, match=r"order is 0"):
         build_ngrams(["a"], 0)

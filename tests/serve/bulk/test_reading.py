@@ -145,8 +145,8 @@ def test_what_cannot_be_read_is_a_row_with_an_error(reader: Reader, tmp_path: Pa
     errors = {row["path"].rpartition("/")[2]: row["error"] for row in rows(tmp_path / "out")}
     assert errors.pop("c.png") is errors.pop("x") is None
     assert errors.pop("y") == "there is no picture in this row"
-    assert errors.pop("z") == "image is empty (0 bytes)"
-    assert errors.pop("b.png") == "cannot read the file: No such file or directory"
+    assert errors.pop("z") == "empty"
+    assert errors.pop("b.png") == "No such file"
     assert set(errors) == {"a.png", "e.parquet"}
     assert all(errors.values())
 
@@ -193,7 +193,7 @@ def test_remote_pictures_that_vanish_are_rows(
     assert begun.missing == [0]
     read_all(reader, ["memory://in"], str(tmp_path))
     errors = [row["error"] for row in rows(tmp_path)]
-    assert errors == [None, "cannot read the file: No such file or directory", None]
+    assert errors == [None, "No such file", None]
 
 
 def test_paths_that_are_not_utf8(reader: Reader, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_part_that_kills_its_workers_is_named_and_read_later(
             os.kill(worker, signal.SIGKILL)
         _, stderr = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
-    assert "1 of 1 parts are missing, because their workers died several times" in stderr
+    assert "1 of 1 parts" in stderr
     assert not parts(out)
     assert subprocess.run(whole, capture_output=True, check=False).returncode == 0
     check_complete(lines, out)

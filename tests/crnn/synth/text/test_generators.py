@@ -99,7 +99,7 @@ def test_word_lists_may_have_counts(tmp_path: Path) -> None:
     path.write_text("\ufeff的 50\n\nNew York\t2\nplain\n", "utf-8")
     assert read_counts(path) == [("的", 50.0), ("New York", 2.0), ("plain", 1.0)]
     path.write_text("one two\n", "utf-8")
-    with pytest.raises(CrnnError, match=r"words\.txt:1: the count 'two'"):
+    with pytest.raises(CrnnError, match=r"words\.txt:1: .*'two'"):
         read_counts(path)
 
 
