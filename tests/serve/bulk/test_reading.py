@@ -144,9 +144,9 @@ def test_what_cannot_be_read_is_a_row_with_an_error(reader: Reader, tmp_path: Pa
     assert (broken.count.lines, broken.count.unread) == (1, 1)
     errors = {row["path"].rpartition("/")[2]: row["error"] for row in rows(tmp_path / "out")}
     assert errors.pop("c.png") is errors.pop("x") is None
-    assert errors.pop("y") == "there is no picture in this row"
-    assert errors.pop("z") == "empty"
-    assert errors.pop("b.png") == "No such file"
+    assert "no picture" in errors.pop("y")
+    assert "empty" in errors.pop("z")
+    assert "No such file" in errors.pop("b.png")
     assert set(errors) == {"a.png", "e.parquet"}
     assert all(errors.values())
 
@@ -193,7 +193,8 @@ def test_remote_pictures_that_vanish_are_rows(
     assert begun.missing == [0]
     read_all(reader, ["memory://in"], str(tmp_path))
     errors = [row["error"] for row in rows(tmp_path)]
-    assert errors == [None, "No such file", None]
+    assert [bool(error) for error in errors] == [False, True, False]
+    assert "No such file" in errors[1]
 
 
 def test_paths_that_are_not_utf8(reader: Reader, tmp_path: Path) -> None:
