@@ -28,6 +28,7 @@ import cv2
 from crnn.synth import PRESETS, Synthesizer
 from crnn.synth.fonts.faces import HAN
 from crnn.synth.stream import encoded_chunks
+from crnn_benchmarks.harness.child import ChildError
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
@@ -121,7 +122,7 @@ def _memory(synthesizer: Synthesizer, lines: int, answer: Any) -> None:  # noqa:
         synthesizer.line(index)
     status = Path("/proc/self/status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in status)
-    answer.put(
+    answer.send(
         {key: int(fields[key].split()[0]) // 1024 for key in ("VmHWM", "RssAnon", "RssFile")}
     )
 
@@ -135,10 +136,14 @@ def measure_memory(lines: int, families: int = 10) -> dict[str, int]:
     chosen = sorted(set(files.values()))[:families]
     synthesizer = Synthesizer("chinese-strings", fonts=chosen)
     context = multiprocessing.get_context("spawn")
-    answer: multiprocessing.Queue[dict[str, int]] = context.Queue()
-    worker = context.Process(target=_memory, args=(synthesizer, lines, answer))
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=_memory, args=(synthesizer, lines, theirs))
     worker.start()
-    found = answer.get()
+    theirs.close()  # or the end of the process would not be seen
+    try:
+        found: dict[str, int] = ours.recv()
+    except EOFError as error:
+        raise ChildError("the process that draws ended early (want of memory?)") from error
     worker.join()
     found["font_files"] = len(chosen)
     click.echo(f"worker with {len(chosen)} Chinese fonts after {lines} lines: {found} MiB")

@@ -16,11 +16,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+from crnn_runtime.errors import CrnnError
+
 QUIET_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Idle OpenMP threads that spin steal the processors of what is measured next."""
 
 
-class ChildError(Exception):
+class ChildError(CrnnError):
     """The other process refused, failed or died; the message says which, in one line."""
 
 
@@ -94,12 +96,8 @@ class Child:
 
     def _how_it_ended(self) -> str:
         status = self._process.wait()
-        how = f"ended with status {status}"
-        if status < 0:
-            how = f"was ended by {signal.Signals(-status).name}"
         self._errors.seek(0)
-        last = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-        return f"the process {how}" + (f": {last[-1][:300]}" if last else "")
+        return _how(status, self._errors.read().decode("utf-8", "replace"))
 
     def close(self) -> None:
         """End it."""
@@ -118,3 +116,24 @@ class Child:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def output_of(command: Sequence[str]) -> str:
+    """What a program writes to standard output.
+
+    Raises:
+        ChildError: it failed or was killed.
+    """
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ChildError(_how(done.returncode, done.stderr))
+    return done.stdout
+
+
+def _how(status: int, errors: str) -> str:
+    """How a process ended, in one line."""
+    how = f"ended with status {status}"
+    if status < 0:
+        how = f"was ended by {signal.Signals(-status).name}"
+    last = errors.strip().splitlines()
+    return f"the process {how}" + (f": {last[-1][:300]}" if last else "")

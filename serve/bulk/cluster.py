@@ -18,6 +18,7 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.picture.messages import DecoderMessages
 from crnn_serve.bulk.parts import Count
 from crnn_serve.bulk.store import one_line
+from crnn_serve.bulk.watch import watched
 from crnn_serve.bulk.worker import Job, Outcome, Worker
 
 _LEAST_STORE = 80_000_000  # bytes: Ray takes no less than 75 MiB
@@ -83,7 +84,8 @@ def ray_cluster(wanted: Workers, most: int, store_bytes: int) -> Iterator[Worker
         ray = _start(wanted, most, max(_LEAST_STORE, 2 * store_bytes), folder)
         try:
             room = _room(wanted, ray.cluster_resources())
-            yield replace(wanted, number=min(most, wanted.number or room))
+            with watched():
+                yield replace(wanted, number=min(most, wanted.number or room))
         finally:
             ray.shutdown()
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from crnn_benchmarks.harness.child import Child, ChildError
+from crnn_benchmarks.harness.child import Child, ChildError, output_of
+from crnn_runtime import CrnnError
 
 SERVER = """
 import sys
@@ -70,3 +71,13 @@ def test_it_may_not_take_for_ever(server: list[str]) -> None:
 def test_a_program_that_is_not_there() -> None:
     with pytest.raises(ChildError, match="/no/such/python: No such file"):
         Child(["/no/such/python"])
+
+
+def test_a_program_that_is_killed_is_an_error_of_one_line() -> None:
+    """Which every command tells with status 2, wherever a process of it is killed."""
+    assert output_of([sys.executable, "-c", "print('text')"]) == "text\n"
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(CrnnError, match=r"^the process was ended by SIGKILL$"):
+        output_of([sys.executable, "-c", killed])
+    with pytest.raises(ChildError, match=r"status 3: no"):
+        output_of([sys.executable, "-c", "import sys; print('no', file=sys.stderr); sys.exit(3)"])

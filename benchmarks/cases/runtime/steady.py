@@ -4,7 +4,6 @@ import gc
 import itertools
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from crnn_benchmarks.harness.child import output_of
 from crnn_benchmarks.harness.inputs import (
     architecture,
     draw_line,
@@ -61,11 +61,8 @@ def steady_memory() -> Iterator[Figure]:
         "import sys, pathlib; from crnn_benchmarks.cases.runtime.steady import memory_after; "
         "print(*memory_after(int(sys.argv[1]), pathlib.Path(sys.argv[2])))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(_MANY), str(model)],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    first, last = map(int, done.stdout.split())
+    told = output_of([sys.executable, "-c", code, str(_MANY), str(model)])
+    first, last = map(int, told.split())
     shown = f"{last / first:.3f}, {last / _MEGABYTE:.0f} MB / {first / _MEGABYTE:.0f} MB"
     yield Figure(
         name=f"{model.stem}, {name}", value=shown, target=target, holds=last / first <= 1.05
@@ -119,10 +116,7 @@ print(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 def _start(command: Sequence[str]) -> list[float]:
     """Seconds until a program's first line of output, of processor time, and bytes at most."""
-    launched = subprocess.run(
-        [sys.executable, "-c", _LAUNCHER, *command], stdout=subprocess.PIPE, text=True, check=True
-    )
-    return [float(word) for word in launched.stdout.split()]
+    return [float(word) for word in output_of([sys.executable, "-c", _LAUNCHER, *command]).split()]
 
 
 def same_in_any_batch(folder: Path | None, peers: Path | None) -> Iterator[Figure]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_benchmarks.cases.serving.bulk_child import Share
+from crnn_benchmarks.harness.child import ChildError
 from crnn_benchmarks.harness.inputs import write_pictures
 from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine
 from crnn_runtime.cli.console import Command
@@ -61,7 +62,7 @@ def run(children: Sequence[Sequence[str]]) -> tuple[float, list[Share]]:
     said = [process.communicate()[0] for process in running]
     seconds = time.perf_counter() - started
     if any(process.returncode for process in running):
-        raise click.ClickException("a process failed, see above")
+        raise ChildError("a process failed, see above")
     return seconds, [Share.parse(line) for text in said for line in text.splitlines()]
 
 

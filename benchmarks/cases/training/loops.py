@@ -43,6 +43,7 @@ from crnn.training.config.optimisation import Precision
 from crnn.training.distributed import autocast
 from crnn.training.inputs import load_inputs
 from crnn.training.loop import Run
+from crnn_benchmarks.harness.child import ChildError
 from crnn_runtime.cli.console import Command
 from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet
 
@@ -156,8 +157,11 @@ def by_turns(pipes: Mapping[str, Connection], batches: int, turns: int) -> Times
     orders = itertools.cycle(itertools.permutations(pipes))
     for number in range((turns + 1) * batches):
         for name in next(orders):
-            pipes[name].send((name, number))
-            seconds = pipes[name].recv()
+            try:
+                pipes[name].send((name, number))
+                seconds = pipes[name].recv()
+            except (EOFError, OSError) as error:
+                raise ChildError(f"the process of {name} ended early (want of memory?)") from error
             if number >= batches:
                 times[name].append(seconds)
     return {name: np.array(rows) for name, rows in times.items()}

@@ -143,6 +143,24 @@ def test_a_worker_that_is_killed_costs_nothing(lines: list[Path], tmp_path: Path
     assert addresses <= {"0100007F", "0000000000000000FFFF00000100007F"}  # the loopback
 
 
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_rays_own_processes_that_are_killed_are_one_line(
+    lines: list[Path], tmp_path: Path, name: str
+) -> None:
+    out = tmp_path / "out"
+    with started(command(lines, out)) as process:
+        wait_for(lambda: bool(parts(out)), process)
+        (killed,) = [pid for pid, each in descendants(process.pid).items() if name in each]
+        os.kill(killed, signal.SIGKILL)
+        _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2, stderr
+    told = stderr.splitlines()[-1]
+    assert name in told
+    assert "the same command" in told
+    assert subprocess.run(command(lines, out), capture_output=True, check=False).returncode == 0
+    check_complete(lines, out)
+
+
 def test_a_part_that_kills_its_workers_is_named_and_read_later(
     lines: list[Path], tmp_path: Path
 ) -> None:
