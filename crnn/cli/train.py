@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +208,10 @@ def _report(result: "TrainResult") -> int:
         click.echo(f"{name}: {scores}{kept(scores, result.before.get(name))}")
     when = "" if result.best_step is None else f" of step {result.best_step}"
     click.echo(f"best: {result.best}{when}; {result.steps} steps, {result.minutes:.1f} minutes")
+    reader = result.best.with_suffix(".onnx")
+    export = shlex.join(["crnn-export", "--ckpt", str(result.best), "--out", str(reader)])
+    click.echo(f"next: {export}")
+    click.echo(f"      {shlex.join(['crnn-infer', str(reader)])} PICTURES…")
     for failure in result.failures[:20]:
         click.echo(failure, err=True)
     return EXIT_BAD_DATA if result.failures else 0
