@@ -1,5 +1,7 @@
 """What a picture may be given as, and how each becomes a path, bytes or an RGB array."""
 
+import os
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import cv2
@@ -39,7 +41,7 @@ class PillowImage(Protocol):
         ...
 
 
-ImageSource = PlainSource | ReadableFile | PillowImage
+ImageSource = PlainSource | os.PathLike[str] | ReadableFile | PillowImage
 """All that a picture may be given as; arrays may also be in the order of `Channels`."""
 
 _AS_RGBA = ("P", "PA", "LA", "RGBA")
@@ -57,18 +59,18 @@ def plain(source: ImageSource, channels: Channels = "rgb") -> PlainSource:
         channels: order of the colours, if it is an array.
     """
     try:
-        if isinstance(source, np.ndarray):
-            return _rgb(source) if channels == "bgr" else source
+        if isinstance(source, np.ndarray) and channels == "bgr":
+            return _rgb(source)
         if isinstance(source, ReadableFile):
             return _content(source)
         if isinstance(source, PillowImage):
             return _array(source)
+        return Path(source) if isinstance(source, os.PathLike) else source
     except ImageError as error:
         return error
     except Exception as error:  # a closed file, a truncated picture, a broken connection
         reason = str(error).partition("\n")[0] or type(error).__name__
         return ImageError(f"the image cannot be read: {reason}")
-    return source
 
 
 def _rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,9 +1,10 @@
 """Open files, images of Pillow's and arrays in OpenCV's order read as the file itself does."""
 
 import io
+import os
 import subprocess
 import sys
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -35,6 +36,12 @@ def test_every_way_to_give_a_picture_reads_the_same(reader: Recognizer) -> None:
         assert reader.inspect(file).line == lines[0]
         file.seek(0)
         assert reader.read([file]) == lines[:1]
+
+
+def test_names_of_other_kinds(reader: Recognizer) -> None:
+    entries = [entry for entry in os.scandir(SAMPLE.parent) if entry.name == SAMPLE.name]
+    lines = reader.read([PurePath(SAMPLE), *entries, SAMPLE])
+    assert len({line.text for line in lines}) == 1
 
 
 def test_files_are_read_when_it_is_their_turn(reader: Recognizer) -> None:

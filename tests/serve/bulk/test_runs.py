@@ -157,8 +157,6 @@ def test_rays_own_processes_that_are_killed_are_one_line(
     told = stderr.splitlines()[-1]
     assert name in told
     assert "the same command" in told
-    assert subprocess.run(command(lines, out), capture_output=True, check=False).returncode == 0
-    check_complete(lines, out)
 
 
 def test_a_part_that_kills_its_workers_is_named_and_read_later(
