@@ -15,6 +15,7 @@ from crnn.memory import keep_freed_memory
 from crnn.metrics import Scores
 from crnn.model import CRNN
 from crnn.training import distributed, state
+from crnn.training.alone import alone_in
 from crnn.training.blend import blend_best
 from crnn.training.config import TrainConfig
 from crnn.training.inputs import Inputs, inputs_of, write_lines
@@ -50,7 +51,9 @@ def train(config: TrainConfig) -> TrainResult:
     device = distributed.pick_device(config.gpu)
     with distributed.process_group(device):
         config = state.as_begun(config)
-        return Run(config, inputs_of(config, device), device).go()
+        inputs = inputs_of(config, device)
+        with alone_in(config.directory) if distributed.is_first() else nullcontext():
+            return Run(config, inputs, device).go()
 
 
 def train_in_turn(configs: Sequence[TrainConfig]) -> TrainResult:

@@ -17,6 +17,7 @@ from small_run import small_run
 
 from crnn.checkpoints import load_checkpoint
 from crnn.training import distributed, loop, state, train
+from crnn.training.alone import alone_in
 from crnn.training.report import reporter
 from crnn.workers import WorkerDiedError
 from crnn_runtime.errors import CrnnError
@@ -41,6 +42,12 @@ def call_at(
         return original(*arguments, **options)
 
     monkeypatch.setattr(owner, name, wrapper)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(CrnnError, match=str(tmp_path)):
+        train(small_run(tmp_path, max_steps=1))
+    assert train(small_run(tmp_path, max_steps=1)).steps == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
