@@ -6,33 +6,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from proxy import Proxy, proxied
 
 pytest.importorskip("gradio", reason="the extra web is not installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
-if not CHROMIUM.exists():
-    pytest.skip("chromium is not installed", allow_module_level=True)
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 NAME = "tools.example"
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-    f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
-)  # fmt: skip
 LINES = Path(__file__).parents[2] / "examples" / "lines"
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @contextmanager
@@ -54,7 +41,7 @@ def _served(module: str, *arguments: str) -> Iterator[tuple[Proxy, str]]:
 
 
 @contextmanager
-def _opened(browser: "sync_api.Browser", address: str, needed: str) -> Iterator["sync_api.Page"]:
+def _opened(browser: "Browser", address: str, needed: str) -> "Iterator[Page]":
     """The page at an address; all that it asks for is there, ``needed`` among it."""
     page = browser.new_page()
     answers: list[tuple[int, str]] = []
@@ -70,11 +57,11 @@ def _opened(browser: "sync_api.Browser", address: str, needed: str) -> Iterator[
     page.close()
 
 
-def _is_loaded(page: "sync_api.Page", selector: str) -> bool:
+def _is_loaded(page: "Page", selector: str) -> bool:
     return page.locator(selector).first.evaluate("image => image.decode().then(() => true)")
 
 
-def test_the_page_that_reads(browser: "sync_api.Browser") -> None:
+def test_the_page_that_reads(browser: "Browser") -> None:
     with _served("crnn_serve.web.cli", "--reader", "digits") as (proxy, public):
         # With the last slash or without; the proxy keeps the path, or takes it away.
         for strips, address in ((False, public), (True, f"{public}/")):
@@ -94,7 +81,7 @@ def test_the_page_that_reads(browser: "sync_api.Browser") -> None:
             assert httpx.get(proxy.target, headers=headers).status_code == status
 
 
-def test_the_page_that_labels(browser: "sync_api.Browser", tmp_path: Path) -> None:
+def test_the_page_that_labels(browser: "Browser", tmp_path: Path) -> None:
     for path in sorted(LINES.glob("*.png"))[:3]:
         (tmp_path / path.name).write_bytes(path.read_bytes())
     arguments = ("--reader", "digits", "--threads", "1", str(tmp_path))

@@ -7,32 +7,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
 
 pytest.importorskip("fastapi", reason="the extra label is not installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
-if not CHROMIUM.exists():
-    pytest.skip("chromium is not installed", allow_module_level=True)
 
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 LINES = 50
 HOSTILE = "<img src=x onerror=alert(1)>'&.png"
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @contextmanager
@@ -66,7 +54,7 @@ def _draw(folder: Path, names: list[str]) -> dict[str, str]:
 class _Typist:
     """Somebody who looks at the page and has only a keyboard."""
 
-    def __init__(self, page: "sync_api.Page") -> None:
+    def __init__(self, page: "Page") -> None:
         self.page = page
         self.shown = ""
         self.errors: list[str] = []
@@ -118,7 +106,7 @@ class _Work:
 
 
 def test_lines_are_labelled_by_keyboard_over_a_killed_server(
-    browser: "sync_api.Browser", tmp_path: Path
+    browser: "Browser", tmp_path: Path
 ) -> None:
     folder = tmp_path / "lines"
     folder.mkdir()
@@ -152,7 +140,7 @@ def test_lines_are_labelled_by_keyboard_over_a_killed_server(
     assert not sides[0] & sides[1]
 
 
-def test_back_and_a_second_window(browser: "sync_api.Browser", tmp_path: Path) -> None:
+def test_back_and_a_second_window(browser: "Browser", tmp_path: Path) -> None:
     folder = tmp_path / "lines"
     folder.mkdir()
     _draw(folder, [f"{number}.png" for number in range(4)])

@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -15,17 +16,12 @@ from barcode import barcode_card, write_barcode_reader
 
 pytest.importorskip("gradio", reason="the extra web is not installed")
 httpx = pytest.importorskip("httpx", reason="the extra web is not installed")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
-if not CHROMIUM.exists():
-    pytest.skip("chromium is not installed", allow_module_level=True)
 
 from web_server import LARGEST, Served, many_lines  # noqa: E402 (needs what is asked for above)
 
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 LINES = Path(__file__).parents[3] / "examples" / "lines"
 TABLE_OVERFLOW = """(() => {
     const box = document.querySelector(".cw-batch .cw-scroll");
@@ -47,16 +43,8 @@ COPY = """async data => {
 pytestmark = pytest.mark.xdist_group("web")  # one server for all
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator["sync_api.Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser: "sync_api.Browser", server: Served) -> Iterator["sync_api.Page"]:
+def page(browser: "Browser", server: Served) -> "Iterator[Page]":
     """The page, opened; nothing may be asked of other hosts or go wrong in it."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     asked: list[str] = []
@@ -73,7 +61,7 @@ def page(browser: "sync_api.Browser", server: Served) -> Iterator["sync_api.Page
     assert wrong == []
 
 
-def _give(page: "sync_api.Page", picture: Path) -> None:
+def _give(page: "Page", picture: Path) -> None:
     page.set_input_files("#cw-image input[type=file]", picture)
 
 
@@ -86,12 +74,12 @@ def _archive(path: Path) -> Path:
     return path
 
 
-def _give_many(page: "sync_api.Page", archive: Path) -> None:
+def _give_many(page: "Page", archive: Path) -> None:
     page.set_input_files("#cw-files input[type=file]", archive)
     page.locator("#cw-files").get_by_text(archive.stem[:5]).first.wait_for()
 
 
-def _downloaded(page: "sync_api.Page") -> str:
+def _downloaded(page: "Page") -> str:
     """The table."""
     link = page.locator("#cw-table a").first
     link.wait_for()
@@ -100,11 +88,11 @@ def _downloaded(page: "sync_api.Page") -> str:
     return Path(download.value.path()).read_text("utf-8-sig")
 
 
-def _overflow(page: "sync_api.Page") -> int:
+def _overflow(page: "Page") -> int:
     return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
 
 
-def test_a_line_is_read_and_shown(page: "sync_api.Page") -> None:
+def test_a_line_is_read_and_shown(page: "Page") -> None:
     _give(page, LINES / "9580510029.png")
     card = page.locator(".cw-card")
     card.wait_for()
@@ -125,7 +113,7 @@ def _coded(name: str) -> str:
     return base64.b64encode((LINES / name).read_bytes()).decode()
 
 
-def test_a_picture_is_dropped_or_pasted(page: "sync_api.Page") -> None:
+def test_a_picture_is_dropped_or_pasted(page: "Page") -> None:
     page.wait_for_selector("#cw-image [aria-dropeffect]")
     page.evaluate(DROP, _coded("3698.png"))
     page.locator(".cw-text", has_text="3698").wait_for()
@@ -137,9 +125,7 @@ def test_a_picture_is_dropped_or_pasted(page: "sync_api.Page") -> None:
     page.locator(".cw-text", has_text="92").wait_for()
 
 
-def test_a_file_that_is_too_large_is_refused(
-    page: "sync_api.Page", server: Served, tmp_path: Path
-) -> None:
+def test_a_file_that_is_too_large_is_refused(page: "Page", server: Served, tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(bytes(LARGEST * 10**6 + 1))
     _give(page, large)
@@ -149,7 +135,7 @@ def test_a_file_that_is_too_large_is_refused(
     assert caught.value.response.status_code == 413
 
 
-def test_two_readers_side_by_side(page: "sync_api.Page") -> None:
+def test_two_readers_side_by_side(page: "Page") -> None:
     _give(page, LINES / "3698.png")
     page.locator(".cw-card").wait_for()
     page.get_by_label("Compare with").click()
@@ -164,19 +150,19 @@ def test_two_readers_side_by_side(page: "sync_api.Page") -> None:
     assert _overflow(page) <= 0
 
 
-def test_an_example_is_read_when_clicked(page: "sync_api.Page") -> None:
+def test_an_example_is_read_when_clicked(page: "Page") -> None:
     page.locator("#cw-examples button").first.click()
     page.locator(".cw-card").wait_for()
     assert page.locator(".cw-text").inner_text() == "9580510029"
 
 
-def test_examples_are_shown_whole(page: "sync_api.Page") -> None:
+def test_examples_are_shown_whole(page: "Page") -> None:
     fits = "images => images.map(image => getComputedStyle(image).objectFit)"
     page.locator("#cw-examples img").first.wait_for()
     assert set(page.locator("#cw-examples img").evaluate_all(fits)) == {"contain"}
 
 
-def test_garbage_is_a_sentence(page: "sync_api.Page", tmp_path: Path) -> None:
+def test_garbage_is_a_sentence(page: "Page", tmp_path: Path) -> None:
     garbage = tmp_path / "garbage.png"
     garbage.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40)
     _give(page, garbage)
@@ -187,9 +173,7 @@ def test_garbage_is_a_sentence(page: "sync_api.Page", tmp_path: Path) -> None:
     assert page.locator(".cw-card").count() == 0
 
 
-def test_a_model_file_is_taken_or_refused_in_a_sentence(
-    page: "sync_api.Page", tmp_path: Path
-) -> None:
+def test_a_model_file_is_taken_or_refused_in_a_sentence(page: "Page", tmp_path: Path) -> None:
     page.get_by_text("Another model file").click()
     bad = tmp_path / "bad.onnx"
     bad.write_bytes(b"no model")
@@ -208,7 +192,7 @@ def test_a_model_file_is_taken_or_refused_in_a_sentence(
     assert page.locator(".cw-card").get_attribute("data-reader") == "mine.onnx"
 
 
-def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> None:
+def test_a_zip_file_becomes_a_table(page: "Page", tmp_path: Path) -> None:
     page.get_by_role("tab", name="Many pictures").click()
     _give_many(page, _archive(tmp_path / "scans.zip"))
     page.click("#cw-start")
@@ -221,7 +205,7 @@ def test_a_zip_file_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> No
     assert [row["path"] for row in rows if row["error"]] == ["scans.zip/broken.png"]
 
 
-def test_a_folder_of_the_visitors_becomes_a_table(page: "sync_api.Page", tmp_path: Path) -> None:
+def test_a_folder_of_the_visitors_becomes_a_table(page: "Page", tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     (folder / "below").mkdir(parents=True)
     shutil.copy(LINES / "3698.png", folder)
@@ -239,7 +223,7 @@ def test_a_folder_of_the_visitors_becomes_a_table(page: "sync_api.Page", tmp_pat
     assert [(row["path"], row["text"]) for row in rows] == [("3698.png", "3698"), ("92.png", "92")]
 
 
-def test_a_folder_of_the_server_is_typed(page: "sync_api.Page") -> None:
+def test_a_folder_of_the_server_is_typed(page: "Page") -> None:
     page.get_by_role("tab", name="Many pictures").click()
     page.fill("#cw-folder textarea, #cw-folder input", ".")
     page.click("#cw-start")
@@ -250,7 +234,7 @@ def test_a_folder_of_the_server_is_typed(page: "sync_api.Page") -> None:
     }
 
 
-def test_stop_leaves_a_table_of_what_was_read(page: "sync_api.Page", tmp_path: Path) -> None:
+def test_stop_leaves_a_table_of_what_was_read(page: "Page", tmp_path: Path) -> None:
     archive = many_lines(tmp_path / "many.zip")
     page.get_by_role("tab", name="Many pictures").click()
     _give_many(page, archive)
@@ -265,7 +249,7 @@ def test_stop_leaves_a_table_of_what_was_read(page: "sync_api.Page", tmp_path: P
     assert {row["text"] for row in rows} == {"92"}
 
 
-def test_nothing_overflows_on_a_phone(page: "sync_api.Page", tmp_path: Path) -> None:
+def test_nothing_overflows_on_a_phone(page: "Page", tmp_path: Path) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     assert _overflow(page) <= 0
     _give(page, LINES / "80777783444241.png")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -21,9 +21,10 @@ from crnn_serve.web.events import Settings
 from crnn_serve.web.readers import Readers
 from crnn_serve.web.whole_page import LineFinder, WholePage, page_html
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 TEXTS = {(40, 30): "3141", (40, 90): "592", (370, 92): "65"}
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 pytestmark = pytest.mark.xdist_group("web-page")  # one server for all
 
 
@@ -107,30 +108,26 @@ def pages_server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     assert not asked.exists() or asked.read_text() == "", "the server looked for other machines"
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="chromium is not installed")
-def test_in_a_browser(pages_server: Served, models: Path) -> None:
+def test_in_a_browser(browser: "Browser", pages_server: Served, models: Path) -> None:
     """Boxes lie over what they say, a text lights up its box, and a phone shows it all."""
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(60_000)
-        page.goto(pages_server.address)
-        page.get_by_role("tab", name="A page").click()
-        page.set_input_files("#cw-page-image input[type=file]", models / "page.png")
-        card = page.locator(".cw-page")
-        card.wait_for()
-        assert card.locator("li").all_inner_texts() == ["3141", "592", "65"]
-        sheet, box = (card.locator(each).bounding_box() for each in ("img", "polygon.cw-l0"))
-        assert sheet
-        assert box
-        scale = sheet["width"] / 600
-        assert box["x"] - sheet["x"] == pytest.approx(40 * scale, abs=8 * scale)
-        assert box["y"] - sheet["y"] == pytest.approx(30 * scale, abs=8 * scale)
-        opacity = "element => getComputedStyle(element).fillOpacity"
-        assert float(card.locator("polygon.cw-l1").evaluate(opacity)) < 0.2
-        card.locator("li.cw-l1").hover()
-        assert float(card.locator("polygon.cw-l1").evaluate(opacity)) > 0.3
-        page.set_viewport_size({"width": 390, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(60_000)
+    page.goto(pages_server.address)
+    page.get_by_role("tab", name="A page").click()
+    page.set_input_files("#cw-page-image input[type=file]", models / "page.png")
+    card = page.locator(".cw-page")
+    card.wait_for()
+    assert card.locator("li").all_inner_texts() == ["3141", "592", "65"]
+    sheet, box = (card.locator(each).bounding_box() for each in ("img", "polygon.cw-l0"))
+    assert sheet
+    assert box
+    scale = sheet["width"] / 600
+    assert box["x"] - sheet["x"] == pytest.approx(40 * scale, abs=8 * scale)
+    assert box["y"] - sheet["y"] == pytest.approx(30 * scale, abs=8 * scale)
+    opacity = "element => getComputedStyle(element).fillOpacity"
+    assert float(card.locator("polygon.cw-l1").evaluate(opacity)) < 0.2
+    card.locator("li.cw-l1").hover()
+    assert float(card.locator("polygon.cw-l1").evaluate(opacity)) > 0.3
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    page.close()
