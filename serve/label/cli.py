@@ -95,10 +95,12 @@ def main(
         from crnn_serve.label.app import GATE, build  # noqa: PLC0415
         from crnn_serve.label.labels import Labels, Settings  # noqa: PLC0415
         from crnn_serve.label.reading import reading  # noqa: PLC0415
+        from crnn_serve.label.readings import Readings  # noqa: PLC0415
 
         silence_opencv()
         settings = Settings(share=dev_share, accept_above=accept_above, sample=sample)
-        with Recognizer(find_model(reader), device, threads, card=card) as recognizer:
+        model = find_model(reader)
+        with Recognizer(model, device, threads, card=card) as recognizer:
             if pages:
                 folder = cut(folder, recognizer, detector)
             labels = Labels(folder, recognizer.card.alphabet, settings)
@@ -115,7 +117,8 @@ def main(
                 timeout_graceful_shutdown=_GOODBYE,
             )  # fmt: skip
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-            with closing(labels), reading(recognizer, labels):
+            kept = Readings(folder, model, *([Path(card)] if card else []))
+            with closing(labels), reading(recognizer, labels, kept):
                 uvicorn.Server(config).run(sockets=[listener])
 
 
