@@ -142,6 +142,25 @@ def test_one_line_that_fills_the_page(reader: Recognizer, detector: Detector) ->
     assert texts(reader.read_page(page, detector=detector)) == ["4711"]
 
 
+def test_a_page_that_lies_on_its_side(reader: Recognizer, tmp_path: Path) -> None:
+    """Its lines run down; they are turned, and the page is ordered as it was before."""
+    lying = np.ascontiguousarray(cv2.rotate(draw_page(TEXTS), cv2.ROTATE_90_CLOCKWISE))
+    page = reader.read_page(lying, detector=write_detector(tmp_path / "det.onnx", down=True))
+    assert texts(page) == ["3141", "592", "65", "3589"]
+    assert {round(line.angle) for line in page.lines} == {90}
+    assert page.lines[0].bounds[:2] == pytest.approx((400 - 30 - 32, 40), abs=6)
+
+
+def test_cells_of_a_table_are_read_row_by_row(reader: Recognizer, detector: Detector) -> None:
+    cells = {
+        (40 + 190 * column, 40 + 60 * row): f"{row + 1}{column + 1}"
+        for row in range(4)
+        for column in range(3)
+    }
+    found = texts(reader.read_page(draw_page(cells), detector=detector))
+    assert found == list(cells.values())
+
+
 @pytest.mark.slow
 def test_a_large_photograph_is_read_smaller(reader: Recognizer, tmp_path: Path) -> None:
     small = draw_page({(40, 30): "3141"}, height=200, width=300)

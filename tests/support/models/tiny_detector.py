@@ -28,7 +28,12 @@ def detector_card() -> DetectorCard:
 
 
 def write_detector(
-    path: Path, *, channels: int = 1, size: int | None = None, card: DetectorCard | None = None
+    path: Path,
+    *,
+    channels: int = 1,
+    size: int | None = None,
+    card: DetectorCard | None = None,
+    down: bool = False,
 ) -> Path:
     """Write the detector.
 
@@ -37,7 +42,10 @@ def write_detector(
         channels: of its map; another number than 1 is no detector.
         size: the only height and width that it takes; None for any.
         card: that it holds; None for `detector_card`.
+        down: neighbours below each other grow together, not those beside each other.
     """
+    reach = [_REACH, 1] if down else [1, _REACH]
+    edges = [each // 2 for each in reach] * 2
     # White is 1, and so is ink; the canvas around the page is 0, which is no text either.
     nodes = [
         helper.make_node("ReduceMean", ["x"], ["grey"], axes=[1], keepdims=1),
@@ -49,13 +57,13 @@ def write_detector(
         helper.make_node("Cast", ["page"], ["on_page"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["dark", "on_page"], ["text"]),
         helper.make_node(
-            "MaxPool", ["text"], ["wide"], kernel_shape=[1, _REACH],
-            pads=[0, _REACH // 2, 0, _REACH // 2], strides=[1, 1],
+            "MaxPool", ["text"], ["wide"], kernel_shape=reach, pads=edges,
+            strides=[1, 1],
         ),
         helper.make_node("Neg", ["wide"], ["minus"]),
         helper.make_node(
-            "MaxPool", ["minus"], ["narrow"], kernel_shape=[1, _REACH],
-            pads=[0, _REACH // 2, 0, _REACH // 2], strides=[1, 1],
+            "MaxPool", ["minus"], ["narrow"], kernel_shape=reach, pads=edges,
+            strides=[1, 1],
         ),
         helper.make_node("Neg", ["narrow"], ["one_map"]),
         helper.make_node("Concat", ["one_map"] * channels, ["maps"], axis=1),
