@@ -16,6 +16,7 @@ from crnn.training.config.optimisation import (
     PRECISIONS,
     SCHEDULES,
     Optimisation,
+    TeacherLines,
 )
 from crnn.training.config.option import Option, options_of
 from crnn.training.config.reader import Reader
@@ -39,12 +40,17 @@ class TrainConfig(Running, Optimisation, Reader, Data):
             raise CrnnError("--align-first learns from synthetic lines alone: give --synth")
         if self.glyph_start and self.synth is None and self.init is None:
             raise CrnnError("--glyph-start from nothing is for synthetic lines: give --synth")
-        if self.teacher_on != "all" and not self.mix:
+        if self.teacher_on in ("mix", "main") and not self.mix:
             raise CrnnError(f"--teacher-on {self.teacher_on} tells lines of --mix apart: give one")
         if self.unlabelled is not None and self.teacher in (None, INIT):
             raise CrnnError(
                 "--unlabelled is read by a teacher: give the file or the name of one with --teacher"
             )
+
+    @property
+    def followed_on(self) -> TeacherLines:
+        """The lines on which the reader follows the teacher's distribution."""
+        return self.teacher_on or ("all" if self.unlabelled is None else "none")
 
     def fingerprint(self) -> dict[str, Any]:
         """What must be equal for a run to continue: all that shapes the loss curve."""
@@ -53,6 +59,7 @@ class TrainConfig(Running, Optimisation, Reader, Data):
             if option.is_free:
                 del plain[name]
         plain["alphabet"] = self.alphabet.sha256
+        plain["teacher_on"] = self.followed_on
         for name in ("dataset_root", "unlabelled"):
             plain[name] = None if plain[name] is None else str(plain[name])
         plain["synth_options"] = dict(self.synth_options)

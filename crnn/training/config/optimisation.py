@@ -9,7 +9,7 @@ from crnn_runtime.errors import CrnnError
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
 ScheduleName = Literal["one-cycle", "cosine", "exponential", "constant"]
 Precision = Literal["fp32", "bf16", "fp16"]
-TeacherLines = Literal["all", "mix", "main"]
+TeacherLines = Literal["all", "mix", "main", "none"]
 Lengthening = Literal["stretch", "constant", "cycle"]
 
 OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
@@ -60,8 +60,10 @@ class Optimisation(Topic):
         float, "Weight of the divergence from the teacher beside the loss.", POSITIVE
     ] = 1.0
     teacher_on: Annotated[
-        TeacherLines, "Follow the teacher on all lines, on those of --mix, or on the main ones."
-    ] = "all"
+        TeacherLines | None,
+        "Follow the teacher on all lines, on those of --mix, on the main ones, or on none.  "
+        "[default: all; none with --unlabelled]",
+    ] = None
     teacher_top: Annotated[
         int,
         "Compare the teacher's N likeliest characters of each step; 0: those of the text.",

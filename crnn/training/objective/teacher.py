@@ -139,7 +139,7 @@ class Teacher(nn.Module):
 
 
 def load_teacher(config: TrainConfig, student: ModelCard) -> Teacher | None:
-    """The teacher of a run, if it has one.
+    """The teacher that a run follows, if it follows one.
 
     Args:
         config: of the run.
@@ -148,7 +148,7 @@ def load_teacher(config: TrainConfig, student: ModelCard) -> Teacher | None:
     Raises:
         CrnnError: it cannot be read, or its time steps are not the student's.
     """
-    if config.teacher is None:
+    if config.teacher is None or config.followed_on == "none":
         return None
     is_start = config.teacher == INIT
     path = config.init if is_start else Path(config.teacher)
@@ -158,11 +158,8 @@ def load_teacher(config: TrainConfig, student: ModelCard) -> Teacher | None:
     except ModelError as error:
         raise CrnnError(f"--teacher: {error}") from error
     try:
-        teacher = Teacher(reader, card, student, top=config.teacher_top, lines=config.teacher_on)
+        teacher = Teacher(reader, card, student, top=config.teacher_top, lines=config.followed_on)
     except CrnnError as error:
-        if config.unlabelled is not None:
-            logger.info("teacher %s gives labels alone: %s", path, error)
-            return None
         raise CrnnError(f"--teacher {path}: {error}") from error
     known = int((teacher.codes >= 0).sum()) - 1
     logger.info("teacher %s: knows %d of %d characters", path, known, len(student.alphabet))

@@ -13,6 +13,7 @@ from crnn.checkpoints import load_model
 from crnn.synth import Synthesizer
 from crnn.training import TrainConfig, train
 from crnn.training import unlabelled as stage
+from crnn.training.objective.teacher import load_teacher
 from crnn.training.unlabelled import LABELS, pseudo_labels
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
@@ -143,6 +144,14 @@ def test_characters_that_the_student_lacks_leave_their_lines_out(
     steps = train(few).steps
     texts = rows_of(few.directory / LABELS).values()
     assert steps == sum(not {"8", "9"} & set(text) for text in texts) < len(texts)
+
+
+def test_the_distribution_is_followed_on_demand(tmp_path: Path, folder: Path) -> None:
+    card = config(tmp_path, folder).card()
+    assert load_teacher(config(tmp_path, folder), card) is None
+    followed = load_teacher(config(tmp_path, folder, teacher_on="all"), card)
+    assert followed is not None
+    assert followed.lines == "all"
 
 
 @pytest.mark.parametrize(
