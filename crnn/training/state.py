@@ -181,12 +181,12 @@ def demand_same(checkpoint: Checkpoint, config: TrainConfig, source: str) -> Non
         CrnnError: an option that shapes the run has another value, or there is no state.
     """
     if "run" not in checkpoint.extra:
-        raise CrnnError(
-            f"{source} holds weights but no state of training: give it to --init instead"
-        )
+        what = "holds weights but no state of training: give it to --init instead"
+        raise CrnnError(f"{source} {what}")
     now = config.fingerprint()
     # A run of before an option was there had what is now its default.
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    fields = dataclasses.fields(config)
+    defaults = {field.name: field.default for field in fields} | {"teacher_on": "all"}
     saved = {name: defaults[name] for name in now} | checkpoint.extra["config"]
     if checkpoint.extra["run"].get("lanes") == distributed.world_size() * config.accumulate:
         saved["accumulate"] = now["accumulate"]  # in another number of processes
