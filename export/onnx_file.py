@@ -25,6 +25,11 @@ class OnnxSource:
     card: ModelCard
     sha256: str
 
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Channels and height of the input."""
+        return self.card.channels, self.card.height
+
 
 def read_source(path: Path) -> OnnxSource:
     """Read and check an ONNX file.

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -20,6 +20,9 @@ from crnn_export.trt.options import (
 )
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.engine_file import Profile, Range
+
+if TYPE_CHECKING:
+    from crnn_export.trt.detector import DetectorInfo
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,6 +95,25 @@ class EngineOptions:
     def _batches(self) -> list[Range]:
         return [Range.parse(text) for text in self.batch]
 
+    def build_detector(self, source: Path, target: Path, side: int | None) -> "DetectorInfo":
+        """Build a text detector's engine; options for batches and widths have no use there.
+
+        Raises:
+            click.UsageError: one was given.
+        """
+        from crnn_export.trt.detector import build_detector  # noqa: PLC0415
+        from crnn_runtime.page.detect import SIDE  # noqa: PLC0415
+
+        if self.batch or self.profile or self.profile_from:
+            raise click.UsageError(
+                "--batch, --profile and --profile-from are for readers of lines: a detector's "
+                "engine has one canvas, --side"
+            )
+        return build_detector(
+            source, target, side=side or SIDE, flavour=self.flavour, opt_level=self.opt_level,
+            targets=tuple(self._targets), timing_cache=self.timing_cache,
+        )  # fmt: skip
+
 
 _RTX_INT8 = (
     "TensorRT for RTX documents int8 for weights of matrix products only: compare its speed "
@@ -99,7 +121,7 @@ _RTX_INT8 = (
 )
 
 
-def describe_engine(info: EngineInfo) -> str:
+def describe_engine(info: "EngineInfo | DetectorInfo") -> str:
     """What was built, in a few lines."""
     record = info.record
     weights = ", ".join(f"{count:,} {kind}" for kind, count in record.weights.items())

@@ -87,6 +87,11 @@ class _PrecisionOptions:
     "several make several profiles.  [default: 32:320:2048, or what the model reads]",
 )
 @click.option("--profile-from", help="Take the widths from these lines instead.")
+@click.option(
+    "--side",
+    type=click.IntRange(32, 8192),
+    help="Longer side in pixels of the pages that a detector's engine looks at.  [default: 1280]",
+)
 @click.option("--target", default="", help="GPUs to build for, as sm_86,sm_89 (rtx only).")
 @click.option("--opt-level", type=click.IntRange(0, 5), help="0 builds fast, 5 runs fast.")
 @click.option(
@@ -116,6 +121,7 @@ def main(
     crnn-export x.onnx --to trt --precision fp16   writes x.fp16.onnx, x.fp16.trt and its .json
     crnn-export x.onnx --to triton REPO            adds a version to a model repository
     crnn-export ppocrv6-tiny                       writes ppocrv6-tiny.onnx, card and head inside
+    crnn-export ppocrv6-tiny-det --to trt          the same of a text detector, for pages
 
     An ONNX file is written only if it gives what PyTorch (or the foreign graph) gives, on five
     widths and three batch sizes and on the lines of --data; a reduced precision only if
@@ -125,6 +131,9 @@ def main(
     source = find_source(model, ckpt, for_server=to == "triton")
     source.check_options(ctx)
     _refuse_contradictions(options)
+    if source.kind == "detector":
+        click.echo(_build_detector(source, to, out, data, options))
+        return
     job = _Job(
         source,
         _group(GraphOptions, options),
@@ -239,6 +248,22 @@ class _Order:
         from crnn_export.cli.engine import describe_engine  # noqa: PLC0415
 
         return describe_engine(self._options.build(source, target, self._profiles))
+
+
+def _build_detector(
+    source: Source, to: Target, out: str | None, data: str | None, options: dict[str, Any]
+) -> str:
+    """An engine of a text detector, and what it is in a few lines."""
+    from crnn_export.cli.engine import EngineOptions, describe_engine  # noqa: PLC0415
+
+    if to != "trt" or data is not None or options["precision"] != "fp32":
+        raise click.UsageError(
+            f"{source.given} is a text detector: --to trt makes an engine of it, in fp32 and "
+            "without --data"
+        )
+    engine = _group(EngineOptions, options)
+    final = final_path(source, out, to, "fp32")
+    return describe_engine(engine.build_detector(source.path, final, options["side"]))
 
 
 def _refuse_contradictions(options: dict[str, Any]) -> None:

@@ -13,13 +13,14 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.card import Head
 from crnn_runtime.model.model_file import demand, find_kind, is_foreign
 from crnn_runtime.readers import find_model
+from crnn_runtime.readers.detectors import DETECTORS, find_detector
 
 if TYPE_CHECKING:
     from crnn_export.lines import Lines
     from crnn_export.parity import Parity
     from crnn_runtime.model.card import ModelCard
 
-SourceKind = Literal["checkpoint", "graph", "reader", "engine"]
+SourceKind = Literal["checkpoint", "graph", "reader", "engine", "detector"]
 Accept = Callable[["ModelCard"], object]
 
 _SHAPES: dict[str, tuple[SourceKind, ...]] = {
@@ -30,6 +31,7 @@ _SHAPES: dict[str, tuple[SourceKind, ...]] = {
     "alphabet": ("checkpoint", "graph"),
     "head": ("checkpoint", "graph"),
     "topk": ("checkpoint", "graph"),
+    "side": ("detector",),
 }
 """Options that shape a float32 file → sources of which one is made."""
 _NAMES: dict[SourceKind, str] = {
@@ -37,6 +39,7 @@ _NAMES: dict[SourceKind, str] = {
     "graph": "an ONNX file without a model card",
     "reader": "an ONNX file with a model card",
     "engine": "an engine",
+    "detector": "a text detector",
 }
 
 
@@ -59,7 +62,8 @@ class Source:
 
     Attributes:
         kind: ``checkpoint``: weights that PyTorch computes with first; ``graph``: an ONNX file
-            of somebody else's; ``reader``: one that has its card inside; ``engine``.
+            of somebody else's; ``reader``: one that has its card inside; ``engine``;
+            ``detector``: a graph that finds lines.
         path: of the file.
         given: what the user called it, which results are named after.
     """
@@ -107,6 +111,8 @@ def find_source(model: str | None, checkpoint: str | None, *, for_server: bool) 
     if model is None:
         assert checkpoint is not None
         return Source("checkpoint", find_model(checkpoint), Path(checkpoint))
+    if model in DETECTORS:
+        return Source("detector", find_detector(model), Path(model))
     path, kind = find_kind(model)
     if kind in ("checkpoint", "safetensors"):
         return Source("checkpoint", path, Path(model))
@@ -114,7 +120,18 @@ def find_source(model: str | None, checkpoint: str | None, *, for_server: bool) 
         if not for_server:
             demand(path, "onnx", "checkpoint")
         return Source("engine", path, Path(model))
-    return Source("graph" if is_foreign(path) else "reader", path, Path(model))
+    if not is_foreign(path):
+        return Source("reader", path, Path(model))
+    return Source("detector" if _finds_lines(path) else "graph", path, Path(model))
+
+
+def _finds_lines(path: Path) -> bool:
+    """Whether a graph gives one map of its picture's size, as text detectors do."""
+    import onnx  # noqa: PLC0415 (not for --help)
+
+    graph = onnx.load(path, load_external_data=False).graph
+    shapes = [[each.dim_value for each in v.type.tensor_type.shape.dim] for v in graph.output]
+    return len(shapes) == 1 and len(shapes[0]) == 4 and shapes[0][1] == 1
 
 
 def load(data: str | None, card: "ModelCard") -> "Lines":

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import onnx
 
-from crnn_export.onnx_file import OnnxSource, read_source
-from crnn_export.trt.builder import BuildOptions, build_plan
+from crnn_export.onnx_file import read_source
+from crnn_export.trt.builder import Buildable, BuildOptions, build_plan
 from crnn_export.trt.options import (
     builds_for_this_gpu,
     check_precision,
@@ -27,6 +27,7 @@ from crnn_runtime.backends.tensorrt.library import load_library
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.detector_card import DetectorCard
 from crnn_runtime.model.engine_file import (
     FLAVOUR_NAMES,
     EngineRecord,
@@ -99,7 +100,7 @@ def build_engine(
     started = time.monotonic()
     path = Path(engine_path)
     chosen, targets = check_request(flavour, targets, opt_level, timing_cache)
-    _check_writable(path)
+    check_writable(path)
     source = read_source(Path(onnx_path))
     current = builds_for_this_gpu(chosen, targets)
     built_for = (f"sm_{capability(0)}",) if current else targets
@@ -118,7 +119,7 @@ def build_engine(
     weights = weight_elements(source.data)
     facts = weigh(facts, weights)
     check_facts(facts, source.card.precision, weights, options.profiles)
-    record = _describe(plan, facts, source, options)
+    record = describe_plan(plan, facts, source, options)
     name = FLAVOUR_NAMES[record.flavour]
     most = source.card.max_width
     if source.card.width is None:  # else every line is stretched to that width
@@ -128,7 +129,7 @@ def build_engine(
         versions={**source.card.versions, name: record.version},
     )
     verified = verify_plan(plan, source, card, record)
-    record = _write_pair(path, plan, card, dataclasses.replace(record, verified=verified))
+    record = write_pair(path, plan, card, dataclasses.replace(record, verified=verified))
     return EngineInfo(path, sidecar_path(path), card, record, time.monotonic() - started)
 
 
@@ -151,8 +152,8 @@ def weight_elements(data: bytes) -> Mapping[str, int]:
     return elements
 
 
-def _describe(
-    plan: bytes, facts: EngineFacts, source: OnnxSource, options: BuildOptions
+def describe_plan(
+    plan: bytes, facts: EngineFacts, source: Buildable, options: BuildOptions
 ) -> EngineRecord:
     """The record of a plan, but for its hash; checks the plan's own header."""
     header = parse_header(plan)
@@ -191,7 +192,7 @@ def _describe(
     )
 
 
-def _check_writable(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """A build takes minutes: say before it that its result could not be written."""
     if not path.parent.is_dir():
         raise CrnnError(f"cannot write {path}: there is no folder {path.parent}")
@@ -199,7 +200,9 @@ def _check_writable(path: Path) -> None:
         raise CrnnError(f"cannot write {path}: it is a folder")
 
 
-def _write_pair(path: Path, plan: bytes, card: ModelCard, record: EngineRecord) -> EngineRecord:
+def write_pair(
+    path: Path, plan: bytes, card: ModelCard | DetectorCard, record: EngineRecord
+) -> EngineRecord:
     """Write engine and sidecar, one rename right after the other; returns the final record."""
     final = record
 

@@ -7,9 +7,8 @@ types in the graph are the engine's types, and no flag could lower them.
 import dataclasses
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from crnn_export.onnx_file import OnnxSource
 from crnn_export.trt.progress import Progress, make_monitor
 from crnn_export.trt.readback import EngineFacts, from_build_log, from_engine
 from crnn_runtime.backends import INPUT_NAME
@@ -27,6 +26,26 @@ from crnn_runtime.files import write_atomically
 from crnn_runtime.model.engine_file import FLAVOUR_NAMES, Flavour, Profile
 
 
+class Buildable(Protocol):
+    """An ONNX file that was checked: a line reader's or a text detector's."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is, for messages."""
+
+    @property
+    def data(self) -> bytes:
+        """The graph."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+
+    @property
+    def pixels(self) -> tuple[int, int]:
+        """Channels and height of the input."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildOptions:
     """What a build is asked for, see `crnn_export.trt.build_engine`."""
@@ -42,7 +61,7 @@ class BuildOptions:
 
 
 def build_plan(
-    source: OnnxSource, options: BuildOptions, progress: Progress
+    source: Buildable, options: BuildOptions, progress: Progress
 ) -> tuple[bytes, EngineFacts]:
     """Build and read back what was built.
 
@@ -80,7 +99,7 @@ def build_plan(
 
 
 def _build(
-    source: OnnxSource, options: BuildOptions, progress: Progress, lines: list[LogLine]
+    source: Buildable, options: BuildOptions, progress: Progress, lines: list[LogLine]
 ) -> bytes:
     trt = load_library(options.flavour)
     name = FLAVOUR_NAMES[options.flavour]
@@ -110,7 +129,7 @@ def _build(
 def _configure(
     trt: Any,  # noqa: ANN401
     builder: Any,  # noqa: ANN401
-    source: OnnxSource,
+    source: Buildable,
     options: BuildOptions,
 ) -> tuple[Any, Any]:
     """The builder's configuration, and the timing cache that must outlive the build."""
@@ -130,7 +149,7 @@ def _configure(
         config.num_compute_capabilities = len(names)
         for index, name in enumerate(names):
             config.set_compute_capability(getattr(trt.ComputeCapability, name), index)
-    height, channels = source.card.height, source.card.channels
+    channels, height = source.pixels
     for wanted in options.profiles:
         profile = builder.create_optimization_profile()
         shapes = [

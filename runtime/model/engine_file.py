@@ -1,7 +1,8 @@
 """A TensorRT engine on disk: the plain plan, and beside it the sidecar that says what it is.
 
 The plan stays as TensorRT wrote it, so that ``trtexec`` and Triton load it. The
-sidecar ``<engine>.json`` is the model card with one more object, ``engine``. All
+sidecar ``<engine>.json`` is the model card with one more object, ``engine``; that of a
+text detector has its card as the object ``detector``. All
 that is here works without TensorRT and without a GPU.
 """
 
@@ -15,6 +16,7 @@ from typing import Any, Literal, Self, get_args
 
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.detector_card import DetectorCard
 
 Flavour = Literal["tensorrt", "rtx"]
 FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
@@ -24,6 +26,7 @@ RTX_TARGETS: tuple[str, ...] = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_120", "s
 """GPUs that TensorRT for RTX names, in the order of their bits in a plan's header."""
 
 _MAGIC: Mapping[bytes, Flavour] = {b"ftrt": "tensorrt", b"vtrt": "rtx"}
+_DETECTOR = "detector"
 _HEADER_BYTES = 64
 _LEAST_DEFAULT_CAPABILITY = 80  # of an engine of TensorRT for RTX built without targets
 
@@ -182,21 +185,51 @@ def targets_of(mask: int) -> tuple[str, ...]:
     return tuple(target for bit, target in enumerate(RTX_TARGETS) if mask >> bit & 1)
 
 
-def sidecar_text(card: ModelCard, record: EngineRecord) -> str:
+def sidecar_text(card: ModelCard | DetectorCard, record: EngineRecord) -> str:
     """The sidecar's content, sealed with a hash over all of it."""
     content = json.loads(card.to_json())
+    if isinstance(card, DetectorCard):
+        content = {_DETECTOR: content}
     content["engine"] = dataclasses.asdict(record)
     content["seal"] = _seal(content)
     return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
 
 def read_engine(path: Path) -> tuple[ModelCard, EngineRecord]:
-    """Read an engine's sidecar and check that it belongs to this very file.
+    """Read a line reader's sidecar and check that it belongs to this very file.
 
     Raises:
         ModelError: one of the two is missing, truncated, edited or foreign; the
-            message names both sides.
+            message names both sides. Or it is a detector's.
     """
+    content, record = _read_pair(path)
+    if _DETECTOR in content:
+        raise ModelError(f"{path} is a text detector, not a reader of lines: give a reader here")
+    try:
+        return ModelCard.from_json(json.dumps(content)), record
+    except CrnnError as error:
+        raise ModelError(f"{sidecar_path(path)}: {error}") from error
+
+
+def read_detector_engine(path: Path) -> tuple[DetectorCard, EngineRecord]:
+    """The same of a text detector.
+
+    Raises:
+        ModelError: see `read_engine`; or it is a reader's.
+    """
+    content, record = _read_pair(path)
+    if _DETECTOR not in content:
+        raise ModelError(
+            f"{path}: it is a reader of lines, not a text detector: give it as the reader"
+        )
+    try:
+        return DetectorCard.from_json(json.dumps(content[_DETECTOR])), record
+    except CrnnError as error:
+        raise ModelError(f"{sidecar_path(path)}: {error}") from error
+
+
+def _read_pair(path: Path) -> tuple[dict[str, Any], EngineRecord]:
+    """What the sidecar says of the model, and of the engine."""
     side = sidecar_path(path)
     try:
         size = path.stat().st_size
@@ -211,9 +244,9 @@ def read_engine(path: Path) -> tuple[ModelCard, EngineRecord]:
             f"engine {path} is {size} bytes but its header says {header.size}: "
             "it is truncated or was added to; copy it again"
         )
-    card, record = _read_sidecar(side, path)
+    content, record = _read_sidecar(side, path)
     _check_pair(path, size, header, record)
-    return card, record
+    return content, record
 
 
 def check_runs_here(path: Path, record: EngineRecord, version: str, capability: int) -> None:
@@ -245,7 +278,7 @@ def check_runs_here(path: Path, record: EngineRecord, version: str, capability: 
         )
 
 
-def _read_sidecar(side: Path, path: Path) -> tuple[ModelCard, EngineRecord]:
+def _read_sidecar(side: Path, path: Path) -> tuple[dict[str, Any], EngineRecord]:
     try:
         content = json.loads(side.read_text("utf-8"))
     except FileNotFoundError as error:
@@ -262,7 +295,7 @@ def _read_sidecar(side: Path, path: Path) -> tuple[ModelCard, EngineRecord]:
         raise ModelError(f"{side} has been edited since it was written: export again")
     fields = content.pop("engine")
     try:
-        return ModelCard.from_json(json.dumps(content)), EngineRecord.from_fields(fields)
+        return content, EngineRecord.from_fields(fields)
     except CrnnError as error:
         raise ModelError(f"{side}: {error}") from error
 

@@ -20,7 +20,7 @@ SIDE = 1280
 """Longer side in pixels that a page is scaled down to before lines are looked for."""
 MAX_LINES = 3000
 """Lines of a page at most; the surest are kept."""
-_MARGIN = 16
+MARGIN = 16
 """Pixels around the picture: text that touches its edges is found, too, and a line that
 fills it is found as one."""
 
@@ -129,7 +129,7 @@ class Detector:
                 "or its precision too low"
             )
         high, wide = (round(side * scale) for side in image.shape[:2])
-        inside = probabilities[_MARGIN : _MARGIN + high, _MARGIN : _MARGIN + wide]
+        inside = probabilities[MARGIN : MARGIN + high, MARGIN : MARGIN + wide]
         found = find_boxes(
             np.ascontiguousarray(inside),
             threshold=self.card.threshold,
@@ -156,7 +156,7 @@ class Detector:
         height, width = image.shape[:2]
         room = self.options.side, self.options.side
         if self._network.fixed is not None:
-            room = (self._network.fixed[0] - 2 * _MARGIN, self._network.fixed[1] - 2 * _MARGIN)
+            room = (self._network.fixed[0] - 2 * MARGIN, self._network.fixed[1] - 2 * MARGIN)
         scale = min(1.0, room[0] / height, room[1] / width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         if size != (width, height):
@@ -167,7 +167,7 @@ class Detector:
 
 def _canvas(height: int, width: int, multiple: int) -> Shape:
     """The least height and width that hold a picture and its margin."""
-    high, wide = (-(-(side + 2 * _MARGIN) // multiple) * multiple for side in (height, width))
+    high, wide = (-(-(side + 2 * MARGIN) // multiple) * multiple for side in (height, width))
     return high, wide
 
 
@@ -177,7 +177,7 @@ def _normalised(image: NDArray[np.uint8], shape: Shape, card: DetectorCard) -> N
     high, wide = image.shape[:2]
     order = (2, 1, 0) if card.color == "bgr" else (0, 1, 2)
     for place, channel in enumerate(order):
-        target = canvas[0, place, _MARGIN : _MARGIN + high, _MARGIN : _MARGIN + wide]
+        target = canvas[0, place, MARGIN : MARGIN + high, MARGIN : MARGIN + wide]
         scale = np.float32(1 / (255 * card.std[place]))
         np.multiply(image[:, :, channel], scale, out=target)
         target -= np.float32(card.mean[place] / card.std[place])

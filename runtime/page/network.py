@@ -1,5 +1,6 @@
 """The network of a text detector: pictures in, probability maps out, on any backend."""
 
+import weakref
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Protocol
@@ -7,14 +8,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.backends import BACKENDS
 from crnn_runtime.errors import ModelError
 from crnn_runtime.model.card import METADATA_KEY
 from crnn_runtime.model.detector_card import DETECTOR_KEY, DetectorCard
+from crnn_runtime.model.engine_file import read_detector_engine
 from crnn_runtime.model.foreign_card import PPOCR_KEY
+from crnn_runtime.model.model_file import SUFFIXES
 
 Shape = tuple[int, int]
 """Height and width in pixels."""
+MAPS = "maps"
+"""Output of an engine."""
 
 
 class Network(Protocol):
@@ -76,6 +80,49 @@ class OnnxNetwork(Network):
         self._session.close()
 
 
+class EngineNetwork(Network):
+    """A DBNet as an engine that ``crnn-export --to trt`` wrote, of one canvas, on a GPU.
+
+    Args:
+        path: the engine; the sidecar lies beside it.
+        device: ``cuda`` or ``cuda:1``, None for the first.
+
+    Raises:
+        ModelError: engine or sidecar is damaged, foreign, of another release or GPU, or no
+            text detector's.
+        MissingDependencyError: there is no such GPU, or no TensorRT of the engine's flavour.
+    """
+
+    def __init__(self, path: Path, device: str | None) -> None:
+        from crnn_runtime.backends.tensorrt.engine import load_engine  # noqa: PLC0415 (an extra)
+        from crnn_runtime.backends.tensorrt.pool import Pool  # noqa: PLC0415
+
+        self.card, self._record = read_detector_engine(path)
+        side = self._record.profiles[0].width.max
+        self.fixed = (side, side)
+        self._path = path
+        self._pool = Pool(
+            load_engine(path, path.read_bytes(), self._record, device or "cuda", (MAPS,))
+        )
+        self._finalizer = weakref.finalize(self, self._pool.close)
+
+    def infer(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Network.infer`."""
+        from crnn_runtime.backends.tensorrt.calls import plan_calls  # noqa: PLC0415
+
+        if not self._finalizer.alive:
+            raise ModelError(f"{self._path}: the detector is closed, open it again")
+        maps = []
+        for call in plan_calls(self._record.profiles, len(images), images.shape[3]):
+            with self._pool.lane() as lane:
+                maps.append(lane.run(call, images[call.first : call.last])[MAPS][:, 0])
+        return np.concatenate(maps).astype(np.float32, copy=False)
+
+    def close(self) -> None:
+        """See `Network.close`."""
+        self._finalizer()
+
+
 def _refuse_reader(keys: Collection[str]) -> None:
     """Tell a line reader by what its maker wrote into it."""
     if METADATA_KEY in keys or PPOCR_KEY in keys:
@@ -109,7 +156,15 @@ def _onnx(path: Path, device: str | None, threads: int | None) -> Network:
     return OnnxNetwork(path, device, threads)
 
 
-_NETWORKS: dict[str, Callable[[Path, str | None, int | None], Network]] = {".onnx": _onnx}
+def _engine(path: Path, device: str | None, threads: int | None) -> Network:
+    del threads
+    return EngineNetwork(path, device)
+
+
+_NETWORKS: dict[str, Callable[[Path, str | None, int | None], Network]] = {
+    ".onnx": _onnx,
+    **dict.fromkeys(SUFFIXES["engine"], _engine),
+}
 
 
 def open_network(path: Path, device: str | None = None, threads: int | None = None) -> Network:
@@ -121,8 +176,7 @@ def open_network(path: Path, device: str | None = None, threads: int | None = No
     """
     suffix = path.suffix.lower()
     if suffix not in _NETWORKS:
-        known = [each for each in BACKENDS if each in _NETWORKS]
-        raise ModelError(f"{path}: not a file of a text detector ({', '.join(known)})")
+        raise ModelError(f"{path}: not a file of a text detector ({', '.join(_NETWORKS)})")
     if not path.is_file():
         raise ModelError(f"{path}: no such file")
     return _NETWORKS[suffix](path, device, threads)
