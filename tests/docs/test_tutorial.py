@@ -1,5 +1,6 @@
 """The way of docs/tutorial.md, in small: photographs, labels, a training, an engine, a reading."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -89,6 +90,10 @@ def test_from_photographs_to_a_reader(tmp_path: Path, detector: Path) -> None:
     runs = ["--directory", tmp_path / "run", "--max-steps", 2, "--batch-size", 8]
     run("crnn.cli.train", *train, *runs, "--workers", 0, "--gpu-id", -1)
     run("crnn_export.cli.export", "--ckpt", tmp_path / "run/last.pth", "--out", made)
+    if importlib.util.find_spec("tensorrt_rtx"):  # builds without a GPU
+        engine = made.with_suffix(".trt")
+        run("crnn_export.cli.export", made, "--to", "trt", "--flavour", "rtx", "--out", engine)
+        assert engine.with_name("receipts.trt.json").is_file()
     said = run(
         "crnn_runtime.cli.infer", made, "--page", photos / rows[0]["path"], "--json",
         "--detector", detector, "--least", 0,
@@ -96,12 +101,3 @@ def test_from_photographs_to_a_reader(tmp_path: Path, detector: Path) -> None:
     page_read = json.loads(said)
     assert len(page_read["lines"]) >= 0.8 * len(rows[0]["lines"])
     assert any(line["text"] in truth["0000"] for line in page_read["lines"])
-
-
-def test_the_engine_of_the_last_step(tmp_path: Path) -> None:
-    pytest.importorskip("tensorrt_rtx", reason="the extra rtx is not installed")
-    made, engine = tmp_path / "latin.onnx", tmp_path / "latin.trt"
-    run("crnn_export.cli.export", "--ckpt", ROOT / "examples/latin.pth", "--out", made)
-    run("crnn_export.cli.export", made, "--to", "trt", "--flavour", "rtx", "--out", engine)
-    assert engine.stat().st_size > 1e6
-    assert engine.with_name("latin.trt.json").is_file()
