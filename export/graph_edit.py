@@ -16,7 +16,7 @@ from crnn_runtime.model.card import Head, ModelCard
 from crnn_runtime.model.foreign import Graph
 
 _PREFIX = "network/"
-"""Of all names of the foreign graph, so that none is one of ours."""
+"""Put before all names of the foreign graph, so that none is one of ours."""
 _CLASSES = 2  # axis of (N, T, C)
 
 

@@ -168,7 +168,7 @@ def flush_denormals(model: nn.Module) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Of the software that makes ONNX files, for their cards."""
+    """Versions of the software that makes ONNX files, for their cards."""
     names = ("crnn", "torch", "onnx", "onnxscript")
     found = {name: each.version for name in names for each in distributions(name=name)}
     return {"python": platform.python_version()} | found

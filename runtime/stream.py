@@ -42,7 +42,7 @@ from crnn_runtime.turning import Turns
 LOOK_AHEAD = 256
 """Pictures that are taken from the iterable before the first line is handed out, at most."""
 MAX_BYTES = 64_000_000
-"""Of pictures and strips that wait; when it is reached no further picture is taken."""
+"""Size of the pictures and strips that wait, at most: then no further picture is taken."""
 
 
 class Pause:

@@ -81,7 +81,7 @@ SHIPPED = {
 @click.argument("checkpoint", required=False, type=click.Path(path_type=Path))
 @click.argument("data", nargs=-1)
 @click.option("--how", help="The commands that trained CHECKPOINT, for its card.")
-@click.option("--hardware", help="What it was trained on.  [default: this machine]")
+@click.option("--hardware", help="Machine that it was trained on.  [default: this machine]")
 @click.option("--force", is_flag=True, help="Replace the shipped reader even by a worse one.")
 def main(
     name: str,

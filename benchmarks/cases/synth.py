@@ -185,7 +185,7 @@ def compare_trdg(python: Path, lines: int, turns: int, warm: int) -> dict[str, A
     "--warm", default=12_000, show_default=True, help="Lines drawn before the steady rate."
 )
 @click.option("--trdg", type=click.Path(path_type=Path), help="Python that has trdg 1.8.0.")
-@click.option("--turns", default=3, show_default=True, help="Of the comparison with trdg.")
+@click.option("--turns", default=3, show_default=True, help="Turns of the comparison with trdg.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write the figures here.")
 @click.option("--only", type=click.Choice(("presets", "workers", "memory", "trdg")))
 def main(

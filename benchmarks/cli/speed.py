@@ -31,7 +31,7 @@ def _models(function: Any) -> Any:  # noqa: ANN401
     """What to measure: files, architectures or all of them."""
     for option in (
         click.option("--alphabet", default="zh", show_default=True,
-                     help="Of random weights: its size decides the classifier's."),
+                     help="Alphabet of random weights: its size is the classifier's."),
         click.option("--all", "everything", is_flag=True, help="All architectures."),
         click.option("--arch", "archs", multiple=True, help="An architecture; may be repeated."),
         click.argument("models", nargs=-1),

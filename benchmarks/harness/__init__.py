@@ -1,1 +1,1 @@
-"""What every measurement shares: timing, statistics, machines, models, lines, the format."""
+"""Shared by all measurements: timing, statistics, machines, models, lines, the format."""

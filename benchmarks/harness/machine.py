@@ -42,7 +42,7 @@ def load() -> float:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the libraries that are installed."""
+    """Versions of Python and of the libraries that are installed."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -53,7 +53,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Of the checkout that this file is in; ``unknown`` elsewhere."""
+    """The commit of the checkout that this file is in; ``unknown`` elsewhere."""
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:

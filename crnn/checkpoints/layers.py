@@ -27,7 +27,7 @@ class Layer:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of its weight."""
+        """The shape of its weight."""
         return self.tensors["weight"].shape
 
     def __str__(self) -> str:

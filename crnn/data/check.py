@@ -216,7 +216,7 @@ def _paths(images: list[str], table: NDArray[np.int32], root: Path) -> list[str]
 
 
 def describe(data: DataSet, card: ModelCard) -> list[str]:
-    """What is in a data set, in lines of text: counts, lengths, widths, characters, defects."""
+    """Describe a data set in lines of text: counts, lengths, widths, characters, defects."""
     annotations = data.annotations
     lengths = np.diff(annotations.offsets)
     total = len(data) + len(data.defects)

@@ -168,7 +168,7 @@ class Run:
         self.reporter.step(loss, len(lanes), self.rate, run, progress)
 
     def _network(self) -> nn.Module:
-        """What is called and differentiated: the objective, compiled and shared out if asked."""
+        """The objective as it is called and differentiated: compiled and distributed if asked."""
         self.frozen = self.state.position.epoch < self.config.freeze_backbone
         self.state.model.backbone.requires_grad_(not self.frozen)
         net: nn.Module = self.objective

@@ -19,7 +19,9 @@ _OPTIONS = (
     click.option("--plain", is_flag=True, help="The network alone, for Triton's own backends."),
     click.option("--device", help="cpu, cuda, cuda:1.  [default: cpu for ONNX, cuda for engines]"),
     click.option("--instances", type=int, help="Processes side by side (default: one a core)."),
-    click.option("--threads", type=int, help="Of each instance (default: cores / instances)."),
+    click.option(
+        "--threads", type=int, help="CPU threads of each instance (default: cores / instances)."
+    ),
     click.option("--max-batch", type=int, default=64, show_default=True, help="Images at once."),
     click.option(
         "--queue-delay",

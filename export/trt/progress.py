@@ -68,7 +68,7 @@ class _Phase:
 
     @property
     def share(self) -> float:
-        """Of the whole build that is done when this phase is where it is."""
+        """Share of the whole build that is done, as far as this phase has come."""
         return self.begin + self.length * min(self.done, self.steps) / self.steps
 
 

@@ -41,7 +41,7 @@ _FINDING = (
 _OUTPUT = (
     click.option(
         "--as", "kind", type=click.Choice(["text", "json", "hocr", "alto"]),
-        help="What a page becomes.  [default: text]",
+        help="Output for each page.  [default: text]",
     ),
     click.option(
         "--out-dir", type=click.Path(file_okay=False, path_type=Path),

@@ -33,7 +33,7 @@ _LEAST_DEFAULT_CAPABILITY = 80  # of an engine of TensorRT for RTX built without
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """What one dimension may be (``min``..``max``) and what it is tuned for (``opt``)."""
+    """Sizes that a dimension may have (``min``..``max``), and the one it is tuned for (``opt``)."""
 
     min: int
     opt: int

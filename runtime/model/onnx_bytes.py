@@ -152,7 +152,7 @@ def fields_of(data: Buffer, start: int, end: int) -> Iterator[Field]:
 
 
 def numbers_of(data: Buffer, field: Field) -> list[int]:
-    """Of a repeated number, packed together or one by one."""
+    """The values of a repeated number, packed together or one by one."""
     if field.wire == _VARINT:
         return [_varint(data, field.start, field.end)[0]]
     found, at = [], field.start

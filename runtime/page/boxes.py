@@ -90,7 +90,7 @@ def find_boxes(
 
 
 def _corners(centre: Sequence[float], size: Sequence[float], angle: float) -> Polygon:
-    """Of a rotated rectangle, clockwise, as y points down."""
+    """The corners of a rotated rectangle, clockwise, as y points down."""
     return np.asarray(cv2.boxPoints((centre, size, angle)), np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Pages in, what they say out: finding lines overlaps reading them, over many pages.
+"""Read pages: the lines of the next pages are found while those of the first are read.
 
 `finding` decodes pages and finds their lines in a thread of its own, a few pages ahead. The
 lines of all pages run through one stream of the reader's, so that its batches are full

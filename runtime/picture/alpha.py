@@ -15,7 +15,7 @@ from crnn_runtime.errors import ImageError
 from crnn_runtime.picture.header import is_bmp, is_png, is_tiff, png_chunk, tiff_values
 
 Pixels = NDArray[Any]
-"""Of 8 or 16 bits a channel."""
+"""An array of pixels with 8 or 16 bits a channel."""
 
 _SEEN = 127  # alpha from which on a pixel counts as opaque
 _PLAIN = 40.0  # standard deviation of grey levels up to which opaque pixels are one ink

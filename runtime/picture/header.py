@@ -1,4 +1,4 @@
-"""What an image file says of itself, before it is decoded: size, orientation, whether it is whole.
+"""Size, orientation and completeness of an image file, read before it is decoded.
 
 A huge picture is refused by its header, undecoded.
 """

@@ -60,8 +60,13 @@ _LINES, _PAGES = 1024, 32
     help="Pictures that a worker reads and writes as one file: what is lost when it dies.  "
     "[default: 1024, of pages 32]",
 )
-@click.option("--image-column", help="Of Parquet files.  [default: image, bytes, jpg, png, …]")
-@click.option("--id-column", help="Of Parquet files.  [default: path, file_name, key, id, …]")
+@click.option(
+    "--image-column",
+    help="Column of pictures in Parquet files.  [default: image, bytes, jpg, png, …]",
+)
+@click.option(
+    "--id-column", help="Column of names in Parquet files.  [default: path, file_name, key, id, …]"
+)
 @finding_options
 @card_option
 @alphabet_option

@@ -49,7 +49,7 @@ class Manifest:
 
     @property
     def suffix(self) -> str:
-        """Of the files of parts."""
+        """How the names of the files of parts end."""
         return LINES if self.pages is None else PAGES
 
     @classmethod

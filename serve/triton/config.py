@@ -15,7 +15,7 @@ _GPU_WARMUP = 1024  # pixels: wider lines are rare, each width costs the start s
 
 
 def reader_config(name: str, card: ModelCard, serving: Serving, where: Placement) -> str:
-    """Of the model that takes pictures and gives text."""
+    """The ``config.pbtxt`` of the model that takes pictures and gives text."""
     widths = ",".join(map(str, _warmup_widths(card, where)))
     return f"""\
 # {name}: encoded pictures of one line of text each -> what they say.
@@ -101,7 +101,7 @@ def plain_config(
     threads: int | None,
     notes: str,
 ) -> str:
-    """Of a network alone: ``tensors`` are the texts of its inputs and outputs."""
+    """The ``config.pbtxt`` of a network alone; ``tensors`` describes its inputs and outputs."""
     inputs, outputs = tensors
     # The key is ONNX Runtime's backend's own.
     count = f'"intra_op_thread_count" value {{ string_value: "{threads}" }}'

@@ -206,7 +206,7 @@ class TritonServer:
         return f"http://127.0.0.1:{self.port}"
 
     def pids(self) -> list[int]:
-        """Of the server and of its instances."""
+        """Process ids of the server and of its instances."""
         children = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError, IndexError):

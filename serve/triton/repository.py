@@ -27,7 +27,7 @@ _FIELDS = (r'\bname\s*:\s*"([^"]*)"', r"\bdata_type\s*:\s*(\w+)", r"\bdims\s*:\s
 _CODE = Path(__file__).with_name("server_model.py")
 _TRIES = 100  # of exports to one repository at the same time
 Content = Path | bytes
-"""Of a file: one to copy, or its bytes."""
+"""The content of a file: another file to copy, or bytes."""
 
 
 @dataclasses.dataclass(frozen=True)

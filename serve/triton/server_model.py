@@ -32,7 +32,7 @@ _DATA_URL = b"data:"
 
 
 class TritonPythonModel:
-    """What the server's Python backend calls: `initialize`, `execute`, `finalize`."""
+    """The model as the server's Python backend calls it: `initialize`, `execute`, `finalize`."""
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the network of this version and read an empty line of each warm-up width."""

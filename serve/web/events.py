@@ -107,7 +107,7 @@ class Events:
         return view.side_by_side(cards, view.agreement(*lines) if len(lines) > 1 else "")
 
     def take_folder(self, sent: list[Sent]) -> list[str]:
-        """Of a visitor's own folder, uploaded as a whole, what can be read.
+        """The files that can be read in a visitor's own folder, which was uploaded as a whole.
 
         Raises:
             gr.Error: it is not what a browser sends, or nothing of it can be read.

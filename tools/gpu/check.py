@@ -82,7 +82,7 @@ _PACKAGES = (
     type=click.FloatRange(min=0),
     default=7.0,
     show_default=True,
-    help="What is not begun by then is left out.",
+    help="Suites that have not begun by then are left out.",
 )
 @click.option(
     "--first", is_flag=True, help="The measurements of the first five minutes, and no more."

@@ -28,7 +28,7 @@ from tools.gpu.results import SINGLE_CALLS, ContextCost, First, ShapeTimes, Traf
 from tools.gpu.suites import ROOT
 
 READS, LINES = 40, 1397
-"""Of the mixed traffic: requests, and lines in all."""
+"""The mixed traffic: number of requests, and of lines in all."""
 SHAPES = ((1, 64), (1, 320), (8, 320), (64, 320), (8, 2048))
 """(batch, width) whose first calls are timed."""
 

@@ -29,7 +29,7 @@ from crnn_runtime.cli.console import Command
 from crnn_runtime.readers import reader_names
 
 WIDTHS = (96, 160, 256, 416)
-"""Of the pictures at height 32: as many of each."""
+"""Widths of the pictures at height 32, as many of each."""
 TARGET = 0.85
 _DISTINCT = 50  # of a width
 
@@ -80,7 +80,7 @@ def rate(shares: Iterable[Share]) -> float:
 
 @click.command(cls=Command)
 @click.option("--lines", default=6000, show_default=True, help="Pictures.")
-@click.option("--turns", default=5, show_default=True, help="Of both; one more warms up.")
+@click.option("--turns", default=5, show_default=True, help="Turns of both; one more warms up.")
 @click.option("--model", help="Reader.  [default: the first that ships]")
 @click.option("--lines-per-part", default=1024, show_default=True)
 @click.option("--naive", is_flag=True, help="Also pictures through Ray's object store.")

@@ -31,7 +31,9 @@ _LATENCY_SECONDS = 30
 
 @click.command(cls=Command)
 @click.argument("model", required=False)
-@click.option("--threads", type=click.IntRange(min=1), help="Of both (default: all allowed).")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads of both (default: all allowed)."
+)
 @click.option("--lines", type=click.Path(path_type=Path), help="Folder of pictures.")
 @click.option("--turns", type=click.IntRange(min=1), default=7, show_default=True)
 @click.option("--count", type=click.IntRange(min=16), default=2_000, help="Lines of a turn.")

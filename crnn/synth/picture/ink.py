@@ -122,7 +122,7 @@ def _add_bolts(plate: Mask, rng: random.Random) -> None:
 
 
 def _space(rng: random.Random, usual: Range, tight: Chance) -> float:
-    """Of one side, in em."""
+    """The space on one side, in em."""
     if tight.chance > 0 and rng.random() < tight.chance:
         return rng.uniform(tight.low, tight.high)
     return rng.uniform(*usual)

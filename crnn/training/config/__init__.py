@@ -53,7 +53,7 @@ class TrainConfig(Running, Optimisation, Reader, Data):
         return self.teacher_on or ("all" if self.unlabelled is None else "none")
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must be equal for a run to continue: all that shapes the loss curve."""
+        """The values that must be equal for a run to continue: all that shapes the loss curve."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         for name, option in declared_options().items():
             if option.is_free:

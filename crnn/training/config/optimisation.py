@@ -108,5 +108,5 @@ class Optimisation(Topic):
             raise CrnnError(f"--blend {','.join(map(str, self.blend))}: give shares from 0 to 1")
 
     def length(self) -> list[float | None]:
-        """What the end of the run follows from."""
+        """The options that decide when the run ends."""
         return [self.max_epoch, self.max_steps, self.max_minutes]

@@ -79,7 +79,7 @@ class Objective(nn.Module):
     def _log_probs(
         self, images: Tensor, classes: Tensor | None, advice: Advice | None
     ) -> tuple[Tensor, Tensor]:
-        """Of the classes of the loss, and of those of the advice with all others: (N, T, K)."""
+        """Log-probabilities (N, T, K) of the loss's classes, and of the advice's with the rest."""
         advised = None if advice is None else advice.classes
         if classes is None:
             everything: Tensor = self.reader(images)

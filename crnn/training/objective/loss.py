@@ -82,7 +82,7 @@ def taught_loss(log_probs: Tensor, batch: Batch, teaching: float) -> Tensor:
 
 _BLANK_WEIGHT = 0.1
 _BLANK_SHARE = 0.12
-"""Of the steps without a character, those that `chosen_steps` takes."""
+"""Share of the steps without a character that `chosen_steps` takes."""
 
 
 def alignment_loss(log_probs: Tensor, batch: Batch) -> Tensor:

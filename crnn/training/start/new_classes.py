@@ -32,7 +32,7 @@ _KNOWN = 1200
 """Characters of the start that the relation is fitted on, at most."""
 _FAMILIES = 8
 _EM = 0.72
-"""Of the height of a line: the size in which glyphs are drawn."""
+"""The size in which glyphs are drawn, as a share of the height of a line."""
 _RIDGE = 0.02
 _BATCH = 128
 

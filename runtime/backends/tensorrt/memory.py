@@ -87,7 +87,7 @@ class LaneMemory:
 
     @property
     def addresses(self) -> tuple[int, ...]:
-        """Of every buffer: whoever set others, or captured them, has to do it again."""
+        """Addresses of all buffers; a caller that set or captured others does so again."""
         return tuple(buffer.address for buffer in self.buffers)
 
     @property
