@@ -87,7 +87,8 @@ _NAMES: dict[str, _Names] = {
 }  # fmt: skip
 
 _TOOLKIT: dict[str, Any] = {"width": 280}
-_PPOCR: dict[str, Any] = {"shrink": "linear"}
+# Its own reader decodes every step: a full stop at a line's end may be the last one's.
+_PPOCR: dict[str, Any] = {"shrink": "linear", "time_origin": 0.0}
 # It keeps the ratio and repeats the last column; its own scaling is bicubic.
 _EASYOCR: dict[str, Any] = {"height": 64, "pad": "edge", "shrink": "linear"}
 

@@ -16,7 +16,6 @@ from crnn_export.cli.source import (
     find_source,
     load,
     make_reader,
-    megabytes,
     refuse_itself,
 )
 from crnn_export.cli.triton import check_target, triton_options, write_repository
@@ -25,6 +24,7 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.card import HEADS, PRECISIONS
 
 if TYPE_CHECKING:
+    from crnn_export.precision.gain import Gain
     from crnn_runtime.model.card import ModelCard
     from crnn_runtime.model.engine_file import Profile
 
@@ -140,6 +140,7 @@ def main(
         _group(_PrecisionOptions, options),
         data,
         None if to != "trt" else _Order(options),
+        is_kept=to != "triton",
     )
     job.check(to)
     if to == "triton":
@@ -172,6 +173,7 @@ class _Job:
     reduction: _PrecisionOptions
     data: str | None
     order: "_Order | None"
+    is_kept: bool  # what is made on the way, too
 
     def check(self, to: Target) -> None:
         """Refuse what can be refused before minutes are spent."""
@@ -215,11 +217,18 @@ class _Job:
             network = self._beside(target) if self.suffix else target
             if network.resolve() == self.source.path.resolve():
                 network = network.with_name(f"{network.stem}.fp32.onnx")
-            make_reader(self.source, network, self.graph, self.data, accept)
+            card = make_reader(self.source, network, self.graph, self.data, accept)
+            self._wrote(network, f": {card.arch}, {card.head} head")
         if self.suffix:
-            _convert(network, target, self.reduction, self.data)
+            gain = _convert(network, target, self.reduction, self.data)
+            self._wrote(target)
+            click.echo(f"Gain: {gain}")
             network = target
         return network
+
+    def _wrote(self, path: Path, what: str = "") -> None:
+        if self.is_kept:
+            click.echo(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB){what}")
 
     def _beside(self, target: Path) -> Path:
         plain = target.with_name(f"{target.stem.removesuffix(self.suffix)}.onnx")
@@ -297,7 +306,7 @@ def _group(kind: type[Group], options: dict[str, Any]) -> Group:
     return kind(**{name: options[name] for name in names})
 
 
-def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str | None) -> None:
+def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str | None) -> "Gain":
     from crnn_export.precision.gain import measure_gain  # noqa: PLC0415
     from crnn_export.precision.reduce import convert_precision  # noqa: PLC0415
 
@@ -312,8 +321,7 @@ def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str |
         quantise_ends=options.quantise_ends,
     )
     click.echo(f"Precision: {agreement}")
-    click.echo(f"Wrote {target} ({megabytes(target)})")
-    click.echo(f"Gain: {measure_gain(source, target, options.precision, lines.pixels)}")
+    return measure_gain(source, target, options.precision, lines.pixels)
 
 
 if __name__ == "__main__":

@@ -145,8 +145,8 @@ def load(data: str | None, card: "ModelCard") -> "Lines":
 
 def make_reader(
     source: Source, path: Path, options: GraphOptions, data: str | None, accept: Accept
-) -> None:
-    """Write the float32 ONNX file of a checkpoint or a foreign graph, and say what it is.
+) -> "ModelCard":
+    """Write the float32 ONNX file of a checkpoint or a foreign graph, and say how well it agrees.
 
     Args:
         source: of either kind.
@@ -162,7 +162,7 @@ def make_reader(
     card, parity = make(source, path, options, data, accept)
     against = "PyTorch" if source.kind == "checkpoint" else source.path.name
     click.echo(f"Parity with {against} on {parity}")
-    click.echo(f"Wrote {path} ({megabytes(path)}): {card.arch}, {card.head} head")
+    return card
 
 
 def _trace(
@@ -214,11 +214,6 @@ def card_of(path: Path) -> "ModelCard":
     from crnn_export.onnx_file import read_source  # noqa: PLC0415
 
     return read_source(path).card
-
-
-def megabytes(path: Path) -> str:
-    """A file's size, for people."""
-    return f"{path.stat().st_size / 1e6:.1f} MB"
 
 
 def refuse_itself(source: Source, path: Path) -> None:

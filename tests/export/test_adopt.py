@@ -145,7 +145,10 @@ def test_it_goes_on_to_a_server(tmp_path: Path, plain: tuple[str, ...]) -> None:
     model = write_foreign_reader(tmp_path / "x.onnx", gives="logits")
     card = write_card(tmp_path / "card.json", graph={"gives": "logits"})
     repository = tmp_path / "models"
-    export_well(model, "--card", card, "--to", "triton", repository, *plain)
+    result = export_well(model, "--card", card, "--to", "triton", repository, *plain)
+    written = [line for line in result.output.splitlines() if line.startswith("Wrote")]
+    assert len(written) == 1  # what lay elsewhere on the way is gone
+    assert str(repository / "x" / "1") in written[0]
     name = "model.onnx" if plain else "reader.onnx"
     with Recognizer(repository / "x" / "1" / name) as recognizer:
         assert recognizer.read([draw_barcode("4711")])[0].text == "4711"

@@ -23,6 +23,7 @@ def test_it_loads_with_its_alphabet_or_a_dictionary(reader: KnownReader) -> None
     assert checkpoint.card is not None
     assert checkpoint.card.alphabet.characters[-1] == " "
     assert (checkpoint.card.color, checkpoint.card.height) == ("bgr", 48)
+    assert checkpoint.card.time_origin == 0  # else the last step of a line is not decoded
 
 
 def test_its_neighbours_are_refused(reader: KnownReader) -> None:
