@@ -10,6 +10,7 @@ import pytest
 from barcode import draw_barcode
 from click.testing import CliRunner, Result
 from foreign_reader import CLASSES, FIELDS, write_card, write_foreign_reader
+from known_readers import KNOWN, find_file, find_reader
 from refusals import assert_usage_error
 from tiny_reader import tiny_model
 
@@ -166,6 +167,25 @@ def test_an_alphabet_alone_is_enough_for_readers_of_ppocr(tmp_path: Path) -> Non
     card = read_source(tmp_path / "own.onnx").card
     assert "".join(card.alphabet) == "012345678 "
     assert (card.height, card.min_width, card.color) == (48, 320, "bgr")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in KNOWN]
+)
+def test_readers_as_others_publish_them(name: str, tmp_path: Path) -> None:
+    """Old opsets, Constant nodes, numbers of 8 bits, outputs of unknown shape."""
+    model = find_reader(name)
+    dictionary = KNOWN[name].dictionary
+    alphabet = None if dictionary is None else find_file(KNOWN[name], dictionary)
+    own = tmp_path / "own.onnx"
+    export_well(model, *(("--alphabet", alphabet) if alphabet else ()), "--out", own)
+    assert read_source(own).card.num_classes == KNOWN[name].classes
+    samples = sorted((Path(__file__).parents[2] / "docs" / "samples").glob("*.[jp]*g"))
+    assert len(samples) == 3
+    with Recognizer(model, alphabet=alphabet) as before, Recognizer(own) as after:
+        pairs = zip(before.read(samples), after.read(samples), strict=True)
+        assert all(one.text == two.text != "" for one, two in pairs)
 
 
 def refused(tmp_path: Path, *arguments: object, names: tuple[object, ...] = ()) -> None:
