@@ -12,7 +12,7 @@ from crnn_runtime import CrnnError, Decoding, Detection, Detector, ModelError, R
 from crnn_runtime.backends import BACKENDS, open_backend
 from crnn_runtime.decode.decoding import open_decoder
 from crnn_runtime.model.engine_file import read_engine, sidecar_path
-from crnn_runtime.model.model_file import find_kind
+from crnn_runtime.model.model_file import find_kind, has_suffix
 from crnn_runtime.model.onnx_bytes import self_contained
 from crnn_runtime.page.reading import Reading
 from crnn_runtime.turning import Turn
@@ -148,6 +148,8 @@ def pack(
         files[_ENGINE] = _content(path)
         files[sidecar_path(Path(_ENGINE)).name] = _content(sidecar_path(path))
     if pages is not None:
+        if detector is not None and has_suffix(detector, "engine"):
+            raise CrnnError(f"{detector}: workers take a detector as an ONNX file: give that")
         with Detector(detector, "cpu", 1, pages.detection) as found:
             files[_DETECTOR] = self_contained(found.path)
     changes: dict[str, str] = {}

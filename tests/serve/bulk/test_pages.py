@@ -145,6 +145,7 @@ def test_a_damaged_part_is_named(reader: Reader, folder: Path, tmp_path: Path) -
         (["--side", "640"], "--pages"),
         (["--pages", "--detector", "READER"], "reader of lines"),
         (["--pages", "--detector", "nowhere.onnx"], "nowhere.onnx"),
+        (["--pages", "--detector", "det.trt"], "ONNX file"),
     ],
 )
 def test_mistakes(
