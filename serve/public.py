@@ -59,7 +59,10 @@ class PublicUrl:
 
 
 def _parse(_: click.Context, __: click.Parameter, value: str | None) -> PublicUrl | None:
-    return PublicUrl.parse(value) if value is not None else None
+    try:
+        return PublicUrl.parse(value) if value is not None else None
+    except CrnnError as error:  # here it is a mistake in an option
+        raise click.UsageError(str(error)) from error
 
 
 public_option = click.option(

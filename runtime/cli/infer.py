@@ -106,8 +106,6 @@ def main(
     if raw and as_json:
         raise click.UsageError("--raw and --json exclude each other")
     pages = take_page_options(ctx, options)
-    if pages is not None and turn:
-        raise click.UsageError("--turn is for lines: those of pages are turned without it")
     silence_opencv()
     unread = 0
     with Recognizer(

@@ -110,7 +110,7 @@ def take_page_options(ctx: click.Context, values: dict[str, Any]) -> PageOptions
     """Take the options' values out of all of a command; None where lines are to be read.
 
     Raises:
-        click.UsageError: an option for pages without --page.
+        click.UsageError: an option for pages without --page, or --turn with it.
     """
     return _taken(ctx, values, PageOptions, "page")
 
@@ -125,6 +125,8 @@ def _taken(
 ) -> _Kind | None:
     of_pages = {each.name: values.pop(each.name) for each in dataclasses.fields(kind)}
     if values.pop(flag):
+        if ctx.params.get("turn"):
+            raise click.UsageError("--turn is for lines: those of pages are turned without it")
         return kind(**of_pages)
     for parameter in ctx.command.params:
         name = parameter.name or ""

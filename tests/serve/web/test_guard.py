@@ -2,12 +2,14 @@
 
 import asyncio
 import dataclasses
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from crnn_runtime import CrnnError
 from crnn_serve.guard import MAX_QUESTION, Gate, Guard
@@ -129,6 +131,15 @@ def test_what_is_no_address_of_a_page(url: str) -> None:
     with pytest.raises(CrnnError, match="--public-url"):
         PublicUrl.parse(url)
     assert PublicUrl.parse("http://[::1]:8080").host == "[::1]"
+
+
+@pytest.mark.parametrize("module", ["web", "label"])
+def test_a_wrong_address_is_one_line(module: str, tmp_path: Path) -> None:
+    command = importlib.import_module(f"crnn_serve.{module}.cli").main
+    given = [str(tmp_path)] if module == "label" else []
+    result = CliRunner().invoke(command, [*given, "--public-url", "tools.example"])
+    assert result.exit_code == 2
+    assert "--public-url tools.example" in result.stderr
 
 
 def test_long_questions_are_refused_announced_or_not() -> None:
