@@ -50,14 +50,12 @@ class Backend:
         precisions: that it runs.
         library: whose arithmetic is its roof (`measure_peak`); None on a GPU.
         open: a subject in a precision with so many threads.
-        slow: seconds of a processor to prepare one model, worth leaving out of a quick run.
     """
 
     title: str
     precisions: tuple[str, ...]
     library: str | None
     open: Callable[[Subject, str, int], Opened]
-    slow: bool = False
 
 
 def _torch(device: Device, *, is_compiled: bool) -> Callable[[Subject, str, int], Opened]:
@@ -120,7 +118,6 @@ BACKENDS: dict[str, Backend] = {
         precisions=("fp32", "bf16"),
         library="torch",
         open=_torch("cpu", is_compiled=True),
-        slow=True,
     ),
     "torch-cuda": Backend(
         title="PyTorch eager CUDA",
@@ -133,7 +130,6 @@ BACKENDS: dict[str, Backend] = {
         precisions=("fp32", "fp16", "bf16"),
         library=None,
         open=_torch("cuda", is_compiled=True),
-        slow=True,
     ),
     "onnxruntime-cuda": Backend(
         title="ONNX Runtime CUDA",
@@ -145,7 +141,7 @@ BACKENDS: dict[str, Backend] = {
         title="TensorRT", precisions=("fp32", "fp16", "int8"), library=None, open=_tensorrt
     ),
 }
-"""Name → backend. A new one is a function and an entry."""
+"""Name → backend. A new one is a function, an entry, and a choice of ``crnn-bench latency``."""
 
 
 def open_subject(subject: Subject, backend: str, precision: str, threads: int) -> Opened:

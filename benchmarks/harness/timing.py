@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from crnn_benchmarks.harness.child import Child, ChildError
 
-YARDSTICK_EVERY_ROUND = 4
 _MOST_TIMES = 40
 _LEAST_ROUNDS = 4
 

@@ -35,10 +35,6 @@ class Coverage:
         """How many characters of the alphabet appear at least so often."""
         return sum(self.counts[character] >= least for character in self.alphabet.codes)
 
-    def never(self) -> list[str]:
-        """Characters of the alphabet that do not appear."""
-        return [character for character in self.alphabet.codes if not self.counts[character]]
-
     def summary(self) -> str:
         """One line: lines, characters, and how many of the alphabet appear how often."""
         size = len(self.alphabet.codes)

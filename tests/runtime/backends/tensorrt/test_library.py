@@ -64,7 +64,7 @@ def test_the_first_error_of_a_cascade_is_the_cause(gpu: fake_gpu.FakeGpu) -> Non
     assert library.first_error(lines[:1])
 
 
-def testlisteners_of_several_threads_neither_miss_nor_stay(gpu: fake_gpu.FakeGpu) -> None:
+def test_listeners_of_several_threads_neither_miss_nor_stay(gpu: fake_gpu.FakeGpu) -> None:
     logger = library.shared_logger("tensorrt")
     level = fake_gpu.FakeLogger.Severity.INFO
     missing: list[str] = []
