@@ -13,8 +13,8 @@ from crnn_benchmarks.harness.child import ChildError
 from crnn_benchmarks.harness.inputs import write_pictures
 from crnn_benchmarks.harness.models import Subject
 from crnn_benchmarks.harness.schema import STAGES, Latency, Model, Peak
-from crnn_benchmarks.harness.stats import Interval, mean, median, quantiles
-from crnn_benchmarks.harness.timing import Log, Plan, Workers, by_turns, start_worker, workers
+from crnn_benchmarks.harness.stats import Interval, mean, quantiles
+from crnn_benchmarks.harness.timing import Log, Plan, Workers, start_worker, timed_by_turns, workers
 
 _WARMUP = 3
 _HEIGHT = 32
@@ -162,7 +162,6 @@ def measure_latency(
         the rows, what the libraries reach at best, and the yardstick.
     """
     prepare(subjects, chosen, log)
-    yard: list[list[float]] = []
     with TemporaryDirectory() as folder, workers() as crew:
         pictures = {
             width: write_pictures(Path(folder), width, max(point.batch for point in chosen))
@@ -174,11 +173,7 @@ def measure_latency(
             for point in chosen
         ]
         _open_all(cases, log)
-
-        def yardstick() -> None:
-            yard.append([crew.ask("yardstick", "yardstick")["seconds"]])
-
-        by_turns(cases, plan, log, yardstick)
+        yardstick = timed_by_turns(crew, cases, plan, log)
         rows = [case.row() for case in cases]
         crew.close()  # idle models hold memory that the next step wants
         rows = [_with_cost(crew, row, case.subject) for row, case in zip(rows, cases, strict=True)]
@@ -190,7 +185,7 @@ def measure_latency(
         log("peak memory, each in a process of its own")
         rows = _with_memory(rows, cases, weighed)
         peaks = _peaks(crew, rows, log)
-    return rows, peaks, median(yard) if yard else None
+    return rows, peaks, yardstick
 
 
 def _open_all(cases: Sequence[LatencyCase], log: Log) -> None:

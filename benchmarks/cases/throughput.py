@@ -9,7 +9,7 @@ from crnn_benchmarks.harness.child import ChildError
 from crnn_benchmarks.harness.models import Subject
 from crnn_benchmarks.harness.schema import Model, Throughput
 from crnn_benchmarks.harness.stats import Interval, mean, median
-from crnn_benchmarks.harness.timing import Log, Plan, Workers, by_turns, workers
+from crnn_benchmarks.harness.timing import Log, Plan, Workers, timed_by_turns, workers
 
 
 class ThroughputCase:
@@ -84,14 +84,10 @@ def measure_throughput(
         the rows and the yardstick.
     """
     prepare(subjects, chosen, log)
-    yard: list[list[float]] = []
     with workers() as crew:
         cases = [ThroughputCase(crew, s, point, pictures) for s in subjects for point in chosen]
         for case in cases:
             case.open()
             log(f"warm: {case.subject.name}")
-        by_turns(
-            cases, plan, log,
-            lambda: yard.append([crew.ask("yardstick", "yardstick")["seconds"]]),
-        )  # fmt: skip
-        return [case.row(data) for case in cases], median(yard) if yard else None
+        yardstick = timed_by_turns(crew, cases, plan, log)
+        return [case.row(data) for case in cases], yardstick

@@ -95,67 +95,66 @@ class Model:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Latency:
-    """One configuration: model × backend × precision × batch × width × threads.
+class Measured:
+    """What every row of a report says.
 
     Attributes:
-        model: the reader.
-        backend: key of `crnn_benchmarks.harness.backends.BACKENDS`.
-        precision: of weights and arithmetic.
-        batch: lines at a time.
-        width: of the network's input in pixels.
+        model: the reader or network, one of this project or a peer.
+        precision: of weights and arithmetic, empty if unknown.
         threads: of the CPU.
-        stages: seconds a batch, one entry for each of `STAGES`; empty if it failed.
-        total: all stages.
-        cpu: seconds of processor time a batch, all stages.
-        flop: floating-point operations a batch, a product and a sum being two.
-        traffic: bytes that every layer reads and writes once, a batch.
-        memory: bytes, peak of a process that does only this; 0 if not measured.
+        cpu: seconds of processor time: a batch in `Latency`, else a picture or line.
         problem: why there are no figures.
     """
 
     model: Model
-    backend: str
     precision: str
-    batch: int
-    width: int
     threads: int
-    stages: dict[str, Quantiles] = dataclasses.field(default_factory=dict)
-    total: Quantiles | None = None
     cpu: Interval | None = None
-    flop: float = 0.0
-    traffic: float = 0.0
-    memory: int = 0
     problem: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Throughput:
+class Latency(Measured):
+    """One configuration: model × backend × precision × batch × width × threads.
+
+    Attributes:
+        backend: key of `crnn_benchmarks.harness.backends.BACKENDS`.
+        batch: lines at a time.
+        width: of the network's input in pixels.
+        stages: seconds a batch, one entry for each of `STAGES`; empty if it failed.
+        total: all stages.
+        flop: floating-point operations a batch, a product and a sum being two.
+        traffic: bytes that every layer reads and writes once, a batch.
+        memory: bytes, peak of a process that does only this; 0 if not measured.
+    """
+
+    backend: str
+    batch: int
+    width: int
+    stages: dict[str, Quantiles] = dataclasses.field(default_factory=dict)
+    total: Quantiles | None = None
+    flop: float = 0.0
+    traffic: float = 0.0
+    memory: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Throughput(Measured):
     """Picture files to text, as `crnn_runtime.Recognizer` reads them.
 
     Attributes:
-        model: the reader.
         backend: key of `crnn_benchmarks.harness.backends.BACKENDS`.
-        precision: of weights and arithmetic.
         batch: lines inferred together at most.
-        threads: of the CPU.
         data: what was read.
         pictures: how many.
         rate: pictures a second.
-        cpu: seconds of processor time a picture.
-        problem: why there are no figures.
     """
 
-    model: Model
     backend: str
-    precision: str
     batch: int
-    threads: int
     data: str
     pictures: int
     rate: Interval | None = None
-    cpu: Interval | None = None
-    problem: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -184,14 +183,11 @@ class DataSet:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Accuracy:
+class Accuracy(Measured):
     """A reader on a data set; fractions, with 95 % bootstrap intervals over lines.
 
     Attributes:
-        model: the reader, one of this project or a peer.
         backend: what ran it.
-        precision: of weights and arithmetic, empty if unknown.
-        threads: of the CPU.
         data: the lines.
         scores: field of `crnn.metrics.Scores` → figure; empty if it failed.
         batch: of the comparison with batch 1; 0 if it was not made.
@@ -199,18 +195,13 @@ class Accuracy:
         outside: lines that hold a character which the reader's alphabet lacks.
         unread: lines whose picture it could not read, counted as wrong.
         seconds: of the clock, a line, picture file to text, one at a time.
-        cpu: seconds of processor time a line.
         memory: bytes, peak of its process; 0 if not measured.
-        problem: why there are no figures.
 
     Raises:
         CrnnError: an accuracy of random weights.
     """
 
-    model: Model
     backend: str
-    precision: str
-    threads: int
     data: DataSet
     scores: dict[str, Interval] = dataclasses.field(default_factory=dict)
     batch: int = 0
@@ -218,9 +209,7 @@ class Accuracy:
     outside: int = 0
     unread: int = 0
     seconds: Interval | None = None
-    cpu: Interval | None = None
     memory: int = 0
-    problem: str | None = None
 
     def __post_init__(self) -> None:
         if self.scores and not self.model.trained:
@@ -231,28 +220,18 @@ class Accuracy:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Measured):
     """A training step: forward, CTC, backward, optimiser.
 
     Attributes:
-        model: the network, from random weights.
-        precision: of the forward pass.
         batch: lines a step.
         width: of the lines in pixels.
-        threads: of the CPU.
         rate: lines a second.
-        cpu: seconds of processor time a line.
-        problem: why there are no figures.
     """
 
-    model: Model
-    precision: str
     batch: int
     width: int
-    threads: int
     rate: Interval | None = None
-    cpu: Interval | None = None
-    problem: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 from crnn_benchmarks.harness.child import Child, ChildError
+from crnn_benchmarks.harness.stats import Interval, median
 
 _MOST_TIMES = 40
 _LEAST_ROUNDS = 4
@@ -88,6 +89,19 @@ def by_turns(
         if spent > 2 * plan.seconds and number >= _LEAST_ROUNDS:
             return number  # far slower than when it was warmed up: the machine is busy
     return rounds
+
+
+def timed_by_turns(
+    crew: "Workers", cases: Sequence[Timed], plan: Plan, log: Log
+) -> Interval | None:
+    """`by_turns`, a yardstick after every case: how fast the machine was just then.
+
+    Returns:
+        seconds of the yardstick; None if nothing ran.
+    """
+    yard: list[list[float]] = []
+    by_turns(cases, plan, log, lambda: yard.append([crew.ask("yardstick", "yardstick")["seconds"]]))
+    return median(yard) if yard else None
 
 
 class Workers:

@@ -7,7 +7,7 @@ from crnn_benchmarks.harness.child import ChildError
 from crnn_benchmarks.harness.models import Subject, torch_model
 from crnn_benchmarks.harness.schema import Model, Training
 from crnn_benchmarks.harness.stats import Interval, mean, median
-from crnn_benchmarks.harness.timing import Log, Plan, Workers, by_turns, workers
+from crnn_benchmarks.harness.timing import Log, Plan, Workers, timed_by_turns, workers
 
 _WORKER = "train"
 _CHARACTERS = 10
@@ -114,14 +114,10 @@ def measure_training(
     Returns:
         the rows and the yardstick.
     """
-    yard: list[list[float]] = []
     with workers() as crew:
         cases = [TrainingCase(crew, s, batch, width, threads, precision) for s in subjects]
         for case in cases:
             case.open()
             log(f"warm: {case.subject.name}")
-        by_turns(
-            cases, plan, log,
-            lambda: yard.append([crew.ask("yardstick", "yardstick")["seconds"]]),
-        )  # fmt: skip
-        return [case.row() for case in cases], median(yard) if yard else None
+        yardstick = timed_by_turns(crew, cases, plan, log)
+        return [case.row() for case in cases], yardstick
