@@ -110,8 +110,9 @@ def main(
     """
     from crnn_serve.bulk import run  # noqa: PLC0415 (--help must not wait for numpy)
     from crnn_serve.bulk.cluster import Workers  # noqa: PLC0415
-    from crnn_serve.bulk.model import Pages, pack  # noqa: PLC0415
+    from crnn_serve.bulk.model import pack  # noqa: PLC0415
     from crnn_serve.bulk.sources import Columns  # noqa: PLC0415
+    from crnn_serve.pages import Pages  # noqa: PLC0415
 
     finding = take_finding_options(ctx, others)
     options = to_decoding(ctx, as_json=False, nbest=1, **others)
@@ -122,7 +123,7 @@ def main(
         reader = pack(model, options, card, alphabet, turn, pages=pages, detector=finding.detector)
     lines_per_part = lines_per_part or (_LINES if finding is None else _PAGES)
     if reader.on_gpu and device == "cpu":
-        raise CrnnError(f"{model} is an engine, which runs on a GPU: leave --device out")
+        raise CrnnError("an engine runs on a GPU: leave --device out")
     gpus = int(device == "cuda" or reader.on_gpu)
     workers = Workers(address=address, number=num_workers, threads=threads, gpus=gpus)
     begun = run.begin(reader, inputs, out, Columns(image_column, id_column), lines_per_part)

@@ -8,33 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from crnn_runtime import CrnnError, Decoding, Detection, Detector, ModelError, Recognizer
+from crnn_runtime import Decoding, Detector, ModelError, Recognizer
 from crnn_runtime.backends import BACKENDS, open_backend
 from crnn_runtime.decode.decoding import open_decoder
 from crnn_runtime.model.engine_file import read_engine, sidecar_path
 from crnn_runtime.model.model_file import find_kind, has_suffix
 from crnn_runtime.model.onnx_bytes import self_contained
-from crnn_runtime.page.reading import Reading
 from crnn_runtime.turning import Turn
+from crnn_serve.pages import Pages, content_of, detector_files
 
-_ONNX, _ENGINE, _CARD, _DETECTOR = "model.onnx", "model.trt", "card.json", "detector.onnx"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pages:
-    """What is asked of pages.
-
-    Attributes:
-        detection: how lines are found.
-        reading: how they are read.
-    """
-
-    detection: Detection
-    reading: Reading
-
-    def options(self) -> dict[str, float | None]:
-        """All of it by name, for a folder to be gone on with."""
-        return dataclasses.asdict(self.detection) | dataclasses.asdict(self.reading)
+_ONNX, _ENGINE, _CARD = "model.onnx", "model.trt", "card.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +33,7 @@ class Reader:
         decoding: how outputs become text; its files are names among ``files``.
         turn: see `Recognizer`.
         pages: pictures are pages, whose lines are found first; None if they are lines.
+        detector: name of its file among ``files``, if there are pages.
     """
 
     name: str
@@ -60,11 +44,12 @@ class Reader:
     decoding: Decoding
     turn: Turn | None = None
     pages: Pages | None = None
+    detector: str | None = None
 
     @property
     def on_gpu(self) -> bool:
-        """Whether it runs on a GPU only: it is an engine."""
-        return self.model != _ONNX
+        """Whether it runs on a GPU only: it is an engine, or its detector is."""
+        return any(has_suffix(name, "engine") for name in (self.model, self.detector or ""))
 
     def open(self, device: str, threads: int, batch_size: int | None) -> Recognizer:
         """The recognizer, from files that exist only while it is opened.
@@ -87,8 +72,9 @@ class Reader:
     def open_detector(self, device: str, threads: int) -> Detector:
         """What finds the lines of ``pages``; raises as `open` does."""
         assert self.pages is not None
+        assert self.detector is not None
         with self._unpacked() as folder:
-            return Detector(folder / _DETECTOR, device, threads, self.pages.detection)
+            return Detector(folder / self.detector, device, threads, self.pages.detection)
 
     @contextmanager
     def _unpacked(self) -> Iterator[Path]:
@@ -128,7 +114,7 @@ def pack(
         alphabet: of such a file, where its card has none.
         turn: see `Recognizer`.
         pages: how pages are read, None if pictures are lines.
-        detector: of pages: a name or an ONNX file, None for the first that is installed.
+        detector: of pages: a name, an ONNX file or an engine; None is the first that is installed.
 
     Raises:
         CrnnError: a file is missing or cannot be used.
@@ -145,18 +131,15 @@ def pack(
         if card is not None or alphabet is not None:
             open_backend(path, card=card, alphabet=alphabet)  # says why not
         open_decoder(decoding, read_engine(path)[0])
-        files[_ENGINE] = _content(path)
-        files[sidecar_path(Path(_ENGINE)).name] = _content(sidecar_path(path))
-    if pages is not None:
-        if detector is not None and has_suffix(detector, "engine"):
-            raise CrnnError(f"{detector}: workers take a detector as an ONNX file: give that")
-        with Detector(detector, "cpu", 1, pages.detection) as found:
-            files[_DETECTOR] = self_contained(found.path)
+        files[_ENGINE] = content_of(path)
+        files[sidecar_path(Path(_ENGINE)).name] = content_of(sidecar_path(path))
+    finding = detector_files(detector, pages.detection) if pages is not None else {}
+    files |= finding
     changes: dict[str, str] = {}
     for option in ("lm", "lexicon"):
         if (value := getattr(decoding, option)) is not None:
             changes[option] = f"{option}{Path(value).suffix}"
-            files[changes[option]] = _content(Path(value))
+            files[changes[option]] = content_of(Path(value))
     return Reader(
         name=name,
         model=next(iter(files)),
@@ -166,11 +149,5 @@ def pack(
         decoding=dataclasses.replace(decoding, **changes),  # type: ignore[arg-type]
         turn=turn,
         pages=pages,
+        detector=next(iter(finding), None),
     )
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CrnnError(f"cannot read {path}: {error.strerror}") from error

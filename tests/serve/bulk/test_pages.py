@@ -146,7 +146,7 @@ def test_a_damaged_part_is_named(reader: Reader, folder: Path, tmp_path: Path) -
         (["--pages", "--turn", "auto"], "--turn"),
         (["--pages", "--detector", "READER"], "reader of lines"),
         (["--pages", "--detector", "nowhere.onnx"], "nowhere.onnx"),
-        (["--pages", "--detector", "det.trt"], "ONNX file"),
+        (["--pages", "--detector", "det.trt"], "det.trt"),
     ],
 )
 def test_mistakes(
