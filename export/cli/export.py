@@ -20,6 +20,7 @@ from crnn_export.cli.source import (
 )
 from crnn_export.cli.triton import check_target, triton_options, write_repository
 from crnn_runtime.cli.console import Command
+from crnn_runtime.cli.page_options import finding_options, take_finding_options
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.card import HEADS, PRECISIONS
 
@@ -87,11 +88,6 @@ class _PrecisionOptions:
     "several make several profiles.  [default: 32:320:2048, or what the model reads]",
 )
 @click.option("--profile-from", help="Take the widths from these lines instead.")
-@click.option(
-    "--side",
-    type=click.IntRange(32, 8192),
-    help="Longer side in pixels of the pages that a detector's engine looks at.  [default: 1280]",
-)
 @click.option("--target", default="", help="GPUs to build for, as sm_86,sm_89 (rtx only).")
 @click.option("--opt-level", type=click.IntRange(0, 5), help="0 builds fast, 5 runs fast.")
 @click.option(
@@ -100,6 +96,7 @@ class _PrecisionOptions:
     help="Kept between builds (flavour tensorrt only).",
 )
 @triton_options
+@finding_options
 @click.version_option(package_name="crnn")
 @click.pass_context
 def main(
@@ -120,6 +117,7 @@ def main(
     crnn-export x.pth --to trt                     writes x.onnx, x.trt and x.trt.json
     crnn-export x.onnx --to trt --precision fp16   writes x.fp16.onnx, x.fp16.trt and its .json
     crnn-export x.onnx --to triton REPO            adds a version to a model repository
+    crnn-export x.onnx --to triton REPO --pages    the same, of a reader of whole pages
     crnn-export ppocrv6-tiny                       writes ppocrv6-tiny.onnx, card and head inside
     crnn-export ppocrv6-tiny-det --to trt          the same of a text detector, for pages
 
@@ -134,6 +132,7 @@ def main(
     if source.kind == "detector":
         click.echo(_build_detector(source, to, out, data, options))
         return
+    finding = take_finding_options(ctx, options)
     job = _Job(
         source,
         _group(GraphOptions, options),
@@ -152,7 +151,7 @@ def main(
                 network = job.run(target)
                 return str(network if network == target else source.given)
 
-            write_repository(ctx, repository, options, make)
+            write_repository(ctx, repository, options, finding, make)
         return
     final = final_path(source, out, to, job.reduction.precision)
     refuse_itself(source, final)

@@ -80,6 +80,8 @@ class Source:
         """
         for name, kinds in _SHAPES.items():
             given = context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+            if name == "side" and context.params["pages"]:
+                continue  # it says how lines are found
             if given and self.kind not in kinds:
                 wanted = " or of ".join(_NAMES[kind] for kind in kinds)
                 raise click.UsageError(

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from crnn_runtime.cli.model_options import turn_option
+from crnn_runtime.cli.page_options import FindingOptions
 from crnn_runtime.errors import CrnnError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -56,7 +57,8 @@ def check_target(context: click.Context, to: str) -> None:
     """
     from crnn_serve.triton.options import Serving  # noqa: PLC0415
 
-    ours = {field.name for field in dataclasses.fields(Serving)}
+    ours = {field.name for kind in (Serving, FindingOptions) for field in dataclasses.fields(kind)}
+    ours.discard("side")  # a detector's engine has one, too
     for parameter in context.command.params:
         name = parameter.name or ""
         if context.get_parameter_source(name) != ParameterSource.COMMANDLINE:
@@ -77,7 +79,11 @@ def check_target(context: click.Context, to: str) -> None:
 
 
 def write_repository(
-    context: click.Context, folder: str, options: Mapping[str, Any], make: Callable[[], str]
+    context: click.Context,
+    folder: str,
+    options: Mapping[str, Any],
+    finding: FindingOptions | None,
+    make: Callable[[], str],
 ) -> None:
     """Write what is asked for, and say what was written.
 
@@ -85,17 +91,22 @@ def write_repository(
         context: of the command.
         folder: the repository.
         options: of the command line, which are checked before all else.
+        finding: those of pages, None if pictures are lines.
         make: gives the model, path or reader's name.
     """
+    from crnn_serve.pages import Pages  # noqa: PLC0415
     from crnn_serve.triton import Serving, write_model  # noqa: PLC0415
 
-    names = [field.name for field in dataclasses.fields(Serving)]
+    values = {f.name: options[f.name] for f in dataclasses.fields(Serving) if f.name in options}
     told = any(
         context.get_parameter_source(name) == ParameterSource.COMMANDLINE
-        for name in names
+        for name in (*values, "side", "join", "least", "upright")
         if name not in ("name", "plain", "buckets")
     )
-    serving = Serving(**{name: options[name] for name in names})
+    if finding is not None:
+        values["pages"] = Pages(detection=finding.detection(), reading=finding.reading())
+        values["detector"] = finding.detector
+    serving = Serving(**values)
     repository = Path(folder)
     if repository.exists() and not repository.is_dir():
         raise CrnnError(f"{repository} is a file: the repository is a folder of models")

@@ -94,7 +94,7 @@ def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def finding_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--pages`` and the options of finding lines to a command."""
-    flag = click.option("--pages", is_flag=True, help="IN are pages: find their lines first.")
+    flag = click.option("--pages", is_flag=True, help="Pictures are pages: find their lines first.")
     return _added(command, (flag, *_FINDING))
 
 

@@ -8,6 +8,7 @@ from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.model_file import Kind
 from crnn_runtime.turning import Turn
+from crnn_serve.pages import Pages
 
 MOST_INSTANCES = 8
 """Processes that the default makes at most on a CPU: each holds the network once."""
@@ -35,6 +36,8 @@ class Serving:
         max_queue: requests that may wait; more are refused.
         turn: whether what is read without confidence is read again, turned; not plain.
         buckets: widths in pixels, plain only: a model of each width, with a queue of its own.
+        pages: pictures are pages, whose lines are found first; None if they are lines.
+        detector: of pages: a name, an ONNX file or an engine; None is the first installed.
 
     Raises:
         CrnnError: a value that cannot be.
@@ -50,6 +53,8 @@ class Serving:
     max_queue: int = 1024
     turn: Turn | None = None
     buckets: tuple[int, ...] = ()
+    pages: Pages | None = None
+    detector: str | None = None
 
     def __post_init__(self) -> None:
         for field, most in _MOST.items():
@@ -64,6 +69,8 @@ class Serving:
             raise CrnnError("--bucket is for --plain: without it the reader pads to buckets itself")
         if self.turn and self.plain:
             raise CrnnError("--turn is not for --plain: a network alone reads what it is given")
+        if self.pages and self.plain:
+            raise CrnnError("--pages is not for --plain: a network alone finds no lines")
         if self.name is not None and not _NAME.fullmatch(self.name):
             raise CrnnError(
                 f"--name {self.name!r}: letters, digits, '_', '-' and '.' make a model's name, "
@@ -77,7 +84,7 @@ class Serving:
         found = re.sub(r"[^A-Za-z0-9_-]", "-", model.stem).strip("-_")
         if not found:
             raise CrnnError(f"{model.name} makes no model's name: give --name")
-        return found
+        return found if self.pages is None else f"{found}-pages"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +104,7 @@ class Placement:
 
 
 def place(serving: Serving, model: Path, kind: Kind) -> Placement:
-    """Where a model runs, in how many instances of how many threads.
+    """Where a model, or its detector, runs, in how many instances of how many threads.
 
     Raises:
         CrnnError: an engine on a CPU.

@@ -14,9 +14,10 @@ from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.engine_file import EngineRecord, read_engine, sidecar_path
-from crnn_runtime.model.model_file import Kind, find_kind, is_foreign
+from crnn_runtime.model.model_file import Kind, find_kind, has_suffix, is_foreign
 from crnn_runtime.model.onnx_bytes import self_contained
 from crnn_runtime.readers import is_reader_name
+from crnn_serve.pages import detector_files
 from crnn_serve.triton.config import reader_config
 from crnn_serve.triton.options import Placement, Serving, place
 from crnn_serve.triton.plain import plain_models
@@ -59,7 +60,11 @@ def write_model(
         CrnnError: the folder cannot be written, or holds something else by that name.
     """
     path, kind = find_kind(model, *BACKENDS)
-    where = place(serving, path, kind)
+    finding: dict[str, bytes] = {}
+    if serving.pages is not None:
+        finding = detector_files(serving.detector, serving.pages.detection)
+    engine = next((Path(name) for name in finding if has_suffix(name, "engine")), None)
+    where = place(serving, path, kind) if engine is None else place(serving, engine, "engine")
     name = serving.name_for(Path(model) if is_reader_name(model) else path)
     card, record = _describe(path, kind)
     # The network goes there as one file, whatever it was made of here.
@@ -70,7 +75,7 @@ def write_model(
     else:
         configs = {name: reader_config(name, card, serving, where)}
         network = f"reader{'.onnx' if record is None else '.trt'}"
-        files = {"model.py": _CODE, network: content}
+        files = {"model.py": _CODE, network: content, **finding}
         if record is not None:
             files[sidecar_path(Path(network)).name] = sidecar_path(path)
     try:
