@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from crnn.data.loader import Batch, Position, Steps, on_device, training_batches
+from crnn.data.parts import MOST_PIXELS, in_parts
 from crnn.memory import keep_freed_memory
 from crnn.metrics import Scores
 from crnn.model import CRNN
@@ -185,19 +187,25 @@ class Run:
             self.state.model.backbone.eval()  # its norms keep their statistics
 
     def _step(self, lanes: Sequence[Batch], progress: float) -> torch.Tensor:
-        """One optimiser step over the batches of all lanes; returns their mean loss."""
+        """One optimiser step over the batches of all lanes; returns their mean loss.
+
+        On CPUs a wide batch is differentiated in parts, so that its activations need not be
+        kept all at once. CTC's gradient is the same; norms see the statistics of a part, and
+        terms that are means over characters are so within a part.
+        """
         config, run = self.config, self.state
         self.rate = self.pace.rate(progress)
         for group in run.optimizer.param_groups:
             group["lr"] = self.rate
+        self.failures.update(dict.fromkeys(line for batch in lanes for line in batch.failures))
+        most = MOST_PIXELS if self.device.type == "cpu" else math.inf
+        parts = [part for batch in lanes for part in in_parts(batch, most)]
         losses = []
-        for number, batch in enumerate(lanes):
-            self.failures.update(dict.fromkeys(batch.failures))
-            is_last = number == len(lanes) - 1
+        for number, (batch, share) in enumerate(parts):
+            is_last = number == len(parts) - 1
             lines = on_device(batch, self.device, channels_last=config.channels_last)
-            lines = lines._replace(failures=[])  # what is compiled must not depend on them
             with nullcontext() if is_last else distributed.unsynchronised(self.net):
-                loss = self.net(lines, progress) / len(lanes)
+                loss = self.net(lines, progress) * share / len(lanes)
                 run.scaler.scale(loss).backward()
             losses.append(loss.detach())
         run.scaler.unscale_(run.optimizer)

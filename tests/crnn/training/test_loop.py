@@ -58,6 +58,17 @@ def test_the_same_seed_gives_the_same_losses(tmp_path: Path) -> None:
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
+def test_batches_in_parts_train_as_whole_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"freeze_backbone": 9, "accumulate": 2}  # frozen norms see no batch
+    train(small_run(tmp_path / "whole", **options))
+    monkeypatch.setattr("crnn.training.loop.MOST_PIXELS", 1)
+    train(small_run(tmp_path / "parts", **options))
+    assert losses(tmp_path / "parts") != losses(tmp_path / "whole"), "they are rounded differently"
+    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)
+
+
 def test_losses_over_own_classes_train_as_those_over_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

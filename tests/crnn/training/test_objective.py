@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from crnn.data.loader import Batch
+from crnn.data.parts import in_parts
 from crnn.model import CRNN, build_model
 from crnn.training import TrainConfig
 from crnn.training.objective import Objective
@@ -64,3 +65,23 @@ def test_losses_are_those_that_the_curriculum_always_had(
     batch: Batch, classes: int, recorded: list[float]
 ) -> None:
     assert losses(Objective(reader(classes), config()), batch) == pytest.approx(recorded, rel=1e-4)
+
+
+@pytest.mark.parametrize(("most", "sizes"), [(2 * 32 * 96, [2, 1]), (1, [1, 1, 1]), (1e9, [3])])
+@pytest.mark.parametrize("classes", [11, 1200])
+def test_parts_of_a_batch_have_its_gradient_together(
+    batch: Batch, classes: int, most: float, sizes: list[int]
+) -> None:
+    objective = Objective(reader(classes), config())
+    weights = [each for each in objective.parameters() if each.requires_grad]
+    whole = torch.autograd.grad(objective(batch, 0.9), weights)
+    parts = list(in_parts(batch, most))
+    assert [len(part.images) for part, _ in parts] == sizes
+    for name in Batch._fields[:-1]:
+        together = torch.cat([getattr(part, name) for part, _ in parts])
+        assert torch.equal(together, getattr(batch, name)), name
+    for part, share in parts:
+        (objective(part, 0.9) * share).backward()
+    for weight, gradient in zip(weights, whole, strict=True):
+        assert weight.grad is not None
+        torch.testing.assert_close(weight.grad, gradient, rtol=1e-5, atol=1e-5)
