@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 from crnn.data.loader import Batch, Position, Steps, on_device, training_batches
-from crnn.data.parts import MOST_PIXELS, in_parts
+from crnn.data.parts import in_parts
 from crnn.memory import keep_freed_memory
 from crnn.metrics import Scores
 from crnn.model import CRNN
@@ -198,8 +197,7 @@ class Run:
         for group in run.optimizer.param_groups:
             group["lr"] = self.rate
         self.failures.update(dict.fromkeys(line for batch in lanes for line in batch.failures))
-        most = MOST_PIXELS if self.device.type == "cpu" else math.inf
-        parts = [part for batch in lanes for part in in_parts(batch, most)]
+        parts = [part for batch in lanes for part in in_parts(batch, self.device)]
         losses = []
         for number, (batch, share) in enumerate(parts):
             is_last = number == len(parts) - 1

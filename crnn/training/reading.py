@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from crnn.data.loader import Batch, reading_batches
+from crnn.data.parts import in_parts
 from crnn.data.sources import Source
 from crnn.metrics import Scores, score
 from crnn.training import distributed
@@ -54,7 +55,7 @@ def evaluate(
         model: (N, C, H, W) → log-probabilities (N, T, C); left in evaluation mode.
         source: the lines.
         card: of the model.
-        batch_size: lines per forward pass.
+        batch_size: lines per forward pass; on CPUs wide ones are fewer.
         workers: processes that load lines.
         precision: ``fp32``, ``bf16`` or ``fp16``.
         check: is called between batches; it raises to stop all processes.
@@ -78,9 +79,10 @@ def evaluate(
         for batch in batches:
             check()
             failures += batch.failures
-            with distributed.autocast(device, precision):
-                log_probs = model(batch.images.to(device))
-            rows += _rows(log_probs, batch, card.alphabet)
+            for part, _ in in_parts(batch, device):
+                with distributed.autocast(device, precision):
+                    log_probs = model(part.images.to(device))
+                rows += _rows(log_probs, part, card.alphabet)
     except (StopRequested, WorkerDiedError) as error:
         problem = error
     distributed.demand_of_all(problem)

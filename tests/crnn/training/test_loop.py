@@ -63,7 +63,7 @@ def test_batches_in_parts_train_as_whole_ones(
 ) -> None:
     options = {"freeze_backbone": 9, "accumulate": 2}  # frozen norms see no batch
     train(small_run(tmp_path / "whole", **options))
-    monkeypatch.setattr("crnn.training.loop.MOST_PIXELS", 1)
+    monkeypatch.setattr("crnn.data.parts.MOST_PIXELS", 1)
     train(small_run(tmp_path / "parts", **options))
     assert losses(tmp_path / "parts") != losses(tmp_path / "whole"), "they are rounded differently"
     assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-4)

@@ -70,13 +70,15 @@ def test_losses_are_those_that_the_curriculum_always_had(
 @pytest.mark.parametrize(("most", "sizes"), [(2 * 32 * 96, [2, 1]), (1, [1, 1, 1]), (1e9, [3])])
 @pytest.mark.parametrize("classes", [11, 1200])
 def test_parts_of_a_batch_have_its_gradient_together(
-    batch: Batch, classes: int, most: float, sizes: list[int]
+    batch: Batch, classes: int, most: float, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("crnn.data.parts.MOST_PIXELS", most)
     objective = Objective(reader(classes), config())
     weights = [each for each in objective.parameters() if each.requires_grad]
     whole = torch.autograd.grad(objective(batch, 0.9), weights)
-    parts = list(in_parts(batch, most))
+    parts = list(in_parts(batch, torch.device("cpu")))
     assert [len(part.images) for part, _ in parts] == sizes
+    assert len(list(in_parts(batch, torch.device("cuda")))) == 1
     for name in Batch._fields[:-1]:
         together = torch.cat([getattr(part, name) for part, _ in parts])
         assert torch.equal(together, getattr(batch, name)), name
