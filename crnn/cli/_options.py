@@ -23,6 +23,7 @@ _METAVARS = {
     "init": "CKPT",
     "init_alphabet": "FILE",
     "resume": "CKPT",
+    "fit_new": "N",
     "freeze_backbone": "N",
     "overfit": "N",
 }

@@ -101,7 +101,7 @@ def main(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
         size = pack(_config(options), bundle)
         click.echo(f"Wrote {bundle} ({size / 1e6:.1f} MB): unpack it and run ./train.sh")
         return
-    from crnn.training.loop import train_in_turn  # noqa: PLC0415
+    from crnn.training.turns import train_in_turn  # noqa: PLC0415
 
     stages = []
     if before:

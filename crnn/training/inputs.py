@@ -65,10 +65,16 @@ def inputs_of(config: TrainConfig, device: torch.device) -> Inputs:
             "--teacher init": config.teacher == INIT,
             "--blend": config.blend,
             "--init-alphabet": config.init_alphabet,
+            "--fit-new": config.fit_new,
         }
         for option, is_given in options.items():
             if is_given:
                 raise CrnnError(f"{option} needs the weights of --init: give it, too")
+    if config.fit_new and distributed.world_size() > 1:
+        raise CrnnError(
+            "--fit-new runs in one process: fit with --max-steps 0 first, then train on from that "
+            "reader with --init"
+        )
     try:
         config.directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

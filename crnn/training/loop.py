@@ -1,16 +1,15 @@
 """The training loop, to be read from top to bottom."""
 
-import dataclasses
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from signal import Signals
 
 import torch
 from torch import nn
 
-from crnn.data.loader import Batch, Position, Steps, on_device, training_batches
+from crnn.data.loader import START, Batch, Position, Steps, on_device, training_batches
 from crnn.data.parts import in_parts
 from crnn.memory import keep_freed_memory
 from crnn.metrics import Scores
@@ -27,6 +26,8 @@ from crnn.training.pace import Pace
 from crnn.training.reading import Reading, evaluate
 from crnn.training.report.reporter import Reporter
 from crnn.training.result import TrainResult
+from crnn.training.start.fitted_classes import fit_new_classes
+from crnn.training.start.transfer import new_codes
 from crnn.training.state import BEST, LAST, State
 from crnn.training.stopping import StopRequested, StopSignals
 from crnn.workers import WorkerDiedError
@@ -55,31 +56,6 @@ def train(config: TrainConfig) -> TrainResult:
         inputs = inputs_of(config, device)
         with alone_in(config.directory) if distributed.is_first() else nullcontext():
             return Run(config, inputs, device).go()
-
-
-def train_in_turn(configs: Sequence[TrainConfig]) -> TrainResult:
-    """Train several times, each time from the reader of the time before.
-
-    Returns:
-        How the last run ended, with the failures of all.
-
-    Raises:
-        CrnnError: see `train`; what will not do is found before the first run.
-    """
-    first, *others = configs
-    device = distributed.pick_device(first.gpu)
-    # One group for all: processes that join a second one may find addresses of the first.
-    with distributed.process_group(device):
-        for config in others:
-            inputs_of(dataclasses.replace(config, init=Path(BEST)), device)
-        result = train(first)
-        failures = dict.fromkeys(result.failures)
-        for config in others:
-            if result.stopped:
-                break
-            result = train(dataclasses.replace(config, init=result.best))
-            failures |= dict.fromkeys(result.failures)
-    return dataclasses.replace(result, failures=list(failures))
 
 
 class Run:
@@ -117,11 +93,36 @@ class Run:
             try:
                 if self.config.init is not None and not self.state.steps:
                     self._read_before()
+                    self._fit_new()
                 self._train()
                 self._conclude()
             except (StopRequested, WorkerDiedError) as error:
                 stopped = self._stop(error)
             return self._result(stopped)
+
+    def _fit_new(self) -> None:
+        """Fit the classes that the start lacks, if that is asked for."""
+        config, run = self.config, self.state
+        assert config.init is not None
+        if not config.fit_new:
+            return
+        fresh = new_codes(run.card, config.init, config.init_alphabet)
+        if not fresh:
+            return
+        count = math.ceil(config.fit_new / (config.batch_size * config.accumulate))
+        batches = training_batches(self.inputs.stream, START, workers=config.workers, pin=False)
+        fit_new_classes(
+            run.model,
+            fresh,
+            (
+                on_device(batch, self.device, channels_last=config.channels_last)
+                for _ in range(count)
+                for batch in self._next(batches)[1]
+            ),
+        )
+        batches.close()
+        if run.ema is not None:
+            run.ema.model.load_state_dict(run.model.state_dict())
 
     def _train(self) -> None:
         config, run = self.config, self.state
@@ -313,10 +314,10 @@ class Run:
         config, run = self.config, self.state
         if not (config.directory / LAST).is_file():  # a run of no steps
             self._save(LAST)
-        if run.steps == self.steps_before:  # a finished run was resumed
+        if run.steps == self.steps_before and config.max_steps != 0:  # a finished run was resumed
             logger.info("nothing left to train: --max-epoch for more, --fresh to start over")
-            if not self.scores:
-                self._validate()
+        if run.steps == self.steps_before and not self.scores:
+            self._validate()
         if config.blend:
             self._blend()
         if not self.scores:

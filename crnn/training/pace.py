@@ -48,7 +48,7 @@ class Pace:
         total = config.max_epoch * self.steps_per_epoch
         if config.max_steps is not None:
             total = min(total, config.max_steps)
-        progress = run.steps / total
+        progress = run.steps / total if total else 1.0
         if config.max_minutes is not None:
             # The first process's clock counts for all.
             spent = distributed.first_value(run.seconds / (60 * config.max_minutes))

@@ -83,7 +83,7 @@ class Optimisation(Topic):
     batch_size: Annotated[int, "Lines a batch and process.", AT_LEAST_1] = 64
     accumulate: Annotated[int, "Batches a step.", AT_LEAST_1] = 1
     max_epoch: Annotated[int, "Epochs.", AT_LEAST_1, FREE] = 10
-    max_steps: Annotated[int | None, "Stop sooner after so many steps.", POSITIVE, FREE] = None
+    max_steps: Annotated[int | None, "Stop sooner after so many steps.", COUNT, FREE] = None
     max_minutes: Annotated[
         float | None,
         "Stop sooner after so many minutes; the schedule ends then, too.",

@@ -25,6 +25,12 @@ class Reader(Topic):
     init_alphabet: Annotated[
         str | None, "Alphabet of --init where it holds none: a dictionary's file, or a name.", FREE
     ] = None
+    fit_new: Annotated[
+        int,
+        "First fit the classes that --init lacks to N lines as they are trained on, and change "
+        "nothing else; with --max-steps 0 that is all.",
+        COUNT,
+    ] = 0
     freeze_backbone: Annotated[
         int, "Number of epochs, at the start, that train the classifier alone.", COUNT
     ] = 0

@@ -67,6 +67,18 @@ def match_alphabets(old: Alphabet, new: Alphabet) -> Transfer:
     )
 
 
+def new_codes(card: ModelCard, path: Path, alphabet: AlphabetSource | None = None) -> list[int]:
+    """Codes of the characters of a card that a checkpoint lacks; none if it does not say its own.
+
+    The arguments are those of `init_weights`.
+
+    Raises:
+        ModelError: see `load_checkpoint`.
+    """
+    start = load_checkpoint(path, arch=card.arch, alphabet=alphabet).card
+    return match_alphabets(start.alphabet, card.alphabet).fresh if start else []
+
+
 @torch.no_grad()
 def init_weights(
     model: CRNN, card: ModelCard, path: Path, alphabet: AlphabetSource | None = None

@@ -1,0 +1,55 @@
+"""Classes that a start lacks, fitted to drawn lines while the rest of the reader stays."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from small_run import small_run
+
+from crnn.checkpoints import load_checkpoint, load_model
+from crnn.data.sources import SyntheticLines
+from crnn.synth import Synthesizer
+from crnn.training import train
+from crnn.training.reading import evaluate
+from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
+
+START = Path("examples/digits.pth")
+MORE = Alphabet("0123456789AKX")
+LINES = {"lift": "AKX", "rare": 1.0, "fonts": "packages"}
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fitted")
+    run = small_run(
+        folder, alphabet=MORE, init=START, synth_options=LINES, fit_new=768,
+        max_steps=0, max_epoch=1, dev_lines=8, batch_size=32, ema=0.9,
+    )  # fmt: skip
+    assert train(run).steps == 0
+    return folder / "last.pth"
+
+
+def test_new_characters_are_read_and_old_weights_stay(fitted: Path) -> None:
+    start, now = load_checkpoint(START).state_dict, load_checkpoint(fitted).state_dict
+    kept = torch.arange(11)  # the blank and the digits
+    for name, tensor in start.items():
+        same = now[name][kept] if name.startswith("classifier.") else now[name]
+        assert torch.equal(tensor, same), name
+    model, card = load_model(fitted)
+    fresh = SyntheticLines(Synthesizer("digits", seed=9, alphabet=MORE, **LINES), card, 150)
+    reading = evaluate(model, fresh, card, batch_size=50, workers=0)
+    assert reading.scores.cer < 0.15  # a new character in every line of eight on average
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"init": START, "synth_options": {"fonts": "packages"}}, "no line shows a new character"),
+        ({}, "--fit-new needs the weights of --init"),
+    ],
+)
+def test_a_fit_of_nothing_is_refused(changes: dict[str, object], said: str, tmp_path: Path) -> None:
+    run = small_run(tmp_path, alphabet=MORE, fit_new=8, max_steps=0, **changes)
+    with pytest.raises(CrnnError, match=said):
+        train(run)
