@@ -60,11 +60,10 @@ def test_a_reader_ships_with_its_figures_once(shelf: Path, monkeypatch: pytest.M
     assert card.training["how"] == "crnn-train --recipe digits"
     assert card.training["curve"] == [[9, 0.5]]
     model, _ = load_model(shelf / "examples" / "digits.pth")
-    weights = [value for value in model.state_dict().values() if value.is_floating_point()]
+    weights = [value for value in model.state_dict().values() if value.dim() > 1]
     assert weights
     for value in weights:
-        kept = value.bfloat16() if value.dim() > 1 else value.half()
-        assert torch.equal(value, kept.float())
+        assert torch.equal(value, value.half().float())
     before = (shelf / "digits.onnx").read_bytes()
     again = CliRunner().invoke(ship.main, arguments)
     assert again.exit_code == 2
