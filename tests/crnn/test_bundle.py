@@ -152,7 +152,7 @@ def test_a_bundle_carries_the_sentences_that_its_presets_need(tmp_path: Path) ->
     (tmp_path / "texts" / "a.txt").write_text("one sentence\n" * 3, "utf-8")
     options = {"fonts": str(FONT), "corpus": str(tmp_path / "texts")}
     config = recipe_config("latin-from-nothing", tmp_path / "run", synth_options=options)
-    for name, expected in (("digits", "words"), ("latin-from-nothing", "texts")):
+    for name, expected in (("digits", "words"), ("latin", "texts")):
         changed = dataclasses.replace(config, synth=name)
         pack(changed, tmp_path / "run.tar.xz")
         with tarfile.open(tmp_path / "run.tar.xz") as tar:

@@ -111,7 +111,7 @@ def test_tensors_are_found_by_order(change: str, exported: Path, tmp_path: Path)
 
 def test_a_shipped_reader_is_a_start_by_its_name() -> None:
     checkpoint = load_checkpoint("digits")
-    assert checkpoint.arch == "lite"
+    assert checkpoint.arch == "ppocrv6_tiny"
     assert checkpoint.card is not None
     assert checkpoint.card.alphabet == DIGITS
     assert "backbone.layers.0.bias" in checkpoint.state_dict  # its norms are folded
