@@ -22,7 +22,8 @@ def test_every_recipe_is_a_run(name: str, tmp_path: Path) -> None:
     config = recipe_config(name, tmp_path, **data, **start)
     card = config.card()
     assert card.arch == config.arch == (load_recipe(name) | start)["arch"]
-    assert config.max_steps or config.max_minutes or config.max_epoch <= 2  # it ends
+    ends = config.max_steps is not None or config.max_minutes or config.max_epoch <= 2
+    assert ends
     presets = [p.removeprefix("synth:") for p, _ in config.mix if p.startswith("synth:")]
     drawn: set[str] = set()
     for preset in filter(None, [config.synth, *presets]):
