@@ -16,6 +16,7 @@ from crnn_runtime.model.alphabet import Alphabet
 
 START = Path("examples/digits.pth")
 MORE = Alphabet("0123456789AKX")
+START_IS = {"arch": "ppocrv6_tiny", "height": 40}
 LINES = {"lift": "AKX", "rare": 1.0, "fonts": "packages"}
 
 
@@ -23,7 +24,7 @@ LINES = {"lift": "AKX", "rare": 1.0, "fonts": "packages"}
 def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fitted")
     run = small_run(
-        folder, alphabet=MORE, init=START, synth_options=LINES, fit_new=768,
+        folder, **START_IS, alphabet=MORE, init=START, synth_options=LINES, fit_new=512,
         max_steps=0, max_epoch=1, dev_lines=8, batch_size=32, ema=0.9,
     )  # fmt: skip
     assert train(run).steps == 0
@@ -50,6 +51,6 @@ def test_new_characters_are_read_and_old_weights_stay(fitted: Path) -> None:
     ],
 )
 def test_a_fit_of_nothing_is_refused(changes: dict[str, object], said: str, tmp_path: Path) -> None:
-    run = small_run(tmp_path, alphabet=MORE, fit_new=8, max_steps=0, **changes)
+    run = small_run(tmp_path, **START_IS, alphabet=MORE, fit_new=8, max_steps=0, **changes)
     with pytest.raises(CrnnError, match=said):
         train(run)

@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 def config(tmp_path: Path, folder: Path, **changes: Any) -> TrainConfig:  # noqa: ANN401
     options: dict[str, Any] = {
-        "arch": "lite", "alphabet": DIGITS, "directory": tmp_path / "run",
+        "arch": "ppocrv6_tiny", "height": 40, "alphabet": DIGITS, "directory": tmp_path / "run",
         "teacher": str(TEACHER), "unlabelled": folder, "workers": 0, "batch_size": 4,
         "max_epoch": 1, "threads": 1,
     } | changes  # fmt: skip
