@@ -55,11 +55,11 @@ def test_files_are_read_when_it_is_their_turn(reader: Recognizer) -> None:
     assert len({line.text for line in reader.stream(opened(20))}) == 1  # type: ignore[arg-type]
 
 
-def test_arrays_in_the_order_of_opencv() -> None:
+def test_arrays_in_the_order_of_opencv(reader: Recognizer) -> None:
     picture = np.zeros((32, 96, 3), np.uint8)
     picture[:] = (200, 40, 10)
     with Recognizer("latin", threads=1, channels="bgr") as bgr:
-        assert bgr.card.color == "gray"
+        assert bgr.card.color == reader.card.color  # what the network takes is not what is given
     for stored in (picture, np.dstack([picture, np.full((32, 96), 255, np.uint8)])):
         assert (pixels(plain(stored, "bgr")) == picture[0, 0, ::-1]).all()
         assert (pixels(plain(stored)) == picture[0, 0]).all()
