@@ -116,10 +116,10 @@ def test_a_network_alone_has_the_files_names_types_and_shapes(tmp_path: Path) ->
     run("digits", "--to", "triton", tmp_path, "--plain", "--bucket", 64, "--bucket", 320)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["digits-w320", "digits-w64"]
     config = (tmp_path / "digits-w320" / "config.pbtxt").read_text()
-    assert '"images" data_type: TYPE_FP32 dims: [ 1, 32, 320 ]' in config
+    assert '"images" data_type: TYPE_FP32 dims: [ 3, 40, 320 ]' in config
     assert '"log_probs" data_type: TYPE_FP32 dims: [ -1, 11 ]' in config
     run("digits", "--to", "triton", tmp_path, "--plain", "--name", "all")
-    assert "dims: [ 1, 32, -1 ]" in (tmp_path / "all" / "config.pbtxt").read_text()
+    assert "dims: [ 3, 40, -1 ]" in (tmp_path / "all" / "config.pbtxt").read_text()
     assert (tmp_path / "all" / "1" / "model.onnx").read_bytes() == reader_path(
         "digits"
     ).read_bytes()
