@@ -91,7 +91,8 @@ class Run:
         stopped = None
         with self.reporter, self.signals:
             try:
-                if self.config.init is not None and not self.state.steps:
+                was_saved = self.state.steps or self.state.length is not None
+                if self.config.init is not None and not was_saved:
                     self._read_before()
                     self._fit_new()
                 self._train()

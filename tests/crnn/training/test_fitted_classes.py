@@ -9,7 +9,7 @@ from small_run import small_run
 from crnn.checkpoints import load_checkpoint, load_model
 from crnn.data.sources import SyntheticLines
 from crnn.synth import Synthesizer
-from crnn.training import train
+from crnn.training import TrainConfig, loop, train
 from crnn.training.reading import evaluate
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
@@ -21,14 +21,18 @@ LINES = {"lift": "AKX", "rare": 1.0, "fonts": "packages"}
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     folder = tmp_path_factory.mktemp("fitted")
-    run = small_run(
+    return small_run(
         folder, **START_IS, alphabet=MORE, init=START, synth_options=LINES, fit_new=512,
         max_steps=0, max_epoch=1, dev_lines=8, batch_size=32, ema=0.9,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fitted(run: TrainConfig) -> Path:
     assert train(run).steps == 0
-    return folder / "last.pth"
+    return run.directory / "last.pth"
 
 
 def test_new_characters_are_read_and_old_weights_stay(fitted: Path) -> None:
@@ -41,6 +45,14 @@ def test_new_characters_are_read_and_old_weights_stay(fitted: Path) -> None:
     fresh = SyntheticLines(Synthesizer("digits", seed=9, alphabet=MORE, **LINES), card, 150)
     reading = evaluate(model, fresh, card, batch_size=50, workers=0)
     assert reading.scores.cer < 0.15  # a new character in every line of eight on average
+
+
+def test_the_same_command_does_not_fit_again(
+    run: TrainConfig, fitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fitted.is_file()
+    monkeypatch.setattr(loop, "fit_new_classes", lambda *_: pytest.fail("fitted once more"))
+    train(run)
 
 
 @pytest.mark.parametrize(
