@@ -63,7 +63,8 @@ class Command(click.Command):
             explain_missing(error)
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
-                click.echo(f"Error: {error.strerror or error}", err=True)
+                where = f"{error.filename}: " if error.filename else ""
+                click.echo(f"Error: {where}{error.strerror or error}", err=True)
             # The interpreter flushes at exit: give it somewhere to flush to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(EXIT_SOME_UNREAD if isinstance(error, BrokenPipeError) else EXIT_USAGE)

@@ -62,8 +62,14 @@ def watched() -> Iterator[None]:
 def _children() -> Iterator[tuple[int, str]]:
     """Number and name of this process's children."""
     for task in Path("/proc/self/task").iterdir():
-        for child in (task / "children").read_text().split():
-            try:
-                yield int(child), Path(f"/proc/{child}/comm").read_text().strip()
-            except OSError:  # it ended
-                continue
+        for child in _text(task / "children").split():
+            if name := _text(Path(f"/proc/{child}/comm")).strip():
+                yield int(child), name
+
+
+def _text(path: Path) -> str:
+    """A file of /proc; empty if its thread or process has ended."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
