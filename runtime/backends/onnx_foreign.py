@@ -1,6 +1,6 @@
 """A foreign graph in ONNX Runtime: its model card, and lines and outputs in its own form."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,10 @@ from crnn_runtime.picture.preprocess import padded_width
 from crnn_runtime.readers.known import dictionary_beside
 
 if TYPE_CHECKING:
-    import onnxruntime as ort
+    from crnn_runtime.backends.onnx_runtime import OnnxSession
 
 _BLANK_WIDTH = 64  # of the line that a graph is tried on, if it takes any
 _PADDLE = "PaddlePaddle"  # in the graph's name, as its exporters write it
-Run = Callable[[str, Sequence[str], NDArray[np.float32]], list[NDArray[Any]]]
-"""(name of the input, names of the outputs, lines) → outputs."""
 
 
 class ForeignGraph:
@@ -37,7 +35,6 @@ class ForeignGraph:
 
     Args:
         session: the loaded graph.
-        run: runs it.
         graph: its interface.
 
     Raises:
@@ -45,11 +42,12 @@ class ForeignGraph:
             outputs and none is chosen.
     """
 
-    def __init__(self, session: "ort.InferenceSession", run: Run, graph: Graph) -> None:
-        self._run = run
+    def __init__(self, session: "OnnxSession", graph: Graph) -> None:
+        self._session = session
         self._graph = graph
-        self._input, shape = _choose("input", session.get_inputs(), graph.input)
-        self._output, out_shape = _choose("output", session.get_outputs(), graph.output)
+        inputs = session.graph.get_inputs()
+        self._input, shape = _choose("input", inputs, graph.input)
+        self._output, out_shape = _choose("output", session.graph.get_outputs(), graph.output)
         if len(shape) != 4:
             raise ModelError(
                 f"its input {self._input} has {len(shape)} axes, not those of pictures (4): it is "
@@ -57,7 +55,7 @@ class ForeignGraph:
             )
         if out_shape:  # empty if the graph does not say
             _check_output(self._output, len(out_shape))
-        kind = next(value.type for value in session.get_inputs() if value.name == self._input)
+        kind = next(value.type for value in inputs if value.name == self._input)
         if kind != "tensor(float)":
             raise ModelError(f"input {self._input} is a {kind}, not a tensor(float)")
         sizes = [size if isinstance(size, int) and size > 0 else None for size in shape]
@@ -115,7 +113,7 @@ class ForeignGraph:
             part = images[start : start + size]
             missing = size - len(part)  # the last of a graph that insists on its batch size
             padded = np.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else part
-            (output,) = self._run(self._input, [self._output], self._graph.lines(padded))
+            (output,) = self._session.run(self._input, [self._output], self._graph.lines(padded))
             parts.append(self._graph.log_probs(output, blank)[: len(part)])
         return {"log_probs": parts[0] if len(parts) == 1 else np.concatenate(parts)}
 
@@ -124,7 +122,7 @@ class ForeignGraph:
         size = (self.shape["n"] or 1, card.channels, card.height, width)
         lines = self._graph.lines(np.zeros(size, np.float32))
         try:
-            (output,) = self._run(self._input, [self._output], lines)
+            (output,) = self._session.run(self._input, [self._output], lines)
         except CrnnError:
             raise
         except Exception as error:  # the library's exceptions share no base class
@@ -148,8 +146,7 @@ def _check_output(name: str, axes: int) -> None:
 
 
 def open_foreign(
-    session: "ort.InferenceSession",
-    run: Run,
+    session: "OnnxSession",
     path: Path,
     card: str | Path | ModelCard | None,
     alphabet: AlphabetSource | None,
@@ -158,7 +155,6 @@ def open_foreign(
 
     Args:
         session: the loaded graph.
-        run: runs it.
         path: of its file, in whose neighbourhood its alphabet may lie.
         card: what a person says of it.
         alphabet: what a person says that it is.
@@ -171,15 +167,15 @@ def open_foreign(
             raise ModelError("its card holds an alphabet: another cannot be given")
         described = card if card.graph else card.replace(graph=Graph())
         assert described.graph is not None
-        graph = ForeignGraph(session, run, described.graph)
+        graph = ForeignGraph(session, described.graph)
         graph.check(described)
         _demand_same_alphabet(session, described)
         graph.check_values(described)
         return graph, described
     if card is None:
-        ForeignGraph(session, run, Graph())  # a detector needs no card: it is no reader
+        ForeignGraph(session, Graph())  # a detector needs no card: it is no reader
     description = _describe(session, path, card, alphabet)
-    graph = ForeignGraph(session, run, Graph.from_fields(description.fields.get("graph") or {}))
+    graph = ForeignGraph(session, Graph.from_fields(description.fields.get("graph") or {}))
     if "height" not in description.fields and card is None:
         description.fields["height"] = graph.shape["h"] or PPOCR_HEIGHT
     complete_card = complete(description, graph.sizes)
@@ -189,13 +185,13 @@ def open_foreign(
 
 
 def _describe(
-    session: "ort.InferenceSession",
+    session: "OnnxSession",
     path: Path,
     card: str | Path | None,
     alphabet: AlphabetSource | None,
 ) -> Description:
     """What is said of a file, by a person, in the file and beside it."""
-    metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    metadata = session.metadata
     fields, stated = read_card_file(card) if card is not None else ({}, None)
     if stated is not None and alphabet is not None:
         raise ModelError(f"model card {card} holds an alphabet: another cannot be given")
@@ -224,13 +220,13 @@ def _describe(
     return Description(fields, found)
 
 
-def _is_paddles(session: "ort.InferenceSession") -> bool:
-    return _PADDLE in session.get_modelmeta().graph_name
+def _is_paddles(session: "OnnxSession") -> bool:
+    return _PADDLE in session.graph.get_modelmeta().graph_name
 
 
-def _demand_same_alphabet(session: "ort.InferenceSession", card: ModelCard) -> None:
+def _demand_same_alphabet(session: "OnnxSession", card: ModelCard) -> None:
     """Refuse an alphabet that contradicts the one in the file."""
-    metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    metadata = session.metadata
     if PPOCR_KEY not in metadata:
         return
     try:

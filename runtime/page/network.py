@@ -49,7 +49,7 @@ class OnnxNetwork(Network):
     """
 
     def __init__(self, path: Path, device: str | None, threads: int | None) -> None:
-        from crnn_runtime.backends.onnx_session import OnnxSession  # noqa: PLC0415 (an extra)
+        from crnn_runtime.backends.onnx_runtime import OnnxSession  # noqa: PLC0415 (an extra)
 
         self._session = OnnxSession(path, device or "cpu", threads)
         metadata, graph = self._session.metadata, self._session.graph

@@ -19,7 +19,7 @@ from crnn_benchmarks.harness.inputs import architecture, draw_line, mixed_widths
 from crnn_benchmarks.harness.targets import PROCESS, Figure, by_turns, missing, ratio
 from crnn_runtime import Recognizer
 from crnn_runtime.backends import BACKENDS, Backend, open_backend
-from crnn_runtime.backends.onnx_session import session_options
+from crnn_runtime.backends.onnx_runtime import session_options
 from crnn_runtime.decode.greedy import GreedyDecoder
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.load import load_line
