@@ -173,7 +173,7 @@ def _fitting(faces: Iterable[Face], text: set[str], room: int) -> dict[str, byte
 def reduce_font(face: Face, text: Iterable[str]) -> bytes:
     """The font file of a face with the glyphs of ``text`` and ASCII, its names and axes kept.
 
-    What it draws is the same to the pixel.
+    Its glyphs are the same to the pixel.
     """
     options = subset.Options(
         layout_features=["kern"], hinting=True, name_IDs=["*"], notdef_outline=True,
@@ -249,7 +249,8 @@ def _recipe(config: TrainConfig, weights: Iterable[str]) -> str:
 
 
 def _weights(config: TrainConfig, folder: Path) -> dict[str, Path]:
-    """What a run reads, by its name in the bundle: checkpoints and log, `init`, the teacher.
+    """Returns the weights that a run reads, by their names in the bundle: checkpoints and log,
+    `init`, the teacher.
 
     Args:
         config: the run.

@@ -1,4 +1,4 @@
-"""What the C library does with memory that is freed: kept for the next step, or given back."""
+"""Tells the C library whether to keep freed memory for the next step or to give it back."""
 
 import ctypes
 import gc
@@ -28,8 +28,8 @@ def keep_freed_memory() -> None:
 def give_freed_memory_back() -> None:
     """Undo `keep_freed_memory` in a worker, which inherits it and should stay small.
 
-    What it inherits is frozen: the garbage collector would write to it, and every page
-    that is written to is copied.
+    The objects that it inherits are frozen: the garbage collector would write to them, and
+    every page that is written to is copied.
     """
     gc.freeze()
     if (libc := _glibc()) is not None:

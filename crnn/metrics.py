@@ -1,4 +1,4 @@
-"""How well a reader reads: exact lines, character error rate and 1-NED, raw and normalised."""
+"""Measures of reading: exact lines, character error rate and 1-NED, raw and normalised."""
 
 import dataclasses
 import unicodedata
@@ -9,7 +9,7 @@ from rapidfuzz.distance import Levenshtein
 
 
 def normalize(text: str) -> str:
-    """What two texts that differ only in form agree on.
+    """Removes differences of mere form: two texts that differ in nothing else become the same.
 
     NFKC (full-width forms become ASCII), white space removed, case folded.
     """

@@ -37,7 +37,7 @@ class CRNN(nn.Module):
         return self.classifier.out_features
 
     def columns(self, x: Tensor) -> Tensor:
-        """What the classifier looks at: (N, C, H, W) -> (N, T, F), F its input features.
+        """Computes the classifier's input: (N, C, H, W) -> (N, T, F), F its input features.
 
         Raises:
             CrnnError: the lines have other channels than the model, or are too small.

@@ -1,4 +1,4 @@
-"""What a line drawn glyph by glyph, from left to right, must know of scripts.
+"""Facts about scripts for a line that is drawn glyph by glyph, from left to right.
 
 A reader reads from left to right, so its labels are in *visual order*: as the line shows its
 characters, from left to right. That is the order of the text itself except where Hebrew or

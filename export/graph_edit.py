@@ -23,7 +23,7 @@ _CLASSES = 2  # axis of (N, T, C)
 def as_reader(model: onnx.ModelProto, card: ModelCard, head: Head, k: int) -> onnx.ModelProto:
     """A foreign graph with the interface of a file that ``crnn-export`` wrote.
 
-    What it computes stays as it is: constants become initialisers, operators of old are
+    The computation stays as it is: constants become initialisers, old operators are
     spelt in the opset of this project's files, and the head is put behind the output.
 
     Args:
@@ -140,8 +140,9 @@ class _Tail:
         return name
 
     def normalise(self, card: ModelCard, kind: int, head: Head) -> None:
-        """What the graph gives → (N, T, C) float32 with the blank as class 0: probabilities
-        for the greedy head, which is spared the logarithm, else log-probabilities."""
+        """Turns the graph's output into (N, T, C) float32 with the blank as class 0: probabilities
+        for the greedy head, which is spared the logarithm, else log-probabilities.
+        """
         graph = card.graph
         assert graph is not None
         if graph.order != "ntc":

@@ -1,4 +1,6 @@
-"""What an exported graph gives: computed inside it, so that little leaves the device."""
+"""Heads of exported graphs: they compute the outputs inside the graph, so that little leaves the
+device.
+"""
 
 import torch
 from torch import Tensor, nn

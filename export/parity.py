@@ -24,7 +24,7 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Reference:
-    """What a file must agree with.
+    """The outputs and texts that a file must agree with.
 
     Attributes:
         name: of it, for messages.
@@ -39,7 +39,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Parity:
-    """How far a file is from what it was made from.
+    """The differences between a file and the model it was made from.
 
     Attributes:
         shapes: input shapes (N, W) compared.
@@ -169,7 +169,7 @@ def _compare(
 
 
 def _text(backend: Backend, line: NDArray[np.uint8], reference: Reference | None) -> str:
-    """What the file reads in one line, or the reference if it is given."""
+    """Returns the text that the file reads in one line, or the reference if it is given."""
     card = backend.card
     images = to_input([line], card)
     outputs = {"log_probs": reference.log_probs(images)} if reference else backend.infer(images)

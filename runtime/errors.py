@@ -43,7 +43,7 @@ def install_command(extra: str) -> str:
 
 
 def _from_origin(extra: str) -> str | None:
-    """What pip can install with an extra: this project from where it came from (PEP 610)."""
+    """Returns what pip installs with an extra: this project from where it came from (PEP 610)."""
     from importlib import metadata  # noqa: PLC0415 (slow: not for --help)
     from urllib.parse import unquote, urlsplit  # noqa: PLC0415
 
@@ -68,7 +68,9 @@ def _libraries(extra: str) -> str:
 
 
 def requirements_of(extra: str) -> list[str] | None:
-    """What an extra of this project consists of; None if this project is not installed."""
+    """Returns the packages that an extra of this project asks for; None if this project is not
+    installed.
+    """
     from importlib import metadata  # noqa: PLC0415 (slow: not for --help)
 
     try:

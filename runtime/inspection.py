@@ -23,8 +23,9 @@ from crnn_runtime.picture.sources import ImageSource
 from crnn_runtime.pipeline import UNREADABLE, Pipeline, Strip, char_spans, named
 
 STAGES = ("load", "preprocess", "infer", "decode", "search")
-"""What is timed: decoding the file; cutting, scaling and normalising; the network; turning
-its outputs into the line; the search for alternatives."""
+"""The stages that are timed: decoding the file; cutting, scaling and normalising; the network;
+turning its outputs into the line; the search for alternatives.
+"""
 TOP_K = 8
 """Classes of a time step that are kept, at most."""
 

@@ -1,4 +1,4 @@
-"""What belongs to this installation: its extras and its folder for what can be made again."""
+"""Describes this installation: its extras, and its folder for files that can be made again."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,9 @@ from crnn_runtime.errors import CrnnError
 
 
 def cache_folder() -> Path:
-    """Where exported models and further environments are kept: ``$XDG_CACHE_HOME/crnn/bench``."""
+    """Returns the folder of exported models and further environments:
+    ``$XDG_CACHE_HOME/crnn/bench``.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(base) / "crnn" / "bench"
     try:
@@ -19,7 +21,7 @@ def cache_folder() -> Path:
 
 
 def requirements_of(extra: str) -> list[str]:
-    """What an extra of this project consists of.
+    """Returns the packages that an extra of this project asks for.
 
     Raises:
         CrnnError: this project is not installed.

@@ -1,4 +1,4 @@
-"""What was read in one image."""
+"""The result of reading one image."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -40,7 +40,7 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What was read in one image.
+    """The text that was read in one image.
 
     Attributes:
         text: the characters.

@@ -17,7 +17,9 @@ from crnn_runtime.picture.preprocess import Piece
 
 
 def join(pieces: Sequence[Piece], lines: Sequence[Line], card: ModelCard) -> Line:
-    """What the pieces of a line say, positions in pixels of each piece → the whole line."""
+    """Joins the lines that the pieces of a picture gave, positions in pixels of each piece, into
+    one.
+    """
     placed = [
         [Char(c.char, c.confidence, c.x0 + piece.offset, c.x1 + piece.offset) for c in line.chars]
         for piece, line in zip(pieces, lines, strict=True)

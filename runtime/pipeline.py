@@ -36,9 +36,9 @@ from crnn_runtime.picture.sources import Channels, ImageSource, plain
 from crnn_runtime.turning import Turn, Turns, first_way
 
 BLANK_SIGN = "-"
-"""How `Line.raw` shows the blank; for the eye only, the alphabet may hold it too."""
+"""The sign for the blank in `Line.raw`; for the eye only, the alphabet may hold it too."""
 UNREADABLE = (ImageError, MemoryError)
-"""What goes wrong with one picture and leaves the others as they are."""
+"""Errors that concern one picture and leave the others as they are."""
 AUTO_COLUMNS = {"cpu": 4096, "gpu": 32_768}
 """Width in pixels of all lines that are inferred together, if the batch size is ``auto``.
 
@@ -97,7 +97,7 @@ class Pipeline:
     channels: Channels = "rgb"
 
     def batch(self, bucket: int) -> int:
-        """How many strips of a bucket are inferred together at most."""
+        """Returns how many strips of a bucket are inferred together at most."""
         if self.batch_size != "auto":
             return self.batch_size
         columns = AUTO_COLUMNS["gpu" if self.on_gpu else "cpu"]
@@ -192,7 +192,8 @@ class Pipeline:
         return self.backend.infer(images)
 
     def decode(self, outputs: Outputs, strips: Sequence[Strip]) -> list[Line]:
-        """What the model gave for strips → what each says, positions in pixels of its piece.
+        """Turns the model's outputs for strips into lines, positions in pixels of each strip's
+        piece.
 
         Raises:
             ModelError: values are not numbers and `errors` is ``raise``, or the model
@@ -214,7 +215,7 @@ class Pipeline:
         ]
 
     def join(self, pieces: Sequence[Piece], lines: Sequence[Line]) -> Line:
-        """What the pieces of a picture say, from left to right → its line."""
+        """Joins the lines of a picture's pieces, from left to right, into one."""
         if failed := next((line for line in lines if line.error), None):
             return failed
         return lines[0] if len(pieces) == 1 else join(pieces, lines, self.backend.card)

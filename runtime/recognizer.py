@@ -105,7 +105,7 @@ class Recognizer:
 
     @property
     def card(self) -> ModelCard:
-        """What the model is: alphabet, preprocessing, training."""
+        """The model card: alphabet, preprocessing, training."""
         return self._backend.card
 
     def read(
@@ -204,9 +204,8 @@ class Recognizer:
         Args:
             images: see `stream`; those of pages.
             detector: what finds lines: a `crnn_runtime.page.detect.Detector`, a file, or the
-                name of a known one; None is the first known one that is installed. What is
-                not a `Detector` is opened for this call, with this recognizer's device and
-                threads.
+                name of a known one; None is the first known one that is installed. A file
+                or name is opened for this call, with this recognizer's device and threads.
             errors: for a page that cannot be read, ``raise`` when its turn comes, or
                 ``return`` a `Page` whose `Page.error` says why.
             options: how lines are read, see `crnn_runtime.page.reading.Reading`.

@@ -15,7 +15,7 @@ from crnn_runtime.line import Line
 from crnn_runtime.picture.preprocess import MAX_TALL, Piece
 
 Turn = Literal["auto"]
-"""How pictures are turned: ``auto`` as this module says. None leaves them as they stand."""
+"""The ways to turn pictures: ``auto`` as this module describes. None leaves them as they stand."""
 
 SURE = 0.9
 """Confidence from which on a line is not read again."""
@@ -52,7 +52,7 @@ class Turns:
 
 
 def doubt(line: Line) -> float:
-    """How little a reading is worth, 0 to 1: 1 where nothing was read."""
+    """Returns how doubtful a reading is, 0 to 1: 1 if nothing was read."""
     return 1 - line.confidence if line.text.strip() else 1.0
 
 

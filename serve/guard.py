@@ -1,4 +1,4 @@
-"""What a page's server lets in, and what it tells browsers."""
+"""Limits the requests that a page's server answers, and sets the headers for browsers."""
 
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,7 +19,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What one page needs of its server.
+    """The limits and headers that one page needs.
 
     Attributes:
         needed: paths that it asks for; all others are not there.

@@ -1,4 +1,4 @@
-"""Where a page is served."""
+"""Addresses at which a page is served."""
 
 import ipaddress
 import socket
@@ -47,6 +47,6 @@ def local_names(host: str, listener: socket.socket) -> frozenset[str]:
 
 
 def address(host: str, listener: socket.socket) -> str:
-    """What to type into a browser."""
+    """Returns the address to type into a browser."""
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{listener.getsockname()[1]}"

@@ -17,7 +17,7 @@ DETECTOR = "detector"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """What is asked of pages.
+    """Options for reading pages.
 
     Attributes:
         detection: how lines are found.
@@ -33,7 +33,7 @@ class Pages:
 
 
 def detector_files(detector: str | None, detection: Detection) -> dict[str, bytes]:
-    """What a detector is made of, its network first; checked as far as it goes here.
+    """Returns the files of a detector, its network first; checked as far as that goes here.
 
     Args:
         detector: a name, an ONNX file or an engine; None is the first that is installed.

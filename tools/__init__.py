@@ -1,1 +1,1 @@
-"""What maintainers run from the repository's root with ``python -m``; not installed."""
+"""Tools that maintainers run from the repository's root with ``python -m``; not installed."""

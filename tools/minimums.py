@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 SECTIONS = (("options", "install_requires"), ("options.extras_require", "cpu"))
-"""What of setup.cfg an installation that only reads lines on a CPU needs."""
+"""The extras of setup.cfg that an installation for reading lines on a CPU needs."""
 _REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*>=\s*(?P<version>[\w.]+)")
 
 

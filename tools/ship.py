@@ -49,7 +49,7 @@ CHECKPOINTS = Path(__file__).resolve().parent.parent / "examples"
 
 @dataclasses.dataclass(frozen=True)
 class Shipped:
-    """How a reader ships.
+    """Everything that ships with a reader.
 
     Attributes:
         head: what its graph gives. All log-probabilities let every decoder work;

@@ -4,7 +4,7 @@
     python -m tools.zoo --check    # exit status 1 if it is not what the cards say
 
 No figure in a table is typed: it stands in a card because `tools.ship` measured
-it, those of other people's readers in benchmarks/results/peers.json. What surrounds the
+it, those of other people's readers in benchmarks/results/peers.json. The text around the
 tables is benchmarks/zoo.in.md.
 """
 
@@ -110,7 +110,9 @@ def _row(data: str, scores: Mapping[str, Any]) -> str:
 
 
 def _comparison(cards: Mapping[str, ModelCard], peers: Sequence[Accuracy]) -> str:
-    """Who reads how many lines of the real sets right, exactly and normalised."""
+    """Returns the table of lines of the real sets that each reader reads right, exactly and
+    normalised.
+    """
     ours = {data for card in cards.values() for data in card.evaluation}
     sets = [data for data in dict.fromkeys(row.data.name for row in peers) if data in ours]
     table: dict[str, dict[str, str]] = {}

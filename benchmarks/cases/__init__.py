@@ -1,1 +1,1 @@
-"""What is measured, one file a question."""
+"""The measurements, one file for each question."""

@@ -22,7 +22,7 @@ _CHUNK = 512
 
 @dataclasses.dataclass(frozen=True)
 class Read:
-    """What a reader made of a data set, line by line."""
+    """A reader's texts for a data set, line by line."""
 
     row: Accuracy
     lines: Lines
@@ -123,7 +123,7 @@ def _read(
 
 
 def _texts(reader: Recognizer, paths: Sequence[str]) -> list[str | None]:
-    """What it reads; None where the picture cannot be read."""
+    """Returns the text of each picture; None where the picture cannot be read."""
     texts: list[str | None] = []
     for start in range(0, len(paths), _CHUNK):
         found = reader.read(paths[start : start + _CHUNK], errors="return")

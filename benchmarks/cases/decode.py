@@ -1,4 +1,4 @@
-"""What decoding costs a line: prefix beam search, language model, lexicon, best path.
+"""Measures the cost of decoding a line: prefix beam search, language model, lexicon, best path.
 
     crnn-bench decode
     crnn-bench decode --steps 35 --width 8 --top-k 8 --rounds 30
@@ -51,7 +51,7 @@ def made_up_lines(lines: int, steps: int, classes: int, seed: int) -> NDArray[np
 
 
 def top_k_head(log_probs: NDArray[np.float32], k: int) -> Outputs:
-    """What a ``topk`` head gives of it."""
+    """Returns the outputs that a ``topk`` head would give."""
     ids = np.argsort(-log_probs, axis=2)[:, :, :k]
     return {
         "topk_ids": ids.astype(np.int32),

@@ -1,4 +1,4 @@
-"""What an installation takes on disk, package by package.
+"""Measures the disk space of an installation, package by package.
 
     crnn-bench footprint
 

@@ -122,7 +122,7 @@ class LatencyCase:
         self.cpu.append([answer["cpu"]])
 
     def row(self) -> Latency:
-        """What was measured, or why nothing was."""
+        """Returns the measured row, or the reason why nothing was measured."""
         unknown = Model(
             name=self.subject.name,
             arch=self.subject.arch or "unknown",
@@ -202,7 +202,7 @@ def _open_all(cases: Sequence[LatencyCase], log: Log) -> None:
 def prepare(subjects: Sequence[Subject], chosen: Iterable[Point], log: Log) -> None:
     """Export what is not in the cache yet, as many at a time as there are processors.
 
-    What fails here fails again, with its reason, where it is opened.
+    An export that fails is tried again, and its reason told, when the file is opened.
     """
     wanted = {p.precision for p in chosen if p.backend.startswith("onnxruntime")}
     jobs = [(subject, precision) for subject in subjects for precision in ("fp32",) if wanted]

@@ -81,7 +81,7 @@ def main(
 
 
 def _read_truth(truth: Sequence[PageSample], options: dict[str, Any]) -> list[Found]:
-    """What our reader makes of the lines where they are known to be: no detector is better."""
+    """Reads the lines where they are known to be, with our reader: no detector is better."""
     with Recognizer(
         options["reader"], threads=options["threads"], card=options["card"]
     ) as recognizer:

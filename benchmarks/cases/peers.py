@@ -80,7 +80,7 @@ class Contender:
 
 @dataclasses.dataclass
 class Readings:
-    """What one reader made of one data set so far."""
+    """One reader's readings of one data set so far."""
 
     texts: list[str] = dataclasses.field(default_factory=list)
     failures: list[str] = dataclasses.field(default_factory=list)

@@ -1,4 +1,4 @@
-"""How many synthetic lines a second: per preset, per worker, and against trdg.
+"""Measures synthetic lines a second: per preset, per worker, and against trdg.
 
     crnn-bench synth
     crnn-bench synth --trdg build/trdg/bin/python --json speed.json

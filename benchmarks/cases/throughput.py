@@ -54,7 +54,7 @@ class ThroughputCase:
         self._cpu.append([answer["cpu"] / count for answer in answers])
 
     def row(self, data: str) -> Throughput:
-        """What was measured, or why nothing was."""
+        """Returns the measured row, or the reason why nothing was measured."""
         row = Throughput(
             model=self.model,
             backend=self.point.backend,

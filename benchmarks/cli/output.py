@@ -1,4 +1,4 @@
-"""What the commands of ``crnn-bench`` share: the report that they write, and its pages."""
+"""Writes the report of a command of ``crnn-bench``, and its pages."""
 
 import dataclasses
 import datetime

@@ -28,7 +28,7 @@ def _numbers(_: click.Context, option: click.Parameter, text: str | None) -> tup
 
 
 def _models(function: Any) -> Any:  # noqa: ANN401
-    """What to measure: files, architectures or all of them."""
+    """Adds the options for the models to measure: files, architectures or all of them."""
     for option in (
         click.option("--alphabet", default="zh", show_default=True,
                      help="Alphabet of random weights: its size is the classifier's."),

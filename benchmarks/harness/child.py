@@ -119,7 +119,7 @@ class Child:
 
 
 def output_of(command: Sequence[str]) -> str:
-    """What a program writes to standard output.
+    """Returns everything that a program writes to standard output.
 
     Raises:
         ChildError: it failed or was killed.
@@ -131,7 +131,7 @@ def output_of(command: Sequence[str]) -> str:
 
 
 def _how(status: int, errors: str) -> str:
-    """How a process ended, in one line."""
+    """Says in one line how a process ended."""
     how = f"ended with status {status}"
     if status < 0:
         how = f"was ended by {signal.Signals(-status).name}"

@@ -16,7 +16,7 @@ from crnn_runtime.picture.files import iter_paths
 
 _STEMS = ("labels", "dev", "test", "val", "train")
 LABEL_FILES = (*(f"{stem}.tsv" for stem in _STEMS), *(f"{stem}.txt" for stem in _STEMS))
-"""What a folder is searched for, in this order."""
+"""The files that a folder is searched for, in this order."""
 SYNTH = "synth:"
 RECIPE = "recipe:"
 SYNTH_LINES = 1000
@@ -184,8 +184,8 @@ def distinct(names: Sequence[str], places: Sequence[Path | None]) -> list[str]:
 
     Args:
         names: short ones.
-        places: where each thing lies; None if its name says all. What lies in one place is
-            one thing.
+        places: where each thing lies; None if its name says all. Two things in one place
+            are one thing.
     """
     places = [place and place.resolve() for place in places]
     alike: dict[str, set[Path]] = defaultdict(set)

@@ -1,4 +1,4 @@
-"""What is measured on: drawn lines, models, peers' models."""
+"""Inputs of the measurements: drawn lines, models, peers' models."""
 
 import importlib.util
 import math

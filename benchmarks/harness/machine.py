@@ -1,4 +1,4 @@
-"""Where and with what something is measured."""
+"""Describes the machine and the software of a measurement."""
 
 import hashlib
 import os

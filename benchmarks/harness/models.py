@@ -1,4 +1,4 @@
-"""What is measured: architectures with random weights, checkpoints and exported files.
+"""Subjects of the measurements: architectures with random weights, checkpoints and exported files.
 
 Exporting an architecture costs up to half a minute, so what was exported is kept in
 the user's cache, under a name that changes with everything that goes into it.
@@ -151,7 +151,7 @@ def torch_model(subject: Subject) -> "tuple[CRNN, ModelCard]":
 
 
 def describe(subject: Subject, file: Path | None, card: "ModelCard") -> Model:
-    """What a report says of a subject."""
+    """Describes a subject for a report."""
     return Model(
         name=subject.name,
         arch=card.arch,

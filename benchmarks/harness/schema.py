@@ -28,7 +28,7 @@ SCORES = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where something was measured.
+    """The machine of a measurement.
 
     Attributes:
         id: the same for two runs on one machine, different elsewhere.
@@ -70,7 +70,7 @@ class Peak:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    """What was measured.
+    """The model that was measured.
 
     Attributes:
         name: for tables; a file's name or the architecture's.
@@ -96,7 +96,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What every row of a report says.
+    """The fields of every row of a report.
 
     Attributes:
         model: the reader or network, one of this project or a peer.

@@ -13,9 +13,10 @@ Z = 1.959964
 BLOCKS = 10
 """Stretches of time that a run is cut into, to see how far the machine drifts."""
 REPEATABILITY = 0.03
-"""How far a time moves from one process to the next, as a standard deviation of its
-logarithm: addresses, page colours and the order of allocations change, and no number
-of repetitions within one process shows it (Kalibera and Jones 2013, section 2)."""
+"""The standard deviation of a time's logarithm from one process to the next: addresses, page
+colours and the order of allocations change, and no number of repetitions within one process shows
+it (Kalibera and Jones 2013, section 2).
+"""
 
 _RESAMPLES = 400
 _LEAST = {0.95: 20, 0.99: 100}

@@ -39,7 +39,7 @@ class Timed(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How often things are run.
+    """The number of repetitions.
 
     Attributes:
         rounds: turns that everything has.

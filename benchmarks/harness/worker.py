@@ -61,7 +61,7 @@ class Case:
 
 
 class Worker:
-    """What can be asked."""
+    """The questions that a worker answers."""
 
     def __init__(self) -> None:
         self._opened: dict[tuple[str, ...], Opened] = {}
@@ -123,7 +123,7 @@ class Worker:
         return {"bytes": peak_memory()}
 
     def peak(self, asked: Answer) -> Answer:
-        """What a library reaches here at best."""
+        """Measures the best that a library reaches here."""
         from crnn_benchmarks.harness.roofline import measure_peak  # noqa: PLC0415
 
         return asdict(measure_peak(asked["library"], asked["threads"]))

@@ -29,7 +29,7 @@ class Peer:
     system: str = ""
 
     def requirements(self) -> list[str]:
-        """What pip is to install, as ``setup.cfg`` says it.
+        """Returns the packages that pip is to install, as ``setup.cfg`` names them.
 
         Raises:
             CrnnError: this project is not installed.

@@ -24,7 +24,7 @@ Ask = Callable[[Answer], Answer]
 def answer_questions(questions: dict[str, Ask]) -> None:
     """Answer until standard input ends.
 
-    What libraries print on standard output goes to standard error, out of the way.
+    The standard output of libraries goes to standard error, out of the way.
     """
     channel = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
@@ -55,7 +55,7 @@ def peak_memory() -> int:
 
 
 class _Session:
-    """What is asked of a peer."""
+    """The questions that a peer answers."""
 
     def __init__(self, peer: str, options: dict[str, Any]) -> None:
         self.peer, self.options = peer, options
@@ -101,7 +101,7 @@ class _Session:
         return {"texts": texts, "seconds": seconds, "cpu": cpu}
 
     def memory(self, _: Answer) -> Answer:
-        """What it took."""
+        """Returns the memory that the peer took."""
         return {"bytes": peak_memory()}
 
 

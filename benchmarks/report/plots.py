@@ -174,7 +174,7 @@ def _overview(rows: Sequence[Latency]) -> Plot | None:
 
 
 def _stages(rows: Sequence[Latency]) -> Plot | None:
-    """Where the time goes."""
+    """Plots the time that each stage takes."""
     base = [row for row in _base(rows) if row.stages]
     if not base:
         return None

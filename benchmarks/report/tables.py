@@ -224,7 +224,7 @@ def _training(rows: Sequence[Training]) -> list[Table]:
 
 
 def _problems(report: Report) -> list[Table]:
-    """What has no figures, and why; alike reasons on one row."""
+    """Lists the rows without figures, with the reasons; alike reasons are one row."""
     seen: dict[tuple[str, str], list[str]] = {}
     rows: tuple[Latency | Throughput | Accuracy | Training, ...]
     rows = (*report.latency, *report.throughput, *report.accuracy, *report.training)

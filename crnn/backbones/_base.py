@@ -1,4 +1,4 @@
-"""What every backbone shares: its facts, its geometry, its initialisation."""
+"""Facts, geometry and initialisation that every backbone has."""
 
 import math
 from dataclasses import dataclass
@@ -148,7 +148,7 @@ class Backbone(nn.Module):
         return maps
 
     def sequence(self, columns: Tensor) -> Tensor:
-        """What follows the mean over the height: (N, T, F) -> (N, T, `out_features`)."""
+        """Computes what follows the mean over the height: (N, T, F) -> (N, T, `out_features`)."""
         return columns
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ _STEM = 24
 
 
 class _Stage(NamedTuple):
-    """What follows a halving of the height.
+    """The layers after a halving of the height.
 
     Attributes:
         channels: of the stage.

@@ -1,4 +1,4 @@
-"""What a checkpoint is, and this project's own format.
+"""Checkpoints, and this project's own format of them.
 
 A file of ours is a dictionary with the original's keys (``arch``, ``epoch``,
 ``state_dict``, ``best_accuracy``, ``optimizer``), the model card as JSON under
@@ -20,7 +20,7 @@ from crnn_runtime.model.card import ModelCard
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a checkpoint file holds, checked to fit its architecture.
+    """The content of a checkpoint file, checked to fit its architecture.
 
     Attributes:
         arch: a key of `BACKBONES`.

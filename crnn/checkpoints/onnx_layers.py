@@ -32,7 +32,7 @@ _MAX_FOLDED = 1 << 28
 
 @dataclass(frozen=True)
 class OnnxGraph:
-    """What a file says of itself.
+    """Everything that a file says of itself.
 
     Attributes:
         layers: all with constant weights, in the graph's order. Tensors may be initialisers,
@@ -99,8 +99,8 @@ def fold_constants(
 ) -> tuple[dict[str, NDArray[np.generic]], list[onnx.NodeProto]]:
     """Every constant of a graph by name, computed where need be, and the nodes that are left.
 
-    What exporters and compressors put between a stored tensor and the layer that uses it
-    is computed: Constant nodes, numbers of few bits that the graph unfolds itself.
+    The nodes that exporters and compressors put between a stored tensor and its layer are
+    computed: Constant nodes, numbers of few bits that the graph unfolds itself.
     """
     constants: dict[str, NDArray[np.generic]] = {
         tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer

@@ -23,7 +23,7 @@ _KINDS: dict[type[nn.Module], Kind] = {
 
 @dataclass
 class Match:
-    """How far layers fit an architecture.
+    """The result of comparing layers with an architecture.
 
     Attributes:
         arch: a key of `BACKBONES`.

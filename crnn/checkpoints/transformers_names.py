@@ -95,7 +95,7 @@ _NAMES: dict[str, _Names] = {
     ),
 }
 _FIRST_BLOCK = {"ppocrv6_tiny": 3, "ppocrv6_small": 1, "pplcnetv3": 1}
-"""Where the blocks begin among our layers."""
+"""The number of our first block, by architecture."""
 
 
 def transformers_arch(names: Mapping[str, Tensor]) -> str | None:

@@ -60,7 +60,7 @@ class DataSet:
         return [each for each in self.defects if not self.hint or each.kind != "missing-image"]
 
     def shared_with(self, other: "DataSet") -> int:
-        """How many pictures of this set are in the other one, too."""
+        """Counts the pictures of this set that are in the other one, too."""
         known = set(other.paths)
         return sum(path in known for path in self.paths)
 
@@ -252,7 +252,7 @@ VISUAL_ORDER = (
 
 
 def right_to_left(data: DataSet, card: ModelCard) -> int:
-    """How many labels hold letters of Hebrew, Arabic and the like."""
+    """Counts the labels that hold letters of Hebrew, Arabic and the like."""
     entries = enumerate(card.alphabet.characters, start=1)
     codes = [code for code, entry in entries if is_right_to_left(entry)]
     places = np.flatnonzero(np.isin(data.annotations.codes, codes))

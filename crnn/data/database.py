@@ -61,7 +61,9 @@ class Database:
         return data
 
     def measure(self, keys: list[str]) -> tuple[NDArray[np.int32], dict[int, tuple[str, str]]]:
-        """What `crnn.data.sizes.measure` gives for files: sizes, and (kind, detail) by index."""
+        """Returns the same as `crnn.data.sizes.measure` does for files: sizes, and (kind, detail)
+        by index.
+        """
         table = np.zeros((len(keys), 3), np.int32)
         failures = {}
         for index, key in enumerate(keys):

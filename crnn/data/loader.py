@@ -61,7 +61,7 @@ def on_device(batch: Batch, device: torch.device, *, channels_last: bool = False
 
 
 class Position(NamedTuple):
-    """Where a run stands: whole epochs done and steps done in the current one."""
+    """A point in a run: whole epochs done and steps done in the current one."""
 
     epoch: int = 0
     step: int = 0
@@ -72,7 +72,7 @@ START = Position()
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stream:
-    """What the batches of a training run follow from.
+    """Everything that decides on the batches of a training run.
 
     Attributes:
         mix: the sources.
@@ -117,7 +117,7 @@ class _Spot(NamedTuple):
 
 
 Steps = Generator[tuple[Position, list[Batch]], None, None]
-"""What `training_batches` gives."""
+"""The type of the iterator that `training_batches` returns."""
 
 
 def training_batches(
@@ -190,7 +190,7 @@ def _keys(stream: Stream, start: Position) -> "Iterator[_Key]":
 
 
 _Key = tuple[Task, tuple[int, int]]
-"""What to load, and the seed and epoch of the augmentation."""
+"""The task to load, and the seed and epoch of the augmentation."""
 
 
 def _load(
@@ -269,7 +269,7 @@ class _Tasks:
 
 
 class _Packing:
-    """What a worker does: loads a task and makes it ready for its way to the parent."""
+    """The work of a worker: it loads a task and makes it ready for its way to the parent."""
 
     def __init__(self, tasks: _Tasks) -> None:
         self._tasks = tasks

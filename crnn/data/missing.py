@@ -1,4 +1,4 @@
-"""Where pictures may be that a data set does not find: one line instead of a thousand."""
+"""Suggests folders for pictures that a data set does not find: one line instead of a thousand."""
 
 import re
 from collections import Counter
@@ -61,7 +61,7 @@ def _parts(image: str) -> list[str]:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Where to search: the data set, what is in it, what is around it."""
+    """Returns the folders to search: the data set, those in it, those around it."""
     folders = [*_looked_in(root), root.parent]
     try:
         inner = sorted(path for path in root.glob("*/") if path.is_dir())

@@ -1,4 +1,4 @@
-"""Which lines make which batch: a pure function of the seed and the epoch.
+"""Divides lines into batches: a pure function of the seed and the epoch.
 
 An epoch is a list of *tasks*. One task is what a worker loads at a time; its
 lines, sorted by width, are cut into batches. Where all widths are known before

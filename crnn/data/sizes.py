@@ -35,7 +35,8 @@ Failure = tuple[str, str]
 
 
 def cache_root() -> Path:
-    """Where what can be found out again is kept: ``$XDG_CACHE_HOME/crnn`` (``~/.cache/crnn``).
+    """Returns the folder for files that can be made again: ``$XDG_CACHE_HOME/crnn``
+    (``~/.cache/crnn``).
 
     Not beside the data, which may be read-only.
     """
@@ -43,7 +44,9 @@ def cache_root() -> Path:
 
 
 def cache_file(annotations: Path, root: Path) -> Path:
-    """Where the sizes of a data set's images are kept, by the hash of its annotation file."""
+    """Returns the file that keeps the sizes of a data set's images, named by the hash of its
+    annotation file.
+    """
     key = hashlib.sha256(b"stamped\0" + annotations.read_bytes())
     for place in (root, root / "images"):
         # A folder's time changes when images come and go.

@@ -53,7 +53,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def where(self, index: int) -> str:
-        """Where line ``index`` comes from, for a person to look it up."""
+        """Returns the place that line ``index`` comes from, for a person to look it up."""
         ...
 
     def line(self, index: int, rng: np.random.Generator) -> Line:
@@ -87,7 +87,7 @@ class AnnotatedLines:
         return len(self.data)
 
     def digest(self) -> str:
-        """How many lines there are, and a hash of what is written on them."""
+        """Returns the number of lines, and a hash of the texts written on them."""
         codes = hashlib.sha256(self.data.annotations.codes.tobytes())
         codes.update(self.data.annotations.offsets.tobytes())
         return f"{len(self)} lines, {codes.hexdigest()[:16]}"

@@ -32,7 +32,7 @@ class Coverage:
         self.lines += 1
 
     def at_least(self, least: int) -> int:
-        """How many characters of the alphabet appear at least so often."""
+        """Counts the characters of the alphabet that appear at least so often."""
         return sum(self.counts[character] >= least for character in self.alphabet.codes)
 
     def summary(self) -> str:

@@ -35,7 +35,7 @@ def encode(synthesizer: Synthesizer, indices: range) -> list[Encoded]:
 
 
 class _Drawing:
-    """What a worker does; it is pickled to each."""
+    """The work of a worker; it is pickled to each."""
 
     def __init__(self, synthesizer: Synthesizer) -> None:
         self.synthesizer = synthesizer

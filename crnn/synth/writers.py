@@ -1,4 +1,4 @@
-"""Where lines go: the original's folder of images, or LMDB.
+"""Writes lines: to the original's folder of images, or to LMDB.
 
 Both are whole and countable at any moment: a chunk of lines is listed only after
 all of it is stored, and a run that was stopped goes on where it stood.

@@ -34,7 +34,7 @@ _DEV_SEED = 1_000_003
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What a run reads.
+    """The inputs of a run.
 
     Attributes:
         stream: of training batches.
@@ -52,7 +52,7 @@ class Inputs:
 
 
 def inputs_of(config: TrainConfig, device: torch.device) -> Inputs:
-    """What a run reads.
+    """Returns the inputs of a run.
 
     Raises:
         CrnnError: see `load_inputs`; or something would fail in the middle of the run.
@@ -173,7 +173,7 @@ def load_dev(config: TrainConfig, card: ModelCard) -> dict[str, Source]:
 
 
 def _further(config: TrainConfig, card: ModelCard, known: Container[str]) -> dict[str, Source]:
-    """What is read without being trained on."""
+    """Returns the sources that are read without being trained on."""
     names = [name for name in config.validate_on if name not in known]
     return {name: _dev(name, config, card) for name in names}
 
@@ -246,7 +246,7 @@ def _guessed(config: TrainConfig, card: ModelCard) -> AnnotatedLines:
 
 
 def image_root(config: TrainConfig, file: Path) -> Path | None:
-    """Where the pictures of an annotation file are; None if they are beside it.
+    """Returns the folder of the pictures of an annotation file; None if they are beside it.
 
     Raises:
         CrnnError: there is no such folder.

@@ -1,4 +1,4 @@
-"""How far a run is, and the learning rate that follows from it."""
+"""Measures the progress of a run, and sets the learning rate that follows from it."""
 
 import logging
 import time
@@ -42,7 +42,9 @@ class Pace:
             self._choose_tail(progress)
 
     def progress(self) -> float:
-        """How much of the run is done, 0 to 1, by epochs, steps or time, whichever is furthest."""
+        """The share of the run that is done, 0 to 1, by epochs, steps or time, whichever is
+        furthest.
+        """
         config, run = self.config, self.run
         run.seconds = time.monotonic() - self._started
         total = config.max_epoch * self.steps_per_epoch

@@ -21,7 +21,7 @@ from crnn_runtime.model.card import ModelCard
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What a model read on a data set.
+    """The texts that a model read on a data set.
 
     Attributes:
         scores: how well.

@@ -1,4 +1,4 @@
-"""How a run ended."""
+"""The result of a run."""
 
 import dataclasses
 from pathlib import Path
@@ -9,7 +9,7 @@ from crnn.metrics import Scores
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainResult:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         steps: optimiser steps done.

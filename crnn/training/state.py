@@ -155,7 +155,7 @@ def _new(config: TrainConfig, device: torch.device) -> State:
 
 
 def layout(config: TrainConfig) -> torch.memory_format:
-    """How a run keeps images and kernels in memory."""
+    """Returns the memory layout of a run's images and kernels."""
     return torch.channels_last if config.channels_last else torch.contiguous_format
 
 
@@ -250,7 +250,7 @@ def _restored(checkpoint: Checkpoint, config: TrainConfig, device: torch.device)
 
 
 def going_on(config: TrainConfig, state: State) -> str:
-    """What is saved of a run that was stopped, and how to go on from there, in words."""
+    """Says in words what is saved of a run that was stopped, and how to go on from there."""
     last = config.directory / LAST
     if not last.is_file():
         return "no step was done and nothing is saved"

@@ -17,7 +17,7 @@ class StopRequested(Exception):  # noqa: N818 (nothing went wrong)
 
     @property
     def signal(self) -> signal.Signals:
-        """How they said so."""
+        """The signal that asked for the end."""
         return signal.Signals(self.args[0])
 
 

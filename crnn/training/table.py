@@ -1,4 +1,4 @@
-"""What the architectures cost and see, for ``crnn-train --list``."""
+"""Lists the architectures with their costs and receptive fields, for ``crnn-train --list``."""
 
 import torch
 from torch import nn

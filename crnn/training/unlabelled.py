@@ -1,8 +1,8 @@
 """Lines that nobody labelled: a teacher reads them once, and what it is sure of is a label.
 
 Pseudo-labels (Lee 2013, "Pseudo-Label: The Simple and Efficient Semi-Supervised Learning
-Method"). What the teacher read is kept in the user's cache folder, a line at a time, so that
-neither another student nor a run that was stopped waits for it again.
+Method"). The teacher's readings are kept in the user's cache folder, a line at a time, so
+that neither another student nor a run that was stopped waits for them again.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ LABELS = "unlabelled.tsv"
 
 
 class Guess(NamedTuple):
-    """What a teacher made of a picture.
+    """A teacher's reading of a picture.
 
     Attributes:
         text: empty if it read nothing.
@@ -107,7 +107,7 @@ def _pictures(folder: Path) -> list[str]:
 
 
 def _guesses(folder: Path, names: Sequence[str], config: TrainConfig) -> Mapping[str, Guess]:
-    """What the teacher reads, out of the cache where it has read it before."""
+    """Returns the teacher's readings, out of the cache where it has read the picture before."""
     path = Path(str(config.teacher))
     try:
         key = hashlib.sha256(path.read_bytes())
@@ -136,7 +136,7 @@ def _guesses(folder: Path, names: Sequence[str], config: TrainConfig) -> Mapping
 
 
 def _known(stem: str, stamps: Mapping[str, str]) -> dict[str, Guess]:
-    """What was read of pictures that have not changed since."""
+    """Returns the readings of pictures that have not changed since."""
     found = {}
     for journal in sorted(cache_root().glob(f"{stem}.*.jsonl")):
         for row in journal.read_text("utf-8", "replace").splitlines():

@@ -122,7 +122,7 @@ _RTX_INT8 = (
 
 
 def describe_engine(info: "EngineInfo | DetectorInfo") -> str:
-    """What was built, in a few lines."""
+    """Describes a built engine in a few lines."""
     record = info.record
     weights = ", ".join(f"{count:,} {kind}" for kind, count in record.weights.items())
     profiles = "; ".join(map(str, record.profiles))
@@ -140,7 +140,7 @@ def describe_engine(info: "EngineInfo | DetectorInfo") -> str:
 
 
 def _verified(found: Mapping[str, Any]) -> str:
-    """How the engine ran, or why it did not."""
+    """Says how the engine ran, or why it did not."""
     if "equal" in found:
         return (
             f"run on this GPU in {found['shapes']} shapes: {found['equal']:.2%} of "

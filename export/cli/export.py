@@ -37,7 +37,9 @@ _SUFFIXES: dict[str, tuple[str, ...]] = {"onnx": (".onnx",), "trt": (".trt", ".e
 
 @dataclasses.dataclass(frozen=True)
 class _PrecisionOptions:
-    """What the float32 file is reduced to, and what that may cost."""
+    """The options for reducing the precision of the float32 file, and for the accuracy that may
+    cost.
+    """
 
     precision: str
     max_cer_loss: float

@@ -1,4 +1,6 @@
-"""What ``crnn-export`` starts from: a checkpoint, a reader in ONNX, or a graph made elsewhere."""
+"""The sources that ``crnn-export`` starts from: a checkpoint, a reader in ONNX, or a graph made
+elsewhere.
+"""
 
 import dataclasses
 import os
@@ -45,7 +47,7 @@ _NAMES: dict[SourceKind, str] = {
 
 @dataclasses.dataclass(frozen=True)
 class GraphOptions:
-    """What the float32 ONNX file is made of."""
+    """The options from which the float32 ONNX file is made."""
 
     arch: str | None
     alphabet: str | None
@@ -58,7 +60,7 @@ class GraphOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What is exported.
+    """A model that is exported.
 
     Attributes:
         kind: ``checkpoint``: weights that PyTorch computes with first; ``graph``: an ONNX file

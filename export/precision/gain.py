@@ -18,7 +18,7 @@ _WORTH = 0.95  # of the size or of the time: more is no gain
 
 @dataclass(frozen=True)
 class Gain:
-    """What a reduced file saves.
+    """The savings of a reduced file.
 
     Attributes:
         before: bytes of the float32 file.

@@ -30,8 +30,8 @@ def to_int8(
     """Quantise convolutions and linear layers for TensorRT.
 
     Weights get one scale per output channel, activations one per tensor from the
-    extremes over ``lines``; both are symmetric, as TensorRT asks. What is not a
-    product is converted to float16, the head stays in float32.
+    extremes over ``lines``; both are symmetric, as TensorRT asks. All but the
+    products is converted to float16, the head stays in float32.
 
     Args:
         model: float32.

@@ -1,4 +1,4 @@
-"""How far a graph of reduced precision is from the float32 graph, by ONNX Runtime on the CPU."""
+"""Compares a graph of reduced precision with the float32 graph, by ONNX Runtime on the CPU."""
 
 import dataclasses
 from collections.abc import Sequence

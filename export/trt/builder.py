@@ -31,7 +31,7 @@ class Buildable(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where it is, for messages."""
+        """The path of the source, for messages."""
 
     @property
     def data(self) -> bytes:
@@ -39,7 +39,7 @@ class Buildable(Protocol):
 
     @property
     def sha256(self) -> str:
-        """Of the file."""
+        """The SHA-256 of the source."""
 
     @property
     def pixels(self) -> tuple[int, int]:
@@ -48,7 +48,7 @@ class Buildable(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """What a build is asked for, see `crnn_export.trt.build_engine`."""
+    """Options of a build, see `crnn_export.trt.build_engine`."""
 
     flavour: Flavour
     profiles: tuple[Profile, ...]

@@ -39,7 +39,7 @@ _CHANNELS = 3
 
 @dataclasses.dataclass(frozen=True)
 class DetectorSource:
-    """What is built: the graph with its canvas and its tensors' names fixed."""
+    """The graph to build, with its canvas and its tensors' names fixed."""
 
     path: Path
     data: bytes = dataclasses.field(repr=False)

@@ -1,4 +1,4 @@
-"""How far a build is, and a way to stop it."""
+"""Reports the progress of a build, and stops it."""
 
 import threading
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Progress:
     def __init__(self, report: ProgressCallback | None) -> None:
         self.stop = threading.Event()
         self.error: BaseException | None = None
-        """What the callback raised; TensorRT would only print it."""
+        """The exception that the callback raised; TensorRT would only print it."""
         self._report = report
         self._lock = threading.Lock()
         self._phases: dict[str, _Phase] = {}

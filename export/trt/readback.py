@@ -1,4 +1,4 @@
-"""What a built engine really is, as TensorRT itself describes it.
+"""Reads back from a built engine how TensorRT itself describes it.
 
 Two sources give the types of an engine's layers: the engine inspector, which
 needs a GPU because the engine must be loaded, and the list that the builder logs
@@ -42,7 +42,7 @@ _TOLERANCE = 0.9
 
 @dataclasses.dataclass(frozen=True)
 class EngineFacts:
-    """What was read back from a built engine.
+    """The facts that were read back from a built engine.
 
     Attributes:
         evidence: ``inspector``, ``build log``, ``partial`` (see `weigh`) or ``none``.
@@ -179,8 +179,8 @@ def _widest(layers: Iterable[tuple[str, Iterable[tuple[str, int]]]]) -> dict[str
     """Weights of the profile that has most bytes of them.
 
     Args:
-        layers: TensorRT's words on each, and the type and size of its constants. Of a
-            group that was compiled together, some layers name their profile (from 1).
+        layers: TensorRT's words on each, and the type and size of its constants. If layers
+            were compiled together, some of the group name their profile (from 1).
     """
     groups: dict[str, tuple[set[int], Counter[str]]] = {}
     for text, constants in layers:

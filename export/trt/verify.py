@@ -41,7 +41,7 @@ _ROWS = 2  # different lines, which are repeated to the batch
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """How an engine's outputs compare with the ONNX file's.
+    """The differences between an engine's outputs and the ONNX file's.
 
     Attributes:
         shapes: that were run.

@@ -45,7 +45,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a model file is opened: see `open_backend`."""
+    """The options with which `open_backend` opens a model file."""
 
     device: str | None = None
     threads: int | None = None

@@ -75,7 +75,9 @@ def device_count() -> int:
 
 
 def why_no_gpu() -> str:
-    """Why no NVIDIA GPU can be used here, and how to mend it; empty where one can."""
+    """Returns why no NVIDIA GPU can be used here and how to mend that, or nothing if one can be
+    used.
+    """
     try:
         status, count = cuda().cudaGetDeviceCount()
     except MissingDependencyError as error:
@@ -156,7 +158,7 @@ def cuda_version_text(number: int) -> str:
 
 
 def _driver_problem() -> str:
-    """What CUDA's error 35 means here: no driver, or one that is older than cuda-bindings."""
+    """Returns the cause of CUDA's error 35: no driver, or one that is older than cuda-bindings."""
     driver, ours = cuda_versions()
     if driver == 0:
         return "no NVIDIA driver is installed, or it does not reach this container"

@@ -1,4 +1,4 @@
-"""What ONNX Runtime needs on an NVIDIA GPU and nowhere else.
+"""Settings and calls that ONNX Runtime needs on an NVIDIA GPU only.
 
 Option names and values: https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html;
 each is a string of onnxruntime-gpu 1.31's own provider library.
@@ -54,8 +54,8 @@ def preload_cuda() -> None:
     """Load CUDA and cuDNN from the packages that the extra ``gpu`` brings.
 
     The dynamic loader does not find them in site-packages by itself; ONNX Runtime
-    does since 1.21, when it is asked. What cannot be loaded is in the log, and
-    the session says that the device is missing.
+    does since 1.21, when it is asked. A library that cannot be loaded is named in the
+    log, and the session says that the device is missing.
     """
     preload = getattr(ort, "preload_dlls", None)
     if preload is None:

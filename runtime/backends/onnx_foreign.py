@@ -118,7 +118,7 @@ class ForeignGraph:
         return {"log_probs": parts[0] if len(parts) == 1 else np.concatenate(parts)}
 
     def _blank_line(self, card: ModelCard, width: int) -> NDArray[Any]:
-        """What the graph gives for a blank line, in its own order of axes."""
+        """Runs the graph on a blank line and returns its output, its axes in the graph's order."""
         size = (self.shape["n"] or 1, card.channels, card.height, width)
         lines = self._graph.lines(np.zeros(size, np.float32))
         try:
@@ -190,7 +190,7 @@ def _describe(
     card: str | Path | None,
     alphabet: AlphabetSource | None,
 ) -> Description:
-    """What is said of a file, by a person, in the file and beside it."""
+    """Collects what a person, the file and the files beside it say of a reader."""
     metadata = session.metadata
     fields, stated = read_card_file(card) if card is not None else ({}, None)
     if stated is not None and alphabet is not None:

@@ -77,7 +77,7 @@ class OnnxSession:
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What the file's maker wrote into it."""
+        """The metadata that the file's maker wrote into it, name to value."""
         found: Mapping[str, str] = self.graph.get_modelmeta().custom_metadata_map
         return found
 
@@ -157,7 +157,7 @@ class OnnxRuntimeBackend(Backend):
 
 
 def session_options(threads: int) -> ort.SessionOptions:
-    """How every session is opened."""
+    """Returns the options with which every session is opened."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

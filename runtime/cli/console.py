@@ -1,4 +1,4 @@
-"""What the project's command-line programs share."""
+"""Helpers that all command-line programs of the project share."""
 
 import logging
 import os

@@ -191,7 +191,7 @@ def _shown(path: str) -> str:
 
 
 def _reason(path: str, error: str) -> str:
-    """Why an image could not be read, also if it is a folder."""
+    """Returns why an image could not be read; a folder is a reason of its own."""
     if not Path(path).is_dir():
         return error
     try:

@@ -52,7 +52,7 @@ _OUTPUT = (
 
 @dataclass(frozen=True, kw_only=True)
 class FindingOptions:
-    """What was asked of finding and reading lines; None where nothing was."""
+    """The options for finding and reading lines that a user gave; None for each other."""
 
     detector: str | None
     side: int | None
@@ -61,14 +61,14 @@ class FindingOptions:
     upright: bool
 
     def detection(self) -> "Detection":
-        """How lines are found."""
+        """Returns the options for finding lines."""
         from crnn_runtime.page.detect import Detection  # noqa: PLC0415 (not for --help)
 
         given = {"side": self.side, "join": self.join}
         return Detection(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
     def reading(self, *, crops: bool = False) -> "Reading":
-        """How they are read."""
+        """Returns the options for reading the lines that were found."""
         from crnn_runtime.page.reading import Reading  # noqa: PLC0415 (not for --help)
 
         given = {} if self.least is None else {"least": self.least}
@@ -77,7 +77,7 @@ class FindingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PageOptions(FindingOptions):
-    """What was asked of ``crnn-infer``, too."""
+    """The options of ``crnn-infer`` for pages, those for finding and reading lines included."""
 
     kind: str | None
     out_dir: Path | None

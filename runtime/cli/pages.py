@@ -99,7 +99,7 @@ def _pages(
 
 
 class _Folder:
-    """Where the files of pages go; each page has a name of its own there.
+    """The folder that the files of pages are written to; each page has a name of its own there.
 
     Args:
         folder: made if it is not there.

@@ -34,7 +34,7 @@ _EMPTY, _DEAD, _NO_PARENT = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Fusion(Protocol):
-    """What is added to the logarithm of a prefix's probability, class by class."""
+    """Scores that are added to the logarithm of a prefix's probability, class by class."""
 
     def start(self) -> int:
         """State of the empty prefix."""
@@ -43,7 +43,7 @@ class Fusion(Protocol):
         """States and classes, broadcast → what growing adds, and the next states."""
 
     def end(self, states: Ints) -> Floats:
-        """What ending a text in these states adds."""
+        """Returns the scores for ending a text in these states."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Which characters may be read."""
+"""Restricts the characters that may be read."""
 
 import logging
 from collections.abc import Sequence

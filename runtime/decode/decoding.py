@@ -1,4 +1,4 @@
-"""How a model's outputs become text: the options, and the search decoder.
+"""Turns a model's outputs into text: the options, and the decoder that searches.
 
 Formulas, for every decoder (docs/decoding.md explains the choices):
 
@@ -41,7 +41,7 @@ SURE_BLANK = 1 - 1e-4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """How a model's outputs become text.
+    """Options for turning a model's outputs into text.
 
     All but the best path need the probabilities of more classes than the best: a
     model exported with ``--head topk`` or ``--head log-probs``.

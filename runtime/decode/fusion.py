@@ -87,7 +87,7 @@ class ShallowFusion:
         self._bonus = length_bonus
 
     def session(self) -> "FusionSession":
-        """What scores the lines of one batch."""
+        """Returns an object that scores the lines of one batch."""
         return FusionSession(self._model.scorer(), self._words, self._weight, self._bonus)
 
 
@@ -118,5 +118,5 @@ class FusionSession:
         return self._weight * log_probs + self._bonus, following
 
     def end(self, states: Ints) -> Floats:
-        """What a line's end adds."""
+        """Returns the scores for ending the line."""
         return self._weight * self._scorer.end(states)

@@ -32,7 +32,7 @@ class Runs:
     confidence: NDArray[np.float32]
 
     def by_line(self, lines: int) -> list[slice]:
-        """Which runs belong to each line of the batch."""
+        """Returns the slice of runs that belongs to each line of the batch."""
         bounds = np.searchsorted(self.line, np.arange(lines + 1)).tolist()
         return [slice(start, end) for start, end in pairwise(bounds)]
 

@@ -20,7 +20,7 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import read_text
 
 SPACE_WORDS = ("<space>", "▁")
-"""How ARPA files write the space; the first is what `crnn_runtime.cli.lm` writes."""
+"""The ways in which ARPA files write the space; `crnn_runtime.cli.lm` writes the first."""
 UNKNOWN, START, END = "<unk>", "<s>", "</s>"
 LN_10 = float(np.log(10))
 _MISSING_UNKNOWN = -100.0  # log10, what KenLM takes where a file has no <unk>
@@ -30,7 +30,7 @@ Floats = NDArray[np.float64]
 
 
 def names_of(character: str) -> tuple[str, ...]:
-    """How a language model may write a character."""
+    """Returns the words by which a language model may write a character."""
     return SPACE_WORDS if character == " " else (character,)
 
 
@@ -47,7 +47,7 @@ class LanguageModel(Protocol):
         """Whether its words are those of a language, not the characters of a reader."""
 
     def scorer(self) -> "Scorer":
-        """What scores the lines of one batch."""
+        """Returns an object that scores the lines of one batch."""
 
 
 class Scorer(Protocol):

@@ -1,8 +1,8 @@
 """The probabilities that decoding works on: a few classes at every time step, whatever the head.
 
-Characters are allowed or denied here, before anything is decided. What remains
-keeps the probability the model gave it; nothing is normalised anew, so a reading
-that the model did not favour keeps its low confidence.
+Characters are allowed or denied here, before anything is decided. The allowed ones
+keep the probabilities that the model gave them; nothing is normalised anew, so a
+reading that the model did not favour keeps its low confidence.
 """
 
 from collections.abc import Mapping
@@ -71,7 +71,8 @@ def to_lattice(
     top_k: int | None = None,
     permitted: NDArray[np.bool_] | None = None,
 ) -> Lattice:
-    """What a ``topk`` or ``log-probs`` head gave → its ``top_k`` best permitted classes.
+    """Keeps the ``top_k`` best permitted classes of the outputs of a ``topk`` or ``log-probs``
+    head.
 
     If all classes that a ``topk`` head gave for a step are forbidden, nothing is known
     of the permitted ones: the step becomes a blank, with the probability that the head
@@ -151,7 +152,7 @@ def _partial_sort(values: NDArray[np.floating], k: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Where the characters of a batch of texts lie, all (N, L); beyond a text's end, undefined.
+    """The places of the characters of a batch of texts, all (N, L); undefined beyond a text's end.
 
     Attributes:
         first: first time step.

@@ -119,7 +119,7 @@ class Lexicon:
         return found
 
     def _added(self, fusion: Fusion) -> NDArray[np.float64]:
-        """What the fusion adds to each entry."""
+        """Returns the score that the fusion adds to each entry."""
         state = np.full(len(self.entries), fusion.start())
         added = np.zeros(len(self.entries))
         for position in range(self._padded.shape[1]):

@@ -45,7 +45,7 @@ def build_ngrams(lines: Iterable[str], order: int) -> str:
 
 
 def _count(lines: Iterable[str], order: int) -> _Counts:
-    """How often each character follows each context of less than ``order`` characters."""
+    """Counts the characters that follow each context of less than ``order`` characters."""
     counts: _Counts = defaultdict(lambda: defaultdict(int))
     for line in lines:
         if not line:

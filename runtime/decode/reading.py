@@ -1,4 +1,4 @@
-"""What a decoder gives: the text of a strip, its positions in time steps."""
+"""A decoder's result: the text of a strip and its positions in time steps."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from crnn_runtime.line import Alternative
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one line of a batch says, positions in time steps.
+    """The text of one line of a batch, with positions in time steps.
 
     Attributes:
         codes: (L,) class of each character.

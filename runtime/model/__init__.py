@@ -1,1 +1,1 @@
-"""What is known of a model besides its weights: card, alphabet, the kinds of model files."""
+"""Describes a model without its weights: card, alphabet, kinds of model files."""

@@ -18,7 +18,8 @@ NAMED_ALPHABETS = ("zh", "latin", "digits")
 
 
 def splitter(entries: Iterable[str]) -> Callable[[str], list[str]]:
-    """What cuts texts into entries, the longest first, and into single code points elsewhere.
+    """Returns a function that cuts texts into entries, the longest first, and else into code
+    points.
 
     ``👍🏽`` is one piece if it is an entry, two if it is none.
     """
@@ -58,8 +59,8 @@ class Alphabet:
         Lines are stripped of white space around them. A first line that is empty, a
         lone space or the word ``blank`` stands for the CTC blank and is dropped; any
         later line that is a lone space is the space character. In a dictionary, every
-        line is an entry. What else a dictionary's lines may mean, and how the formats
-        are told apart: see `crnn_runtime.model.dictionary`.
+        line is an entry. For the other forms of dictionaries, and how they are told
+        apart, see `crnn_runtime.model.dictionary`.
 
         Args:
             path: of the file.

@@ -28,7 +28,7 @@ PRECISIONS = ("fp32", "fp16", "bf16", "int8", "fp8", "int8-cpu")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a reader is, independent of where it runs.
+    """Describes a reader, independently of where it runs.
 
     The defaults are those of the toolkit whose checkpoints this project reads:
     three channels in RGB order, height 32, and its data set's mean and

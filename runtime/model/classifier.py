@@ -1,4 +1,4 @@
-"""How many classes a graph's classifier makes, told by its weights without an ONNX library.
+"""Counts the classes that a graph's classifier has, from its weights and without an ONNX library.
 
 A head that gives the best class alone hides how many there are. A card with another alphabet
 would then read every character as its neighbour, so the classes are counted where they are.

@@ -1,4 +1,4 @@
-"""What a text detector needs besides its weights: preprocessing, and how its map is cut."""
+"""Everything but the weights that a text detector needs: preprocessing, and how its map is cut."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ DETECTOR_KEY = "crnn.detector"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectorCard:
-    """What a DBNet text detector is, independent of where it runs.
+    """Describes a DBNet text detector, independently of where it runs.
 
     The defaults are those of PP-OCRv6's detectors; those of v4 and v5 want the same
     picture and are cut at nearly the same values.

@@ -81,7 +81,7 @@ class Dictionary:
         return len({reading.entries for format_ in self._formats() for reading in format_}) == 1
 
     def readings(self) -> Iterator[Reading]:
-        """What the file may mean, the likeliest first."""
+        """Yields the alphabets that the file may mean, the likeliest first."""
         is_marked = self.lines[:1] == (ENTRY_A_LINE,)
         for format_ in self._formats():
             for count in range(1 if is_marked else _MOST_SPACES + 1):

@@ -78,7 +78,7 @@ class Profile:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EngineRecord:
-    """What the sidecar knows of an engine beyond the model card.
+    """Everything that the sidecar says of an engine beyond the model card.
 
     Attributes:
         flavour: the library that built it and must run it.
@@ -143,7 +143,7 @@ class EngineRecord:
 
 @dataclasses.dataclass(frozen=True)
 class PlanHeader:
-    """What the first bytes of a plan say; None where the layout is not known."""
+    """The fields in the first bytes of a plan; None where the layout is not known."""
 
     flavour: Flavour
     version: str | None
@@ -229,7 +229,7 @@ def read_detector_engine(path: Path) -> tuple[DetectorCard, EngineRecord]:
 
 
 def _read_pair(path: Path) -> tuple[dict[str, Any], EngineRecord]:
-    """What the sidecar says of the model, and of the engine."""
+    """Returns the sidecar's description of the model and its record of the engine."""
     side = sidecar_path(path)
     try:
         size = path.stat().st_size

@@ -71,7 +71,7 @@ class Graph:
         return images
 
     def classes_axis(self) -> int:
-        """Which axis of the output counts classes."""
+        """Returns the axis of the output that counts classes."""
         return self.order.index("c")
 
     def check_values(self, output: NDArray[Any]) -> None:
@@ -111,7 +111,7 @@ class Graph:
 
 
 def _looks_like(scores: NDArray[np.float64], axis: int) -> Gives | None:
-    """What an output holds, None if it holds NaN or infinity."""
+    """Guesses what kind of scores an output holds; None if it holds NaN or infinity."""
     if np.isnan(scores).any() or np.isposinf(scores).any():
         return None
     if scores.min() >= -_TOLERANCE and _is_one(scores.sum(axis=axis)):

@@ -43,7 +43,7 @@ PPOCR_FIELDS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a reader before its graph is run.
+    """Everything that is known of a reader before its graph is run.
 
     Attributes:
         fields: of its card, without the alphabet.
@@ -111,8 +111,8 @@ Sizes = Callable[[ModelCard, int], tuple[int, int]]
 
 
 def complete(description: Description, run: Sizes) -> ModelCard:
-    """What is known → card. The classes, and the time stride if nobody gave it, are found by
-    running the graph.
+    """Completes a description to a card. The classes, and the time stride if nobody gave it, are
+    found by running the graph.
 
     Args:
         description: of the reader.

@@ -1,4 +1,4 @@
-"""What kind of file a model is, told by its content: the one place that knows.
+"""Tells the kind of a model file by its content. No other module does that.
 
 A few bytes are read and nothing is loaded, so that every command can ask first and say in
 one line what a file is for.
@@ -31,7 +31,7 @@ SUFFIXES: dict[Kind, tuple[str, ...]] = {
     "checkpoint": (".pth", ".pt", ".tar", ".ckpt"),
     "safetensors": (".safetensors",),
 }
-"""How files of each kind are called: for what is written, and for files that are not there."""
+"""The suffixes of each kind, for files that are written and files that are not there."""
 
 _HEAD = 64  # bytes
 _PICKLE = b"\x80\x02"  # what torch.save wrote before its files were zip archives

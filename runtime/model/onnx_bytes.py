@@ -197,7 +197,7 @@ def _pair(data: Buffer, field: Field) -> tuple[str, str]:
 
 
 def _external(data: Buffer, field: Field, message: str) -> Iterator[dict[str, str]]:
-    """What every tensor says of weights that lie elsewhere."""
+    """Yields the entries of every tensor whose weights lie in another file."""
     if message == "tensor":
         if found := _location(data, field):
             yield found

@@ -24,7 +24,7 @@ _UPRIGHT = np.sin(np.radians(15.0))  # a long side that is steeper than 75° run
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Box:
-    """Where a line of text may stand.
+    """A place where a line of text may stand.
 
     Attributes:
         polygon: see `Polygon`.

@@ -10,7 +10,7 @@ _STRAIGHT = 0.5  # pixels by which the corners of a rectangle may be off the axe
 
 
 def crop(image: NDArray[np.uint8], polygon: Polygon) -> NDArray[np.uint8]:
-    """What stands within a polygon, its text upright and from left to right.
+    """Cuts a polygon out of an image and turns its text upright, from left to right.
 
     Args:
         image: (H, W) or (H, W, 3).

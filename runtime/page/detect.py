@@ -27,7 +27,7 @@ fills it is found as one."""
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Detection:
-    """How lines are looked for.
+    """Options for finding lines.
 
     Attributes:
         side: longer side in pixels that a larger page is scaled down to; a smaller one is

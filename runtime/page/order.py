@@ -81,7 +81,7 @@ def _heights(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 def _main_direction(
     corners: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """How most text runs, and which lines do.
+    """Finds the direction of most text, and the lines that run in it.
 
     Most text runs right, down, left or up; the direction is the mean of what does. Short
     lines, whose angle means little, hardly count.

@@ -1,4 +1,4 @@
-"""What was read on a page."""
+"""The result of reading a page."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -50,12 +50,12 @@ class PageLine:
 
     @property
     def text(self) -> str:
-        """What it says."""
+        """The text of the line."""
         return self.line.text
 
     @property
     def confidence(self) -> float:
-        """How sure the reader is, see `Line.confidence`."""
+        """The reader's confidence, see `Line.confidence`."""
         return self.line.confidence
 
     @property
@@ -89,7 +89,7 @@ class PageLine:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What was read on one picture.
+    """The lines that were read on one picture.
 
     Attributes:
         width: of the picture in pixels; 0 if it could not be read.

@@ -47,7 +47,7 @@ ReadLines = Callable[[Iterable[ImageSource | Pause]], Generator[Line, None, None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How the lines of pages are read.
+    """Options for reading the lines of pages.
 
     Attributes:
         least: lines with less confidence are left out, and empty ones; 0 keeps all that the
@@ -124,7 +124,7 @@ _Trial = tuple[_Open, _Slot | None, Polygon | None]
 
 
 class _Books:
-    """Which line is being read for which page; kept by the thread that iterates."""
+    """Knows which line is being read for which page; kept by the thread that iterates."""
 
     def __init__(
         self, finder: Finder, read_lines: ReadLines, errors: Errors, options: Reading
@@ -258,7 +258,7 @@ class _Books:
 
 
 def _value(line: Line) -> float:
-    """What a reading is worth against another one of the same line."""
+    """Rates a reading, to compare it with another one of the same line."""
     return line.confidence if line.text.strip() else 0.0
 
 
@@ -272,7 +272,7 @@ def _ways(box: Box) -> list[Polygon]:
 
 
 def _with_ends(polygon: Polygon) -> tuple[Polygon, float]:
-    """What is cut out for a line, and the pixels that it has before the line's rectangle.
+    """Returns the polygon to cut out for a line, and the pixels in it before the line's rectangle.
 
     A little more at both ends than the detector says: it often cuts commas off.
     """

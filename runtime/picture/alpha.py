@@ -1,7 +1,7 @@
 """Transparency: where a file keeps it, and the ground that is put behind it.
 
-OpenCV decodes the transparency of most files. What it leaves out is found here: TIFF in grey
-with alpha, BMP with an alpha mask, PNG in grey with one transparent value.
+OpenCV decodes the transparency of most files. This module finds it in the others: TIFF in
+grey with alpha, BMP with an alpha mask, PNG in grey with one transparent value.
 """
 
 import struct
@@ -157,7 +157,7 @@ def _bmp_alpha(data: bytes) -> Pixels | None:
 
 
 def _png_alpha(data: bytes, image: Pixels) -> Pixels | None:
-    """Which pixels have the value that a PNG in grey calls transparent."""
+    """Marks the pixels that have the value that a PNG in grey calls transparent."""
     bits, color = data[24], data[25]
     value = png_chunk(data, b"tRNS")
     if color != 0 or len(value) != 2:

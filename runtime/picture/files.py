@@ -1,4 +1,4 @@
-"""Which files are pictures, and which of them a command is given."""
+"""Tells which files are pictures, and lists those that a command is given."""
 
 import glob
 import os

@@ -92,8 +92,8 @@ def jpeg_is_complete(data: bytes) -> bool:
 
     Decoders fill what a truncated file lacks with grey instead of failing. Segments are
     skipped by their lengths up to the first scan, for a thumbnail in one has an end of its
-    own; within a scan every 0xFF byte is escaped (ITU T.81, B.1.1.5). What follows the end
-    is not looked at: phones append films.
+    own; within a scan every 0xFF byte is escaped (ITU T.81, B.1.1.5). Bytes behind the end
+    are not looked at: phones append films.
     """
     position = 2
     while True:

@@ -157,13 +157,13 @@ def _bytes_of(source: PlainSource | None) -> bytes:
 
 
 def _whole(height: int, width: int) -> int:
-    """What to divide a JPEG's size by: nothing."""
+    """Checks a JPEG's size and has it decoded whole: returns the divisor 1."""
     check_size(height, width)
     return 1
 
 
 def _page_reduction(height: int, width: int) -> int:
-    """What to divide a JPEG's size by so that it has no more than `MAX_PIXELS`."""
+    """Returns the divisor of a JPEG's size that leaves at most `MAX_PIXELS`."""
     fitting = [step for step in _REDUCED if height * width <= MAX_PIXELS * step * step]
     if not fitting:
         check_size(height, width)
@@ -171,7 +171,9 @@ def _page_reduction(height: int, width: int) -> int:
 
 
 def _line_reduction(card: ModelCard, height: int, width: int) -> int:
-    """What to divide a JPEG's size by; height and width are as stored, before any turn."""
+    """Returns the divisor of a JPEG's size for a line; height and width are as stored, before any
+    turn.
+    """
     check_size(height, width)
     low, long = sorted((height, width))  # a quarter turn may still follow
     room = _UNCUT * (card.max_width - card.time_stride)

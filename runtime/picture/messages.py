@@ -1,4 +1,4 @@
-"""What the libraries that decode pictures write to standard error, and about which picture."""
+"""Catches what libraries that decode pictures write to standard error, picture by picture."""
 
 import os
 import sys

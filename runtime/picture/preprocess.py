@@ -21,11 +21,11 @@ from crnn_runtime.model.card import ModelCard
 from crnn_runtime.picture.load import PlainSource, load_line
 
 OVERLAP = 3.0
-"""How far consecutive pieces overlap, in line heights: a few characters of any script."""
+"""The overlap of consecutive pieces in line heights: a few characters of any script."""
 MAX_ASPECT = 2000
 """An image with a larger ratio of width to height is taken for a mistake."""
 MAX_TALL = 32
-"""So is one with a larger ratio of height to width: a line would be squeezed to a column."""
+"""An image with a larger ratio of height to width is, too: a line would be squeezed to a column."""
 _FINEST_STEP = 32
 _STEPS_PER_OCTAVE = 8
 

@@ -1,4 +1,4 @@
-"""What a picture may be given as, and how each becomes a path, bytes or an RGB array."""
+"""The kinds of objects that a picture may be given as, each made a path, bytes or an RGB array."""
 
 import os
 from pathlib import Path
@@ -52,7 +52,7 @@ _ORIENTATION = 0x0112  # the EXIF tag
 def plain(source: ImageSource, channels: Channels = "rgb") -> PlainSource:
     """A picture → the same as a path, bytes or RGB array; what fails becomes its error.
 
-    A file is read from where it stands to its end. What is none of all that is given back.
+    A file is read from where it stands to its end. Any other object is given back as it is.
 
     Args:
         source: the picture.

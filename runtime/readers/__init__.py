@@ -14,7 +14,7 @@ def reader_names() -> list[str]:
 
 
 def reader_path(name: str) -> Path:
-    """Where the reader ``name`` lies, or would lie if it was shipped."""
+    """Returns the path of the reader ``name``, whether it was shipped or not."""
     return _FOLDER / f"{name}{_SUFFIX}"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Package:
-    """Where a package has a model.
+    """The place of a model within another package.
 
     Attributes:
         requirement: what pip installs.

@@ -103,7 +103,7 @@ def main(
     for each page, as crnn-infer --page --json prints it.
 
     Stopped and started again with the same command, it goes on where it was: a part
-    that is written is not read again. What is in IN is listed once, at the beginning.
+    that is written is not read again. The pictures in IN are listed once, at the beginning.
 
     Exit status: 0 all were read, 1 some could not be (their rows have an error),
     2 wrong usage, or what has to be mended before it can go on.

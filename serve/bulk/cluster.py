@@ -45,7 +45,7 @@ _ALONE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
-    """What the user wants of a cluster.
+    """The user's options for a cluster.
 
     Attributes:
         address: of a running cluster, ``auto`` for the one that this machine belongs to;

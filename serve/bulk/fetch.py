@@ -15,7 +15,7 @@ from crnn_serve.bulk.sources import Columns, Item
 from crnn_serve.bulk.store import one_line, open_address
 
 Picture = tuple[str, Path | bytes | ImageError]
-"""What it is called, and its file, its bytes, or why it cannot be read."""
+"""The name of a picture, and its file, its bytes, or the reason why it cannot be read."""
 
 _AT_ONCE = 64
 """Pictures that are asked of a remote file system together; as many again are ahead."""

@@ -1,4 +1,6 @@
-"""What an output folder was begun with: another model or input does not belong in it."""
+"""Records the options that an output folder was begun with: another model or input is refused
+there.
+"""
 
 import dataclasses
 import json
@@ -49,14 +51,14 @@ class Manifest:
 
     @property
     def suffix(self) -> str:
-        """How the names of the files of parts end."""
+        """The suffix of the files of parts."""
         return LINES if self.pages is None else PAGES
 
     @classmethod
     def of(
         cls, reader: Reader, inputs: Sequence[str], columns: Columns, lines_per_part: int
     ) -> Self:
-        """What the user asks for now."""
+        """Returns the manifest of the options that the user gives now."""
         decoding = json.loads(json.dumps(dataclasses.asdict(reader.decoding), default=sorted))
         return cls(
             run=uuid.uuid4().hex,

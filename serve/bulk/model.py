@@ -70,7 +70,7 @@ class Reader:
             )
 
     def open_detector(self, device: str, threads: int) -> Detector:
-        """What finds the lines of ``pages``; raises as `open` does."""
+        """Opens the detector that finds the lines of ``pages``; raises as `open` does."""
         assert self.pages is not None
         assert self.detector is not None
         with self._unpacked() as folder:

@@ -1,4 +1,4 @@
-"""What was read: one file for each part, Parquet of lines and JSON of pages."""
+"""Files of results: one for each part, Parquet of lines and JSON of pages."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,9 +24,9 @@ _KEY = b"crnn-bulk"
 _AT_ONCE = 16  # footers that are read together
 
 Row = tuple[str, Line]
-"""What a picture is called, and its line."""
+"""The name of a picture, and its line."""
 PageRow = tuple[str, Page]
-"""What a picture is called, and what was found on it."""
+"""The name of a picture, and the page that was read on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def write_pages(store: Store, part: int, rows: Iterable[PageRow]) -> Count:
 
 
 def read_count(store: Store, part: int, suffix: str = LINES) -> Count:
-    """What a part holds: of Parquet its footer tells.
+    """Counts the rows of a part; for Parquet, its footer holds the numbers.
 
     Raises:
         CrnnError: it cannot be read, or ``crnn-bulk`` did not write it.
@@ -171,7 +171,7 @@ def _count_of_pages(file: Any) -> Count:  # noqa: ANN401
 
 
 def read_counts(store: Store, parts: Iterable[int], suffix: str = LINES) -> Count:
-    """What all these parts hold together.
+    """Counts the rows of all these parts together.
 
     Raises:
         CrnnError: see `read_count`.

@@ -1,4 +1,4 @@
-"""Which part reads what: written down once, so that a run can go on where it was."""
+"""Plans which part reads which pictures, once, so that a run can go on where it was."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

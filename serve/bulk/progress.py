@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a line now and then elsewhere."""
+"""Reports the progress of a run: a bar on a terminal, a line now and then elsewhere."""
 
 import sys
 import time
@@ -17,7 +17,7 @@ class Advance(Protocol):
     """Told that a part is done."""
 
     def __call__(self, count: Count) -> None:
-        """What the part held."""
+        """Takes in the count of a part that was read."""
 
 
 @contextmanager

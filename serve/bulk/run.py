@@ -97,7 +97,7 @@ def read_missing(begun: Begun, reader: Reader, workers: Workers, batch_size: int
 
 
 def result(begun: Begun) -> Count:
-    """What the folder holds now that all was read.
+    """Counts the rows that the folder holds now that all was read.
 
     Raises:
         CrnnError: parts are missing.

@@ -1,4 +1,4 @@
-"""What the user names → the pictures that it holds, listed lazily and always in one order."""
+"""Lists the pictures that the user's names stand for, lazily and always in one order."""
 
 import glob
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +48,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns of Parquet files hold pictures and names; None finds them."""
+    """The columns of Parquet files that hold pictures and names; None has them found."""
 
     image: str | None = None
     name: str | None = None
@@ -109,7 +109,7 @@ def list_items(inputs: Iterable[str], columns: Columns, lines: int) -> Iterator[
 
 
 def kind_of(source: str) -> Kind:
-    """What a file is, by its name; what has no known suffix is taken for a picture."""
+    """Tells a file's kind by its name; a file without a known suffix is taken for a picture."""
     name = source.lower()
     if name.endswith(TAR_SUFFIXES):
         return "tar"

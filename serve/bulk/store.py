@@ -57,7 +57,7 @@ class Store:
         self._root = root.rstrip("/") or "/"
 
     def path(self, name: str) -> str:
-        """Where a file of the folder lies within its file system."""
+        """Returns the path of one of the folder's files within its file system."""
         return f"{self._root}/{name}"
 
     def names(self) -> set[str]:
@@ -139,6 +139,6 @@ def _protocols(files: Any) -> set[str]:  # noqa: ANN401
 
 
 def one_line(error: Exception) -> str:
-    """Why something failed, in one line."""
+    """Returns the reason of an error in one line."""
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(reason).split())

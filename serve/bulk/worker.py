@@ -34,7 +34,7 @@ from crnn_serve.bulk.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What every worker is told.
+    """The instructions that every worker is given.
 
     Attributes:
         reader: the model, or a reference to it in Ray's object store.
@@ -55,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a part.
+    """The result of a part.
 
     Attributes:
         part: its number.
@@ -141,7 +141,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What a worker holds from its first part on."""
+    """Everything that a worker holds from its first part on."""
 
     store: Store
     plan: Plan

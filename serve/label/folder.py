@@ -58,7 +58,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What there is to label.
+    """The pictures to label.
 
     Attributes:
         folder: the uppermost.

@@ -24,7 +24,7 @@ _BAD = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of pairs, line and
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a folder is labelled.
+    """Options for labelling a folder.
 
     Attributes:
         share: of the groups of lines that go to ``dev.tsv``.
@@ -91,7 +91,7 @@ class Labels:
         return [entry for entry in self._entries.values() if entry.kind in (None, "skip")]
 
     def path_of(self, key: str) -> Path:
-        """Where a line's picture lies.
+        """Returns the path of a line's picture.
 
         Raises:
             KeyError: there is no such line.
@@ -167,7 +167,7 @@ class Labels:
         return self._by_key[key]
 
     def progress(self) -> dict[str, Any]:
-        """How far it is, for the page."""
+        """Returns the numbers of lines done and to do, for the page."""
         with self._lock:
             entries = list(self._entries.values())
             kinds = Counter(entry.kind for entry in entries)
@@ -240,7 +240,7 @@ class Labels:
 
 
 def _fault(text: str) -> str:
-    """Why a text cannot be a label; empty if it can."""
+    """Says why a text cannot be a label; empty if it can."""
     if not text.strip():
         return "there is no text: reject the line if nothing is written on it"
     if len(text) > LONGEST:

@@ -1,4 +1,4 @@
-"""Which line comes next, and what is to be expected of those that nobody looks at."""
+"""Chooses the line that comes next, and estimates the errors of those that nobody looks at."""
 
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -28,7 +28,8 @@ class Order:
     def next_for(
         self, window: str, entries: Iterable[Entry], *, all_read: bool
     ) -> tuple[Entry | None, Entry | None]:
-        """What a window shows now, and what it will probably show after that.
+        """Returns the line that a window shows now, and the one that it will probably show after
+        that.
 
         Args:
             window: any name that it has.
@@ -54,7 +55,7 @@ class Order:
         self._given += 1
 
     def estimate(self, entries: Iterable[Entry]) -> "Estimate | None":
-        """How many of the lines accepted unseen are wrong; None if there are none."""
+        """Estimates how many of the lines accepted unseen are wrong; None if there are none."""
         trusted = [entry for entry in entries if entry.trusted is not None]
         if not trusted:
             return None

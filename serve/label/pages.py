@@ -24,7 +24,7 @@ _PART = ".part"  # of a page that is being cut
 
 
 class PageReader(Protocol):
-    """What reads pages with the lines cut out: `crnn_runtime.Recognizer.read_pages`."""
+    """Reads pages and keeps the lines cut out: `crnn_runtime.Recognizer.read_pages`."""
 
     def __call__(self, pages: Iterable[Path], /) -> Generator["Page", None, None]:
         """One page for each picture, in order; with an error if it cannot be read."""

@@ -1,4 +1,4 @@
-"""What a reader made of pictures before, so that a server that is started again need not wait."""
+"""Keeps a reader's readings of pictures, so that a server that is started again need not wait."""
 
 import hashlib
 import json
@@ -72,7 +72,7 @@ class Readings:
                 continue
 
     def _stamp(self, path: str) -> str:
-        """What changes with a picture."""
+        """Returns a stamp that changes when the picture does."""
         try:
             found = (self._folder / path).stat()
         except OSError:  # reading it says why

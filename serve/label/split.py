@@ -1,4 +1,4 @@
-"""Which lines belong together, and which are kept for validation."""
+"""Groups lines that belong together, and keeps some groups for validation."""
 
 import hashlib
 import re

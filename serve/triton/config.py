@@ -93,7 +93,7 @@ def _warmup_widths(card: ModelCard, where: Placement) -> list[int]:
 
 
 def _reading(serving: Serving) -> str:
-    """How lines are read, and found."""
+    """Returns the options for reading lines and for finding them."""
     if serving.pages is None:
         return f"""\
 # "auto" reads again, turned, what is read without confidence; "none" takes pictures as they are.
@@ -145,8 +145,8 @@ def plain_config(
     count = f'"intra_op_thread_count" value {{ string_value: "{threads}" }}'
     parameters = f"parameters {{ key: {count} }}\n" if threads else ""
     return f"""\
-# {name}: a network alone. What stands before and behind it is yours; docs/triton.md says how
-# a picture becomes its input and its outputs text.
+# {name}: a network alone. Preparing its input and decoding its outputs is left to you;
+# docs/triton.md says how a picture becomes the input and the outputs become text.
 {notes}
 name: "{name}"
 backend: "{backend}"

@@ -50,7 +50,7 @@ _SUITABLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Installation:
-    """Where the server and its parts lie.
+    """The paths of the server and its parts.
 
     Attributes:
         packages: folder ``site-packages`` of the environment.
@@ -202,7 +202,7 @@ class TritonServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address that it listens at."""
         return f"http://127.0.0.1:{self.port}"
 
     def pids(self) -> list[int]:

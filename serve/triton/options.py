@@ -1,4 +1,4 @@
-"""What is asked of the server: how many instances, which batches, how long to wait."""
+"""Options of the server: the number of instances, the batches, the time to wait."""
 
 import dataclasses
 import re
@@ -89,7 +89,7 @@ class Serving:
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """Where instances run: of a GPU its number, None is the CPU."""
+    """The place that instances run at: the number of a GPU, or None for the CPU."""
 
     gpu: int | None
     instances: int
@@ -104,7 +104,7 @@ class Placement:
 
 
 def place(serving: Serving, model: Path, kind: Kind) -> Placement:
-    """Where a model, or its detector, runs, in how many instances of how many threads.
+    """Chooses the device, the number of instances and their threads, for a model or its detector.
 
     Raises:
         CrnnError: an engine on a CPU.

@@ -1,9 +1,9 @@
 """Reads lines or pages of text inside Triton Inference Server: encoded images in, text out.
 
 ``crnn-export --to triton`` copies this file beside the network; the server starts it
-once for each instance. Images are pages where a detector lies beside the network. What it
-is told in config.pbtxt: ``threads`` of the CPU, ``warmup_widths``, ``max_image_bytes``; of
-lines ``turn``, of pages ``side``, ``join``, ``least`` and ``upright``.
+once for each instance. Images are pages where a detector lies beside the network. Parameters
+in config.pbtxt are ``threads`` of the CPU, ``warmup_widths`` and ``max_image_bytes``; for
+lines also ``turn``, for pages ``side``, ``join``, ``least`` and ``upright``.
 """
 
 import base64
@@ -124,7 +124,7 @@ class TritonPythonModel:
             return ImageError(f"the base64 of the data: URL is damaged: {error}")
 
     def _read(self, images: Sequence[bytes | ImageError]) -> Sequence[Line | Page]:
-        """Where the network fails on several images, each is tried alone: others still count."""
+        """Reads images, each alone if the network fails on several: then the others still count."""
         try:
             if self._pages:
                 detector, reading = self._pages
@@ -158,7 +158,7 @@ def _networks(folder: Path) -> tuple[Path, Path | None]:
 def _open_pages(
     path: Path, parameters: Mapping[str, str], device: str | None, threads: int
 ) -> tuple[Detector, Reading]:
-    """What finds the lines of pages, and how they are read; the runtime has the defaults."""
+    """Opens the detector of ``pages`` and the options for reading; the runtime has the defaults."""
     try:
         finding = {k: kind(parameters[k]) for k, kind in _FINDING.items() if k in parameters}
         reading = {k: kind(parameters[k]) for k, kind in _READING.items() if k in parameters}

@@ -28,7 +28,7 @@ Picture = tuple[str, ImageSource]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a visitor gave: a file of theirs, or a folder of the server's.
+    """A visitor's input: a file of theirs, or a folder of the server's.
 
     Attributes:
         name: what to call it.
@@ -41,7 +41,7 @@ class Given:
 
 @dataclass(slots=True)
 class Report:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         total: pictures, None if there are too many to be counted beforehand.

@@ -17,7 +17,7 @@ class Blocks(gr.Blocks):
     """A page that refuses malformed calls in one line."""
 
     async def preprocess_data(self, *given: Any, **named: Any) -> Any:  # noqa: ANN401 (Gradio's)
-        """What a visitor sent, checked by Gradio; no code of this project runs in here.
+        """Passes on a visitor's input, checked by Gradio; no code of this project runs in here.
 
         Raises:
             gr.Error: it is not what the page sends.

@@ -1,4 +1,4 @@
-"""What happens when the page is used: a line is read, a folder becomes a table, a model comes.
+"""Handles the page's events: a line is read, a folder becomes a table, a model is chosen.
 
 Events take what the browser sends as it is (``preprocess=False``): Gradio would decode
 every picture itself, with limits and messages of its own.
@@ -31,7 +31,7 @@ Sent = Mapping[str, Any] | None
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What visitors may do.
+    """The rights of visitors.
 
     Attributes:
         uploads: folder that uploaded files lie in.
@@ -219,7 +219,7 @@ class Events:
 
 
 def below(root: Path, name: str) -> Path | None:
-    """What ``name`` stands for, links followed, if that lies in ``root``."""
+    """Returns the path that ``name`` stands for, links followed, if it lies in ``root``."""
     try:
         path = (root / name).resolve()
     except (OSError, ValueError, RuntimeError):  # a NUL, links in a circle

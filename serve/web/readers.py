@@ -67,7 +67,7 @@ class Readers:
 
     @property
     def names(self) -> list[str]:
-        """What there is to choose from, the default first."""
+        """The names of the readers to choose from, the default first."""
         return list(self._paths)
 
     @contextmanager

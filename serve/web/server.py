@@ -24,7 +24,7 @@ _NEEDED = re.compile(
     r"|heartbeat/[^/]*|startup-events|app_id|theme\.css|file=(?!https?:).*)/?",
     re.DOTALL,
 )
-"""What the page asks for. Gradio answers much more, which nobody needs here."""
+"""The paths that the page asks for. Gradio answers many more, which nobody needs here."""
 GATE = Gate(
     needed=_NEEDED,
     uploads="/gradio_api/upload",

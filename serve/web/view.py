@@ -35,7 +35,7 @@ def side_by_side(cards: Sequence[str], note: str = "") -> str:
 
 
 def agreement(one: Line, other: Line) -> str:
-    """What two readings have in common."""
+    """Describes the agreement of two readings."""
     if one.text == other.text:
         return message("Both read the same.", "note")
     return (

@@ -74,7 +74,7 @@ def test_a_program_that_is_not_there() -> None:
 
 
 def test_a_program_that_is_killed_is_an_error_of_one_line() -> None:
-    """Which every command tells with status 2, wherever a process of it is killed."""
+    """Every command reports it with status 2, wherever a process of it is killed."""
     assert output_of([sys.executable, "-c", "print('text')"]) == "text\n"
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     with pytest.raises(CrnnError, match=r"^the process was ended by SIGKILL$"):

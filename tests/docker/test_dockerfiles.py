@@ -28,7 +28,7 @@ def instructions(path: Path) -> list[tuple[str, str]]:
 
 
 def context(folder: Path) -> Path:
-    """What .dockerignore lets through, as a build sees it."""
+    """Returns the files that .dockerignore lets through, as a build sees them."""
     for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines():
         source = ROOT / line.removeprefix("!").strip("/")
         if not line.startswith("!"):

@@ -1,4 +1,4 @@
-"""What README.md and docs/ tell a person to type works as shown, see `doc_pages`."""
+"""Commands that README.md and docs/ tell a person to type work as shown, see `doc_pages`."""
 
 import contextlib
 import json

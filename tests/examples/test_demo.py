@@ -8,7 +8,7 @@ from notebook import DEMO, executed, texts
 
 
 def without_figures(shown: list[str]) -> str:
-    """What is shown, in one piece: one cell's prints may come in several.
+    """Joins the prints of a cell to one text: they may come in several pieces.
 
     Figures in the last digits differ from machine to machine.
     """

@@ -1,4 +1,4 @@
-"""What an error tells to install: this project, never a namesake on a package index."""
+"""Errors tell to install this project, never a namesake on a package index."""
 
 import json
 from importlib import metadata

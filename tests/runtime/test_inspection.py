@@ -1,4 +1,4 @@
-"""What `Recognizer.inspect` shows is what `Recognizer.read` does."""
+"""`Recognizer.inspect` shows the same steps that `Recognizer.read` takes."""
 
 from pathlib import Path
 

@@ -71,7 +71,7 @@ def test_a_shipped_reader_reads_its_sample(sample: str) -> None:
 
 
 def test_zh_reads_all_samples() -> None:
-    """What `make demo` shows."""
+    """`make demo` shows these texts."""
     with Recognizer("zh") as reader:
         lines = reader.read([SAMPLES / sample for sample in samples()])
     assert [line.text for line in lines] == list(samples().values())

@@ -27,7 +27,7 @@ def said(text: str, confidence: float, turned: int = 0) -> Line:
 
 
 def enter_all(lines: Sequence[Line], piece: Piece = WIDE) -> tuple[list[int], Line]:
-    """What is asked for after each reading, and what counts in the end."""
+    """Returns the turns asked for after each reading, and the reading that counts in the end."""
     turns, asked = Turns(), []
     for line in lines:
         asked.append(turns.enter(line, [piece]))

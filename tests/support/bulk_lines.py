@@ -9,7 +9,7 @@ import numpy as np
 from crnn_runtime import Line, Recognizer
 
 MODEL = "digits"
-"""A shipped reader. What it reads does not matter, only that it is the same everywhere."""
+"""A shipped reader. Its texts do not matter, only that they are the same everywhere."""
 DISTINCT = 250
 EXAMPLES = Path(__file__).parents[2] / "examples" / "lines"
 
@@ -37,7 +37,7 @@ def pictures() -> tuple[bytes, ...]:
 
 @cache
 def expected() -> tuple[Line, ...]:
-    """What a `Recognizer` of this process reads in `pictures`."""
+    """Returns the lines that a `Recognizer` of this process reads in `pictures`."""
     with Recognizer(MODEL, threads=1) as recognizer:
         return tuple(recognizer.read(pictures()))
 

@@ -11,7 +11,7 @@ _HOP = {"connection", "keep-alive", "transfer-encoding", "host"}
 
 
 class Proxy(ThreadingHTTPServer):
-    """What lies below ``prefix`` is asked of ``target``.
+    """Asks ``target`` for everything that lies below ``prefix``.
 
     ``strips``: as `proxy_pass http://target/;` of nginx, which also sends the target's name;
     else as `reverse_proxy` of Caddy, which keeps path and Host.

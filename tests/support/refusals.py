@@ -1,4 +1,4 @@
-"""What every refusal has in common, whatever its words: its type, one line, what it names."""
+"""Everything that refusals have in common, whatever their words: type, one line, names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from crnn_runtime import CrnnError
 
 @contextmanager
 def refused(*names: object, kind: type[CrnnError] = CrnnError) -> Iterator[None]:
-    """What is done within raises an error of this kind, in one line that names all these."""
+    """Asserts that the block raises an error of this kind, in one line that names all these."""
     with pytest.raises(kind) as caught:
         yield
     assert_line(str(caught.value), *names)

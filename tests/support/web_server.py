@@ -49,7 +49,7 @@ class Served:
         return {"path": answer.json()[0], "orig_name": path.name, "meta": meta}
 
     def call(self, name: str, *data: Any) -> list[Any] | None:  # noqa: ANN401
-        """What an event of the page gives; None if it fails."""
+        """Returns the outputs of one of the page's events; None if it fails."""
         url = f"{self.address}/gradio_api/call/{name}"
         asked = httpx.post(url, json={"data": data}, timeout=120)
         asked.raise_for_status()

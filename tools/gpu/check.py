@@ -231,7 +231,7 @@ def environment() -> dict[str, str]:
 
 
 def _said(*command: str) -> str:
-    """What a program prints; ``unknown`` where it is missing or fails."""
+    """Returns the output of a program; ``unknown`` if it is missing or fails."""
     try:
         result = subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""What a check of a GPU needs, and what of it is missing here."""
+"""The packages and devices that a check of a GPU needs, and which of them are missing here."""
 
 import importlib.util
 from typing import Literal, get_args
@@ -43,7 +43,7 @@ def find_missing() -> dict[Piece, str]:
 
 
 def why_no_engine() -> str:
-    """Why no engine can be run here; empty where one can."""
+    """Says why no engine can be run here; empty if one can."""
     if device_count() == 0:
         return "no NVIDIA GPU can be used here"
     refused = []

@@ -8,7 +8,7 @@ from tools.gpu.results import SINGLE_CALLS, First
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How one model file reads the lines.
+    """The readings of the lines by one model file.
 
     Attributes:
         name: of the model, such as ``engine fp16``.

@@ -1,4 +1,4 @@
-"""What `tools.gpu.first` measures."""
+"""The results of `tools.gpu.first`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ SINGLE_CALLS = 5
 
 @dataclass(frozen=True)
 class ContextCost:
-    """What one more execution context takes: seconds, and bytes of the device and the host."""
+    """The costs of one more execution context: seconds, and bytes of the device and the host."""
 
     seconds: float
     device_bytes: int

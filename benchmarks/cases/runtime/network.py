@@ -126,7 +126,7 @@ class _Canned(Backend):
 
 
 def share_of_the_rest() -> Iterator[Figure]:
-    """What surrounds the network: preprocessing and decoding of ``mobilenetv2_cifar``."""
+    """Measures everything around the network: preparing and decoding of ``mobilenetv2_cifar``."""
     arch = "mobilenetv2_cifar"
     pictures = [draw_line(width=420, height=48, seed=seed) for seed in range(BATCH)]
     with open_backend(architecture(arch), threads=1) as backend:

@@ -21,7 +21,7 @@ _BATCH = 256  # rows that the naive way hands to a worker at once
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a worker did: lines, and the seconds since 1970 from its first to its last."""
+    """The work of a worker: lines, and the seconds since 1970 from its first to its last."""
 
     worker: str
     lines: int

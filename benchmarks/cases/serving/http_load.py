@@ -89,7 +89,7 @@ class Connection:
 
 @dataclass
 class Load:
-    """What came back.
+    """The answers to the requests.
 
     Attributes:
         seconds: from the first request to the last answer.

@@ -137,7 +137,7 @@ def _latency(server: TritonServer, requests: Sequence[bytes], rate: float) -> Fi
 
 
 def _memory(server: TritonServer, requests: Sequence[bytes]) -> Figure:
-    """What the server and its instances hold."""
+    """Measures the memory that the server and its instances hold."""
     _checked(closed_loop(server.port, requests, _FEW, _CONCURRENCY))
     first = server.memory()
     _checked(closed_loop(server.port, requests, _MANY - _FEW, _CONCURRENCY))

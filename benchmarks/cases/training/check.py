@@ -1,4 +1,4 @@
-"""How long the pre-flight takes on a large annotation file.
+"""Measures the time that the pre-flight takes on a large annotation file.
 
     crnn-bench train-check --lines 1000000
     crnn-bench train-check --lines 50000 --images

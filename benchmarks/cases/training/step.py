@@ -81,7 +81,7 @@ class TrainingCase:
         self._cpu.append([answer["cpu"] / batch])
 
     def row(self) -> Training:
-        """What was measured, or why nothing was."""
+        """Returns the measured row, or the reason why nothing was measured."""
         batch, width, threads, precision = self._shape
         assert self.subject.arch is not None
         row = Training(

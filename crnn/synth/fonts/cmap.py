@@ -1,4 +1,4 @@
-"""Which code points a font maps to a glyph, straight from its ``cmap`` table.
+"""Reads the code points that a font maps to a glyph, straight from its ``cmap`` table.
 
 The library that parses fonts otherwise names every glyph first, which takes
 seconds for a shelf of Chinese fonts. Formats 4 and 12 (OpenType specification,

@@ -1,4 +1,4 @@
-"""Where font files are found: Python packages, the system, folders, fontconfig."""
+"""Finds font files: in Python packages, on the system, in folders, by fontconfig."""
 
 import contextlib
 import importlib

@@ -1,4 +1,4 @@
-"""What characters look like, as points in space: alike characters lie close."""
+"""Characters as points in space: those that look alike lie close to each other."""
 
 import dataclasses
 import logging

@@ -1,4 +1,4 @@
-"""What stands on pages: headings, paragraphs, columns, tables, receipts, notices."""
+"""The contents of pages: headings, paragraphs, columns, tables, receipts, notices."""
 
 import dataclasses
 import random
@@ -15,7 +15,8 @@ from crnn.synth.text.words import Lexicon
 _WIDEST = 64  # characters that are tried for a line
 _SEEN_ALIKE = {"￥": "¥", "％": "%", "…": "。", "–": "-", "—": "-", "―": "-"}
 _LEFT_OUT = set("‘’'\"“”`′″|")
-"""What people cannot tell apart in print, either, and quotes that are not paired in a line."""
+"""Signs that people cannot tell apart in print, either, and quotes that are not paired in a line.
+"""
 _BESIDE_HAN = re.compile(r"(?<=[^\x00-\x7f]) | (?=[^\x00-\x7f])")
 _AMBIGUOUS = re.compile(r"[0-9][OIl]|[OIl][0-9]|[A-Z]0|0[A-Z]|\b[Il]\b| (Z|SR)$")
 _FULL_WIDTH = str.maketrans(",:;!?()", "，：；！？（）")
@@ -24,7 +25,7 @@ _PROSE = {"zh": "zh-running", "en": "en-running"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Writer:
-    """Where the words and the letters of a page come from.
+    """The source of a page's words and letters.
 
     Attributes:
         rng: of the chances.

@@ -42,7 +42,7 @@ class PageText:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Type:
-    """How lines are set: a face, pixels per em, and the distance of the baselines in em."""
+    """A way to set lines: a face, pixels per em, and the distance of the baselines in em."""
 
     face: Face
     em: int
@@ -80,7 +80,7 @@ class Sheet:
         self._block = 0
 
     def new_block(self) -> None:
-        """What is set from now on belongs together."""
+        """Begins a new block: everything that is set from now on belongs together."""
         self._block += 1
 
     def measure(self, text: str, kind: Type) -> float:

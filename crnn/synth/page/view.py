@@ -1,4 +1,4 @@
-"""How a page is seen: as a clean picture, a scan, a photograph, or turned."""
+"""Shows a page as a clean picture, a scan or a photograph, or turned."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ Image = npt.NDArray[np.uint8]
 Matrix = npt.NDArray[np.float64]
 
 VIEWS = {"clean": 2.0, "scan": 3.0, "photo": 3.0, "turned": 1.0}
-"""How often a page is seen how; ``turned`` is a scan that lies on its side or head."""
+"""Relative frequency of each view of a page; ``turned`` is a scan that lies on its side or head."""
 
 _CLEAN = Camera(jpeg=Chance(0.5, low=5, high=30))
 _SCAN = Camera(
@@ -91,7 +91,7 @@ def _paint(sheet: Sheet, kind: str, textures: Backgrounds, rng: random.Random) -
 
 
 def _table(height: int, width: int, textures: Backgrounds, rng: random.Random) -> Pixels:
-    """What a page lies on."""
+    """Draws the surface that a page lies on."""
     base = [rng.uniform(20, 190) for _ in range(3)]
     kind = rng.choice(("brushed", "fabric", "stone", "photo" if textures.files else "clutter"))
     grain = textures.draw(rng, kind, height, width).astype(np.float32) - 128

@@ -1,1 +1,1 @@
-"""How lines look: glyphs set on a line, warped, painted, and seen by a camera."""
+"""Draws lines: glyphs are set on a line, warped, painted, and seen by a camera."""

@@ -1,4 +1,4 @@
-"""What cameras, scanners and file formats do to a picture."""
+"""Changes a picture as cameras, scanners and file formats do."""
 
 import random
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""What is drawn with the ink: decorations around the text, and flaws of print."""
+"""Draws with the ink: decorations around the text, and flaws of print."""
 
 import math
 import random

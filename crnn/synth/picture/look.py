@@ -47,7 +47,7 @@ def pick(rng: random.Random, weights: Mapping[str, float]) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """What of the page the picture shows. Lengths are in em unless a pixel is named.
+    """The part of the page that the picture shows. Lengths are in em unless a pixel is named.
 
     Attributes:
         height: height in pixels of the picture.
@@ -79,7 +79,7 @@ class Frame:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """How characters are set on the line. Lengths are in em.
+    """The setting of characters on the line. Lengths are in em.
 
     Attributes:
         em: pixels per em at which glyphs are drawn before the line is scaled.
@@ -113,7 +113,7 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Ink:
-    """What the strokes are made of, and what is wrong with them.
+    """The material of the strokes and its flaws.
 
     Attributes:
         aliased: probability that glyphs are drawn without grey, as on old screens.
@@ -163,7 +163,8 @@ class Surface:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Camera:
-    """What the way to a file does to the picture: the angle, the lens, the sensor, the format.
+    """Changes that a picture suffers on its way to a file: the angle, the lens, the sensor, the
+    format.
 
     Attributes:
         rotate: degrees.
@@ -196,7 +197,7 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """How lines look. As it stands: black on white, a little spaced, nothing else."""
+    """The look of lines. As it stands: black on white, a little spaced, nothing else."""
 
     frame: Frame = Frame()
     setting: Setting = Setting()

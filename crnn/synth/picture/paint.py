@@ -42,7 +42,7 @@ _PAINTS: tuple[Colour, ...] = (
     (200, 25, 30), (225, 50, 40), (15, 80, 170), (0, 120, 75), (250, 200, 20), (240, 130, 20),
     (250, 250, 245), (25, 25, 28), (110, 70, 40), (180, 150, 90), (0, 150, 200), (120, 30, 90),
 )  # fmt: skip
-"""What signs, boxes and adverts are painted with."""
+"""Colours in which signs, boxes and adverts are painted."""
 
 
 def luma(colour: Colour) -> float:
@@ -257,7 +257,7 @@ def _press(picture: Pixels, alpha: Mask, slope: float, rng: random.Random) -> No
 
 
 def _surroundings(rng: random.Random) -> Colour:
-    """What is beside a plate: the car's paint, or its shadow."""
+    """Returns the colour beside a plate: the car's paint, or its shadow."""
     dark = rng.random() < 0.4
     return _grey(rng.uniform(0, 50), rng, 6) if dark else _lit(_muted(rng), rng)
 

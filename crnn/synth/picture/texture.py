@@ -63,7 +63,7 @@ def _stone(rng: np.random.Generator) -> Picture:
 
 
 def _clutter(rng: np.random.Generator) -> Picture:
-    """What photographs have behind text: flat things with edges, lights and shadows."""
+    """Draws the background of photographs: flat things with edges, lights and shadows."""
     canvas = np.full((_HEIGHT, _WIDTH, 3), rng.uniform(-0.5, 0.5, 3), np.float32)
     for _ in range(int(rng.integers(12, 40))):
         centre = rng.uniform((0, 0), (_WIDTH, _HEIGHT))

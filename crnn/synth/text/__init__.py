@@ -1,1 +1,1 @@
-"""What lines read: sentences of a corpus, words, and generators of everything else."""
+"""The texts of lines: sentences of a corpus, words, and generators of everything else."""

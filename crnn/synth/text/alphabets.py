@@ -50,7 +50,7 @@ def gb2312(level: int) -> list[str]:
 
 
 def usage() -> dict[str, float]:
-    """How often each character stands in Chinese text, from wordfreq's word list."""
+    """Returns the frequency of each character in Chinese text, from wordfreq's word list."""
     import wordfreq  # noqa: PLC0415 - of the extra "synth"
 
     counts: dict[str, float] = defaultdict(float)

@@ -23,7 +23,7 @@ Spans = npt.NDArray[np.int32]
 
 
 def installed_texts() -> Path:
-    """Where ``make texts`` puts texts: ``$XDG_CACHE_HOME/crnn/texts``."""
+    """Returns the folder that ``make texts`` puts texts in: ``$XDG_CACHE_HOME/crnn/texts``."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "crnn" / "texts"
 

@@ -237,7 +237,7 @@ def receipt_item(rng: random.Random, lexicon: Lexicon) -> str:
 
 
 def card(rng: random.Random, lexicon: Lexicon) -> str:
-    """What is pressed or printed on bank cards: number, month of expiry, holder."""
+    """Returns a text of a bank card: number, month of expiry, holder."""
     kind = rng.random()
     if kind < 0.7:
         groups = rng.choice(
@@ -253,7 +253,7 @@ def card(rng: random.Random, lexicon: Lexicon) -> str:
 
 
 def meter(rng: random.Random, lexicon: Lexicon) -> str:
-    """What displays and counters show: a reading, a time, a temperature."""
+    """Returns a text of a display or counter: a reading, a time, a temperature."""
     kind = rng.random()
     if kind < 0.25:
         return _digits(rng, 1, 8)

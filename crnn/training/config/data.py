@@ -14,7 +14,7 @@ BUNDLED = {"fonts": "fonts", "words": "words"}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Data(Topic):
-    """Where lines come from.
+    """The sources of the lines.
 
     ``synth_options`` are keyword arguments of `Synthesizer` such as fonts; ``mix`` pairs a
     data set (or ``synth:PRESET``) with its share.

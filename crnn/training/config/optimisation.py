@@ -1,4 +1,4 @@
-"""What a run minimises, with which steps, and when it ends."""
+"""Options for the loss that a run minimises, its steps, and its end."""
 
 import dataclasses
 from typing import Annotated, Literal, get_args

@@ -1,4 +1,4 @@
-"""How a field of `TrainConfig` declares that it is an option: its help, its range, its role."""
+"""Declares a field of `TrainConfig` as an option: its help, its range, its role."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -83,7 +83,7 @@ def plain_type(hint: Any) -> Any:  # noqa: ANN401 (types)
 
 
 def wanted_of(value: Any, hint: Any) -> str:  # noqa: ANN401 (of any type)
-    """What an option's value must be, in words; empty if it is.
+    """Describes the values that an option takes, in words; empty if this value is one of them.
 
     Args:
         value: as a recipe or a program gives it; None is any option's.

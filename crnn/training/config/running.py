@@ -1,4 +1,4 @@
-"""Where and how a run is carried out: folders, devices, processes, reports."""
+"""Options for the place and the manner of a run: folders, devices, processes, reports."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a run minimises: a batch and the run's progress to a loss.
+"""Computes the loss that a run minimises, from a batch and the run's progress.
 
 The curriculum is here and nowhere else: which loss a batch has at which point of a run, and
 over which classes it is taken.

@@ -30,7 +30,7 @@ _GREY = (0.299, 0.587, 0.114)
 
 
 class Advice(NamedTuple):
-    """What a teacher says of the time steps of a batch.
+    """A teacher's outputs for the time steps of a batch.
 
     Attributes:
         classes: (N, T, K) int64, of the student, -1 where there are fewer; None if they are

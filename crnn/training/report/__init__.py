@@ -1,1 +1,1 @@
-"""What a run tells while it goes: log lines, a JSON log, curves, the worst lines."""
+"""Reports a run while it goes: log lines, a JSON log, curves, the worst lines."""

@@ -1,4 +1,4 @@
-"""What a run tells: log lines, a JSON log, advice."""
+"""Reports a run: log lines, a JSON log, advice."""
 
 import json
 import logging
@@ -155,7 +155,9 @@ class Reporter:
 
 
 def kept(scores: Scores, before: float | None) -> str:
-    """How much of the accuracy before fine-tuning is left, in words; nothing if that is unknown."""
+    """Says in words which share of the accuracy before fine-tuning is left, or nothing if that is
+    unknown.
+    """
     if not before:
         return ""
     return f"; {before:.2%} before: {scores.exact / before:.1%} kept"

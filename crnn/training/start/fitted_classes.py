@@ -25,9 +25,10 @@ logger = logging.getLogger(__name__)
 _BLANK = 0.9
 """Probability of the blank from which on a step is one of many that show nothing."""
 _BLANK_SHARE = 0.08
-"""Of the steps that show nothing, those that are kept, each counted for all of its kind."""
+"""The share of the steps showing nothing that are kept, each counted for all of its kind."""
 _REACH = 0.55
-"""Of the height of a line: how far from its middle a character can be seen."""
+"""The distance from a line's middle, in heights of the line, up to which a character can be seen.
+"""
 _AGAINST = 8.0
 """Weight of a step that shows what is known beside one that shows a new character."""
 _STEPS, _BATCH, _RATE = 1500, 4096, 0.02

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """What becomes of the classifier's rows.
+    """The fate of the classifier's rows.
 
     Attributes:
         kept: (new code, old code) of characters that both alphabets have.

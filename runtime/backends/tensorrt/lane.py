@@ -82,7 +82,7 @@ class Lane:
     def close(self) -> None:
         """Release contexts, graphs, memory and stream, even after an error of CUDA.
 
-        What cannot be released is logged and left: the process has lost the GPU then.
+        If something cannot be released, that is logged: the process has lost the GPU then.
         """
         quietly = _Quietly()
         device = ExitStack()

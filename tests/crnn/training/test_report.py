@@ -1,4 +1,4 @@
-"""What a run shows: the worst lines, the bar, TensorBoard, what fine-tuning kept."""
+"""Reports of a run: the worst lines, the bar, TensorBoard, the accuracy that fine-tuning kept."""
 
 import json
 import os

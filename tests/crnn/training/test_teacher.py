@@ -133,7 +133,7 @@ def test_the_likeliest_classes_are_those_that_both_have() -> None:
 
 
 def test_a_sure_student_can_learn_that_it_is_wrong() -> None:
-    """Where the teacher means another class than those compared, the rest must be able to rise."""
+    """If the teacher means another class than those compared, the rest must be able to rise."""
     scores = torch.tensor([[[30.0, 0.0, 0.0]]], requires_grad=True)
     learnt = with_rest(scores.log_softmax(-1)[:, :, :2])
     assert torch.isfinite(learnt).all()
@@ -185,7 +185,7 @@ def test_other_time_steps_are_refused(teacher: dict[str, Any], student: dict[str
 
 @torch.no_grad()
 def distance(one: Path, other: Path) -> float:
-    """How differently two readers read noise, in nats a step."""
+    """Returns how differently two readers read noise, in nats a step."""
     torch.manual_seed(5)
     images = torch.randn(4, 1, 32, 96)
     a, b = (load_checkpoint(path).build()(images) for path in (one, other))

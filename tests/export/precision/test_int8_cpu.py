@@ -53,7 +53,7 @@ def test_a_line_does_not_depend_on_its_neighbours(files: tuple[Path, Path]) -> N
 
 
 def test_a_gain_of_nothing_is_said_so(files: tuple[Path, Path]) -> None:
-    """Of ten digits the classifier is next to nothing, and its scales take more than it saves."""
+    """The classifier of ten digits is next to nothing, and its scales take more than it saves."""
     gain = measure_gain(*files, "int8-cpu", LINES)
     assert gain.after > 0.95 * gain.before
     assert gain.time is not None

@@ -96,7 +96,7 @@ def test_an_engine_that_does_not_know_its_memory_is_described_all_the_same() -> 
 
 
 class Engine:
-    """What the inspector of a loaded engine may say, in the two forms it has."""
+    """A loaded engine whose inspector answers in one of its two forms."""
 
     num_optimization_profiles = 1
     device_memory_size_v2 = 4096

@@ -1,4 +1,4 @@
-"""Which of its readings an alphabet file means: the model's class count tells."""
+"""The reading of an alphabet file that is chosen: the model's class count tells."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is found out about an engine before TensorRT is asked."""
+"""Facts about an engine that are known before TensorRT is asked."""
 
 import json
 from pathlib import Path

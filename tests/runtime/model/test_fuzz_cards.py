@@ -21,7 +21,7 @@ OWN = barcode_card(head="log-probs")
 
 
 def why_not(metadata: str, own: ModelCard = OWN) -> CrnnError | None:
-    """What is said of a graph of ten digits with the card of another; None if it reads."""
+    """Returns the error of a graph of ten digits with the card of another; None if it reads."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reader.onnx"
         write_barcode_reader(path, own, {METADATA_KEY: metadata})

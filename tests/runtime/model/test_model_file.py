@@ -1,4 +1,4 @@
-"""What kind of file a model is: told by its content, whatever it is called."""
+"""The kind of a model file is told by its content, whatever its name."""
 
 import io
 import pickle

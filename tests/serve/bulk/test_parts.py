@@ -1,4 +1,4 @@
-"""What ``crnn-bulk`` writes, goes on with and refuses; without Ray."""
+"""Parts that ``crnn-bulk`` writes, goes on with and refuses; without Ray."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What ``crnn-bulk`` reads and fetches; without Ray, workers are plain objects."""
+"""Inputs that ``crnn-bulk`` reads and fetches; without Ray, workers are plain objects."""
 
 import io
 import tarfile

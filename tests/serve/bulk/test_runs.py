@@ -41,7 +41,7 @@ def command(lines: list[Path], out: Path, *more: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def own_scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a killed run leaves there is removed; a test's own folder has too long a name."""
+    """Gives a test a scratch folder of its own: that of a killed run is removed."""
     with tempfile.TemporaryDirectory(prefix="crnn-", dir="/tmp", ignore_cleanup_errors=True) as own:
         monkeypatch.setenv("TMPDIR", own)
         monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # a foreign cluster, never joined
@@ -120,7 +120,7 @@ def check_complete(lines: list[Path], out: Path) -> None:
 
 
 PROGRESS = r"part \d+ of 20: [\d,]+ lines, \d+/s, 0 unread"
-"""What a slow machine has time to say."""
+"""The progress of a run; even a slow machine has time to say it."""
 
 
 def test_a_worker_that_is_killed_costs_nothing(lines: list[Path], tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ class _Typist:
 
 
 class _Work:
-    """What a typist does: most readings are right, some need a character, some are no text."""
+    """The work of a typist: most readings are right, some need a character, some are no text."""
 
     def __init__(self, typist: _Typist, texts: dict[str, str]) -> None:
         self.typist, self.texts = typist, texts

@@ -1,4 +1,4 @@
-"""Which lines hang together, and where they go."""
+"""Lines that belong together come to the same side of the split."""
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

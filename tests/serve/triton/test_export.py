@@ -1,4 +1,4 @@
-"""What is written to disk; no server is needed."""
+"""Repositories are written to disk; no server is needed."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""What the server lets in; needs no Gradio."""
+"""Requests that the server lets in or refuses; needs no Gradio."""
 
 import asyncio
 import dataclasses

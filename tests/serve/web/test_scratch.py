@@ -1,4 +1,4 @@
-"""What visitors leave behind goes, whether they finish or not."""
+"""Files of visitors are removed, whether they finish or not."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""What the page shows of a line, and of many."""
+"""The page's view of one line, and of many."""
 
 import base64
 import csv

@@ -40,7 +40,7 @@ _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 
 @dataclass(frozen=True)
 class Command:
-    """What a person types, and what the page shows that it prints."""
+    """A command that a person types, and the output that the page shows."""
 
     text: str
     output: tuple[str, ...]
@@ -135,7 +135,7 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 def spans_of(page: Path) -> list[str]:
-    """What stands between single backticks in the text around the blocks."""
+    """Returns everything between single backticks in the text around the blocks."""
     reader = _Reader(page)
     reader.read()
     return _SPAN.findall("\n".join(reader.prose).replace("\\|", "|"))
@@ -165,7 +165,7 @@ def parts_of(command: str) -> list[list[str]]:
 
 
 def pattern_of(output: tuple[str, ...]) -> re.Pattern[str]:
-    """What a page shows → what must be printed."""
+    """Turns the output that a page shows into a pattern of the output that must come."""
     lines = [
         r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line).replace("…", ".*") + r"\s*\n"
         for line in output

@@ -171,7 +171,7 @@ def kept_running(command: Command, folder: Path) -> Iterator[None]:
 
 
 def free_port() -> int:
-    """Of the loopback address."""
+    """Returns a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

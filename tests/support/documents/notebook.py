@@ -27,7 +27,7 @@ def executed(path: Path = DEMO) -> nbformat.NotebookNode:
 
 
 def texts(notebook: nbformat.NotebookNode) -> list[str]:
-    """What the cells print, without pictures."""
+    """Returns the texts that the cells print, without pictures."""
     found = []
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):

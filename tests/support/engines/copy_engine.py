@@ -18,7 +18,7 @@ PROFILES = (Profile(Range(1, 4, 8), Range(32, 64, 512)), Profile(Range(1, 1, 1),
 
 
 class CopyContext:
-    """What a lane asks of an execution context."""
+    """An execution context with all that a lane asks of one."""
 
     def __init__(self, engine: "CopyEngine") -> None:
         self.engine = engine
@@ -66,7 +66,7 @@ class CopyContext:
 
 
 class CopyEngine:
-    """What a lane asks of an engine.
+    """An engine with all that a lane asks of one.
 
     Attributes:
         enqueued: calls that were not replayed from a graph.

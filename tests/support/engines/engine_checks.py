@@ -34,7 +34,7 @@ def noise(batch: int, width: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 def expect(onnx_file: Path, images: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
-    """What ONNX Runtime gives."""
+    """Returns ONNX Runtime's outputs."""
     return _reference(onnx_file).infer(images)
 
 

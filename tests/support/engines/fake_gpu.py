@@ -43,7 +43,7 @@ class Diagnostics(IntEnum):
 
 @dataclass
 class FakeGpu:
-    """What a test holds: the device, and the engines that were loaded on it.
+    """A device for a test, and the engines that were loaded on it.
 
     Attributes:
         cuda: the device.

@@ -247,7 +247,7 @@ class FakeEngine:
             ctypes.memmove(addresses[name], data.ctypes.data, data.nbytes)
 
     def compile(self, context: FakeContext) -> None:
-        """What TensorRT for RTX does for a shape that is new to a context."""
+        """Compiles kernels as TensorRT for RTX does for a shape that is new to a context."""
         config, shape = context.config, context.shape
         if config.cuda_graph_strategy is None:
             return  # TensorRT has its kernels
@@ -277,7 +277,7 @@ class FakeEngine:
         return 16 * int(np.prod(shape))
 
     def output_shape(self, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Of one output for an input, found once by computing it."""
+        """Returns the shape of one output for an input, found once by computing it."""
         rows, one = shape[0], (1, *shape[1:])
         if one not in self._shapes:
             outputs = FakeEngine.compute(self, np.zeros(one, np.float32))

@@ -16,7 +16,7 @@ _missing = pytest.mark.skipif(device_count() == 0, reason="no NVIDIA GPU can be 
 
 
 GPU_MARKS = (pytest.mark.gpu, _missing)
-"""What `needs_gpu` puts on a test, for a parameter of one."""
+"""The marks of `needs_gpu`, for a single parameter."""
 
 
 _reason = why_no_engine()

@@ -80,7 +80,7 @@ def seed_input(arch: str, width: int, count: int = 2) -> NDArray[np.float32]:
 
 
 def seed_log_probs(arch: str, width: int) -> NDArray[np.float32]:
-    """What the original network answers, (N, T, C)."""
+    """Returns the log-probabilities of the original network, (N, T, C)."""
     with np.load(DATA / "log_probs.npz") as answers:
         log_probs: NDArray[np.float32] = answers[f"{arch}/{width}"]
     return log_probs.transpose(1, 0, 2)

@@ -58,7 +58,7 @@ def _odd_images() -> list[bytes]:
 def broken_image(number: int) -> bytes:
     """One of the pictures with up to three kinds of damage; now and then bytes at random.
 
-    Of half the PNGs the checksums are mended, so that the damage reaches the decoder.
+    Half of the PNGs get right checksums, so that the damage reaches the decoder.
     """
     generator = np.random.default_rng(number)
     images = [*whole_images().values(), *_odd_images()]

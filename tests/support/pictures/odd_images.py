@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 INK = np.zeros((24, 60), bool)
-"""Where the pictures have ink: three bars on a ground of which there is more."""
+"""The ink of the pictures: three bars on a ground of which there is more."""
 INK[4:20, 6:12] = INK[4:20, 24:30] = INK[4:20, 42:48] = True
 _LOSSLESS = {"WEBP": {"lossless": True}}
 _PACKED = ("raw", "tiff_lzw", "packbits", "tiff_adobe_deflate")

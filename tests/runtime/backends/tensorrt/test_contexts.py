@@ -1,4 +1,4 @@
-"""How many execution contexts and graphs an engine's traffic costs."""
+"""The number of execution contexts and graphs that an engine's traffic costs."""
 
 from pathlib import Path
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Which TensorRT is used, and what it logs."""
+"""The choice of a TensorRT, and its log."""
 
 import threading
 from collections.abc import Callable, Iterator

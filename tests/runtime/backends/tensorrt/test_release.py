@@ -43,7 +43,7 @@ def test_closing_twice_and_using_what_is_closed(gpu: fake_gpu.FakeGpu, engine: P
 
 
 class BrokenError(BaseException):
-    """What no code of ours expects, as KeyboardInterrupt."""
+    """An exception that no code of ours expects, as KeyboardInterrupt is."""
 
 
 class Saboteur:
