@@ -27,7 +27,7 @@ demo: $(INSTALLED)  ## checkpoint -> verified ONNX -> TensorRT engine -> text
 	$(BIN)/crnn-infer $(DEMO)/zh.onnx docs/samples
 
 docs: $(INSTALLED)  ## the site, strictly: build/site
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 docker-lint: $(INSTALLED)  ## hadolint: the Dockerfiles
 	$(BIN)/hadolint docker/*.Dockerfile
