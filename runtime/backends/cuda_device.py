@@ -1,11 +1,14 @@
 """CUDA through ``cuda.bindings.runtime``: devices, memory and streams, without torch."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any
 
 from crnn_runtime.errors import CrnnError, MissingDependencyError, install_command
+
+logger = logging.getLogger(__name__)
 
 _INSUFFICIENT_DRIVER = 35
 LOST = {226, 700, 702, 710, 714, 715, 716, 717, 718, 719, 721, 810, 911}
@@ -131,6 +134,31 @@ def on_device(index: int) -> Iterator[None]:
     finally:
         if before != index:
             call("cudaSetDevice", before)
+
+
+@contextmanager
+def releasing(index: int) -> Iterator[Callable[..., None]]:
+    """Release what is on a GPU, also after an error of CUDA.
+
+    Gives a function that calls others with that GPU current, whatever they raise. If
+    something cannot be released, the first error is logged: the process has lost the GPU then.
+    """
+    errors: list[Exception] = []
+
+    def quietly(function: Callable[..., object], *arguments: object) -> None:
+        try:
+            function(*arguments)
+        except Exception as error:
+            errors.append(error)
+
+    device = ExitStack()
+    quietly(device.enter_context, on_device(index))
+    try:
+        yield quietly
+    finally:
+        quietly(device.close)
+        if errors:
+            logger.warning("an engine's memory could not be released: %s", errors[0])
 
 
 def capability(index: int) -> int:

@@ -44,7 +44,7 @@ class Context:
         dims: of its input, None before the first.
         outputs: name → shape, for ``dims``.
         own: whether one shape has it for itself, which a graph needs.
-        settled: whether it has run in this shape: a graph is captured only then.
+        settled: whether it has run in this shape and memory: only then a graph is captured.
         graph: that replays it, None without one.
     """
 
@@ -57,20 +57,19 @@ class Context:
         self.outputs: dict[str, tuple[int, ...]] = {}
         self.settled = False
         self.graph: Any = None
-        self.raw = loaded.create_context()
-        must(self.raw is not None, "no execution context")
-        # Contexts may share a profile from TensorRT 10 on.
-        done = self.raw.set_optimization_profile_async(profile, handle(stream))
-        must(done, f"profile {profile} refused")
-        call("cudaStreamSynchronize", stream)
         bounds = loaded.profiles[profile]
         self._most_pixels = bounds.batch.max * bounds.width.max
-        # Bytes of each output in the profile's largest call.
-        self._most = {
-            name: int(self.raw.get_max_output_size(name))
-            for name in loaded.dtypes
-            if name != INPUT_NAME
-        }
+        self._most: dict[str, int] = {}  # bytes of each output in the profile's largest call
+        self.raw = loaded.create_context()
+        must(self.raw is not None, "no execution context")
+        try:
+            # Contexts may share a profile from TensorRT 10 on.
+            done = self.raw.set_optimization_profile_async(profile, handle(stream))
+            must(done, f"profile {profile} refused")
+            call("cudaStreamSynchronize", stream)
+        except BaseException:
+            self.raw = None  # whoever keeps the exception keeps this object
+            raise
 
     def set_shape(self, dims: Dims) -> None:
         """Set the input's shape; a graph of another is dropped."""
@@ -82,7 +81,10 @@ class Context:
         must(self.raw.set_input_shape(INPUT_NAME, dims), f"input shape {dims} refused")
         missing = self.raw.infer_shapes()
         must(not missing, f"shapes not known: {missing}")
-        self.outputs = {name: tuple(self.raw.get_tensor_shape(name)) for name in self._most}
+        names = [name for name in self._loaded.dtypes if name != INPUT_NAME]
+        self.outputs = {name: tuple(self.raw.get_tensor_shape(name)) for name in names}
+        if not self._most:  # it is not known before a shape is set
+            self._most = {name: int(self.raw.get_max_output_size(name)) for name in names}
         # 0 also means that TensorRT could not tell.
         needed = int(self.raw.update_device_memory_size_for_shapes())
         self._activations = needed or self._loaded.most_activations
@@ -100,6 +102,7 @@ class Context:
         if memory.addresses == self._addresses:
             return
         self.drop_graph()
+        self.settled = False
         # set_device_memory(address, size) ends the process in TensorRT 10.7 for engines
         # without weight streaming; the property does the same in all versions.
         self.raw.device_memory = memory.activations.address

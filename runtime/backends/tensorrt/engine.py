@@ -137,7 +137,8 @@ def check_validity(path: Path, trt: Any, runtime: Any, plan: bytes) -> None:  # 
     Raises:
         ModelError: it does not; the message is TensorRT's own diagnosis.
     """
-    validity, bits = runtime.get_engine_validity(plan[: runtime.engine_header_size])
+    with collect_logs() as lines:
+        validity, bits = runtime.get_engine_validity(plan[: runtime.engine_header_size])
     if validity == trt.EngineValidity.SUBOPTIMAL:
         logger.warning("engine %s is slower than one that is built on this machine", path)
     if validity != trt.EngineValidity.INVALID:
@@ -146,7 +147,7 @@ def check_validity(path: Path, trt: Any, runtime: Any, plan: bytes) -> None:  # 
     named = [name.lower().replace("_", " ") for name, value in members if bits & int(value)]
     raise ModelError(
         f"{path}: {FLAVOUR_NAMES['rtx']} cannot run it here: "
-        f"{', '.join(named) or 'it does not say why'}"
+        f"{', '.join(named) or first_error(lines)}"
     )
 
 

@@ -64,15 +64,20 @@ class KernelCache:
             self.due = False
             if self._cache is None:
                 return
-            memory = self._cache.serialize()
-            content = b"" if memory is None else bytes(memory)
-            if not content or content == self._saved:
-                return
             try:
+                memory = self._cache.serialize()
+                content = b"" if memory is None else bytes(memory)
+                if not content or content == self._saved:
+                    return
+                self._saved = content
                 write_atomically(self._path, lambda part: part.write_bytes(content))
-            except CrnnError as error:
+            except (CrnnError, RuntimeError) as error:
                 logger.info("compiled kernels are not kept: %s", error)
-            self._saved = content
+
+    def close(self) -> None:
+        """Let go of the library's cache, which no context may use any more."""
+        with self._lock:
+            self._cache = None
 
     def _load(self) -> None:
         try:

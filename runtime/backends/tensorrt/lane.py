@@ -5,15 +5,13 @@ An execution context is not thread-safe, so a lane serves one call at a time;
 """
 
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.backends import INPUT_NAME
-from crnn_runtime.backends.cuda_device import call, cuda, handle, on_device
+from crnn_runtime.backends.cuda_device import CudaError, call, cuda, handle, on_device, releasing
 from crnn_runtime.backends.tensorrt.calls import Call
 from crnn_runtime.backends.tensorrt.contexts import Context, ProfileContexts, RefusedError, must
 from crnn_runtime.backends.tensorrt.engine import LoadedEngine
@@ -80,26 +78,18 @@ class Lane:
         }
 
     def close(self) -> None:
-        """Release contexts, graphs, memory and stream, even after an error of CUDA.
-
-        If something cannot be released, that is logged: the process has lost the GPU then.
-        """
-        quietly = _Quietly()
-        device = ExitStack()
-        quietly(device.enter_context, on_device(self._loaded.device))
-        quietly(self._end_capture)
-        quietly(call, "cudaStreamSynchronize", self._stream)
-        for profile in self._profiles.values():
-            for context in profile.all():
-                quietly(context.close)
-        self._profiles.clear()
-        quietly(self._drop_recorded)
-        for buffer in self._memory.buffers:
-            quietly(buffer.free)
-        quietly(call, "cudaStreamDestroy", self._stream)
-        quietly(device.close)
-        if quietly.error is not None:
-            logger.warning("an engine's memory could not be released: %s", quietly.error)
+        """Release contexts, graphs, memory and stream, even after an error of CUDA."""
+        with releasing(self._loaded.device) as quietly:
+            quietly(self._end_capture)
+            quietly(call, "cudaStreamSynchronize", self._stream)
+            for profile in self._profiles.values():
+                for context in profile.all():
+                    quietly(context.close)
+            self._profiles.clear()
+            quietly(self._drop_recorded)
+            for buffer in self._memory.buffers:
+                quietly(buffer.free)
+            quietly(call, "cudaStreamDestroy", self._stream)
 
     def _contexts(self, profile: int) -> ProfileContexts:
         if profile not in self._profiles:
@@ -166,7 +156,11 @@ class Lane:
     def _end_capture(self) -> None:
         """End it also after an error, when it may give half a graph."""
         if self._is_capturing:
-            self._recorded = call("cudaStreamEndCapture", self._stream)
+            try:
+                self._recorded = call("cudaStreamEndCapture", self._stream)
+            except CudaError:  # it has ended all the same
+                self._is_capturing = False
+                raise
             self._is_capturing = False
 
     def _drop_recorded(self) -> None:
@@ -181,16 +175,3 @@ class Lane:
             self._shapes.add(shape)
             assert self._loaded.kernels is not None
             self._loaded.kernels.note_shape()
-
-
-class _Quietly:
-    """Calls functions whatever others raised, and keeps the first error."""
-
-    def __init__(self) -> None:
-        self.error: Exception | None = None
-
-    def __call__(self, function: Callable[..., object], *arguments: object) -> None:
-        try:
-            function(*arguments)
-        except Exception as error:
-            self.error = self.error or error

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from crnn_runtime.backends.cuda_device import on_device
+from crnn_runtime.backends.cuda_device import on_device, releasing
 from crnn_runtime.backends.tensorrt.engine import LoadedEngine
 from crnn_runtime.backends.tensorrt.lane import Lane
 from crnn_runtime.errors import ModelError
@@ -45,7 +45,8 @@ class Pool:
         with self._changed:
             self._idle.append(lane)
             if (kernels := self._loaded.kernels) and kernels.due and self._nothing_runs():
-                kernels.save()
+                with on_device(self._loaded.device):
+                    kernels.save()
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -54,13 +55,16 @@ class Pool:
             self._closed = True
             self._changed.notify_all()
             self._changed.wait_for(self._nothing_runs)
-            if self._loaded.kernels is not None:
-                with on_device(self._loaded.device):
-                    self._loaded.kernels.save()
-            while self._idle:
-                self._idle.pop().close()
-            self._made = 0
-            self._loaded.engine = None  # its weights are on the GPU
+            with releasing(self._loaded.device) as quietly:
+                kernels = self._loaded.kernels
+                if kernels is not None:
+                    quietly(kernels.save)
+                while self._idle:
+                    self._idle.pop().close()
+                self._made = 0
+                if kernels is not None:
+                    kernels.close()
+                self._loaded.engine = None  # its weights are on the GPU
 
     def _nothing_runs(self) -> bool:
         return len(self._idle) == self._made

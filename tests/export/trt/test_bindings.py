@@ -7,12 +7,17 @@ recorded (`record_bindings`); those of TensorRT for RTX are looked up for real.
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
+from inspect import isroutine
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from record_bindings import CLASSES, RECORD
+
+from crnn_runtime.backends.cuda_device import device_count, handle
 
 ROOT = Path(__file__).parents[3]
 RECORDED: dict[str, dict[str, list[str]]] = json.loads(RECORD.read_text("utf-8"))
@@ -130,6 +135,71 @@ def test_the_name_exists_in_the_cuda_bindings(name: str) -> None:
         runtime.cudaDeviceAttr,
     )
     assert any(hasattr(home, name) for home in homes)
+
+
+def arguments(
+    cuda: Any,  # noqa: ANN401 - the bindings or the stand-in
+    make: Callable[[str], object],
+) -> dict[str, tuple[object, ...]]:
+    """Function → what it is called with; ``make`` gives an object of a type of CUDA's."""
+    stream, graph, launched = make("cudaStream_t"), make("cudaGraph_t"), make("cudaGraphExec_t")
+    address, device = 4096, 0
+    attribute = cuda.cudaDeviceAttr.cudaDevAttrComputeCapabilityMajor
+    upload = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice
+    own_thread = cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+    return {
+        "cudaDeviceGetAttribute": (attribute, device),
+        "cudaDriverGetVersion": (),
+        "cudaFree": (address,),
+        "cudaFreeHost": (address,),
+        "cudaGetDevice": (),
+        "cudaGetDeviceCount": (),
+        "cudaGetDeviceProperties": (device,),
+        "cudaGetErrorString": (35,),
+        "cudaGetLastError": (),
+        "cudaGraphDestroy": (graph,),
+        "cudaGraphExecDestroy": (launched,),
+        "cudaGraphInstantiate": (graph, 0),
+        "cudaGraphLaunch": (launched, stream),
+        "cudaMalloc": (256,),
+        "cudaMallocHost": (256,),
+        "cudaMemcpyAsync": (address, address, 16, upload, stream),
+        "cudaRuntimeGetVersion": (),
+        "cudaSetDevice": (device,),
+        "cudaStreamBeginCapture": (stream, own_thread),
+        "cudaStreamCreateWithFlags": (cuda.cudaStreamNonBlocking,),
+        "cudaStreamDestroy": (stream,),
+        "cudaStreamEndCapture": (stream,),
+        "cudaStreamSynchronize": (stream,),
+    }
+
+
+def test_without_a_driver_the_stand_in_answers_as_the_cuda_bindings_do() -> None:
+    runtime = pytest.importorskip("cuda.bindings.runtime")
+    if device_count():
+        pytest.skip("this machine has a GPU")
+    fake = import_module("fake_cuda").FakeCuda()
+    fake.driver, fake.failing = 0, lambda _: 35
+    real_calls = arguments(runtime, lambda name: getattr(runtime, name)(5))
+    fake_calls = arguments(fake, lambda _: SimpleNamespace(address=5))
+    functions = {name for name in cuda_names() if isroutine(getattr(runtime, name, None))}
+    assert real_calls.keys() == functions
+    for name, given in real_calls.items():  # a wrong type or number of them raises
+        status, *results = getattr(runtime, name)(*given)
+        fake_status, *fake_results = getattr(fake, name)(*fake_calls[name])
+        assert int(fake_status) == int(status), name
+        assert len(fake_results) == len(results), name
+        assert all(each is None for each in results) or int(status) == 0, name
+
+
+def test_a_stream_has_an_address_for_other_libraries() -> None:
+    runtime = pytest.importorskip("cuda.bindings.runtime")
+    assert handle(runtime.cudaStream_t(5)) == 5
+    fake = import_module("fake_cuda")
+    assert fake.FakeUtils.get_cuda_native_handle(fake.FakeStream(5)) == 5
+    for utils in (import_module("cuda.bindings.utils"), fake.FakeUtils):
+        with pytest.raises(TypeError, match="Unknown type"):
+            utils.get_cuda_native_handle(5)
 
 
 def test_the_stand_in_has_no_name_of_its_own() -> None:

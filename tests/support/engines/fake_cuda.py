@@ -6,9 +6,10 @@ was destroyed, work that was not waited for.
 
 What it copies, and from where:
 
-- Functions return (status, results...), None in place of results after an error; a status
-  converts to int (looked up in cuda-bindings 12.9.1 and 13.5.0, which without a driver
-  answer 35 to all but `cudaDriverGetVersion`, 0 then, and `cudaRuntimeGetVersion`).
+- Functions return (status, results...), after an error None in place of each result; a
+  status converts to int (looked up in cuda-bindings 12.9.1 and 13.5.0, which without a driver
+  answer 35 to all but `cudaDriverGetVersion`, 0 then, and `cudaRuntimeGetVersion`;
+  `test_bindings` compares the two).
 - Work is done when the stream is synchronised, not when it is enqueued (CUDA programming
   guide); `cudaFree` waits for the device.
 - `cudaStreamEndCapture` ends a capture after errors as well, and may give a graph then
@@ -27,11 +28,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from crnn_runtime.backends import cuda_device
+
+if TYPE_CHECKING:  # a machine that has no more than CUDA lacks it
+    import pytest
 
 Work = Callable[[], None]
 GRAPH_BYTES = 4096
@@ -99,7 +101,8 @@ class FakeCuda:
             if name == "cudaStreamEndCapture":
                 self.capturing.pop(arguments[0].address, None)
                 self.invalid.clear()
-            return (status, None)
+            results = get_args(get_type_hints(found)["return"])[1:]
+            return (status, *[None] * len(results))
 
         return checked
 
@@ -254,7 +257,9 @@ class FakeCuda:
         return 0, int(_address(stream) in self.capturing)
 
     def cudaStreamEndCapture(self, stream: FakeStream) -> tuple[int, int | None]:
-        recorded = self.capturing.pop(stream.address)
+        recorded = self.capturing.pop(stream.address, None)
+        if recorded is None:
+            return 401, None  # the stream is in no state for it
         if stream.address in self.invalid:
             self.invalid.remove(stream.address)
             self.last_error = 901  # the capture was invalidated
@@ -295,7 +300,7 @@ def _address(stream: FakeStream | int) -> int:
 
 
 @contextmanager
-def stand_in(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> Iterator[FakeCuda]:
+def stand_in(monkeypatch: "pytest.MonkeyPatch", cuda: FakeCuda) -> Iterator[FakeCuda]:
     """Put it where the runtime imports the real one from."""
     install(monkeypatch, cuda)
     yield cuda
@@ -303,7 +308,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> Iterator[FakeCu
     cuda_device.cuda.cache_clear()
 
 
-def install(monkeypatch: pytest.MonkeyPatch, cuda: FakeCuda) -> None:
+def install(monkeypatch: "pytest.MonkeyPatch", cuda: FakeCuda) -> None:
     """As `stand_in`, for good: the cache of `cuda_device.cuda` must be cleared afterwards."""
     cuda_device.cuda.cache_clear()
     bindings = SimpleNamespace(runtime=cuda, utils=FakeUtils)

@@ -14,14 +14,16 @@ What it copies, and from where:
   (documentation of `IExecutionContext`).
 - To capture a context whose shape has not run yet fails, and a graph is bound to the
   shape that its context had (documentation of `enqueueV3` and of CUDA graphs in TensorRT).
+  The same is required here of memory for activations that was set anew, to be strict.
+- `get_max_output_size` gives -1 before a shape is set (its docstring).
 - A context keeps memory of the device while it lives; with TensorRT for RTX before 1.7
   also 57 MiB of the host's for each kind of convolution (TensorRT-RTX issue 39).
 - TensorRT for RTX compiles kernels for each new shape: with EAGER in the call, with LAZY,
   the default, in a thread that logs when it has ended. To drop the context waits for it,
   and holds Python's lock all the while (pybind11 deletes with the lock held).
 - A runtime cache is refused, not an error, if it is of another release; it needs a CUDA
-  context to be read (docstring of `IRuntimeCache.deserialize`).
-- `Runtime.get_engine_validity` gives (validity, bits) from the first 64 bytes.
+  context to be read (docstring of `IRuntimeCache.deserialize`). It holds what was compiled
+  while it lives.
 """
 
 import ctypes
@@ -39,7 +41,7 @@ from fake_cuda import FakeCuda
 from crnn_runtime.model.engine_file import Profile
 
 HELPERS = {"alive", "ask", "complain", "compute", "run", "compile", "memory_of", "output_shape"} | {
-    "bytes_of", "host_bytes", "RELEASE",
+    "bytes_of", "host_bytes", "shapes", "RELEASE",
 }  # fmt: skip
 """Names that the real classes do not have."""
 CONTEXT_BYTES = 64 * 1024
@@ -72,7 +74,7 @@ class FakeContext:
         self.nvtx_verbosity = "DETAILED"
         self.addresses: dict[str, int] = {}
         self.busy = threading.Lock()
-        self.ran: set[tuple[int, ...]] = set()
+        self.ran: tuple[tuple[int, ...], int] | None = None
         self.sized = False
         memory = engine.cuda.allocate(CONTEXT_BYTES, "context")
         weakref.finalize(self, engine.cuda.release, memory, "context")
@@ -114,7 +116,8 @@ class FakeContext:
 
     def get_max_output_size(self, name: str) -> int:
         self.engine.ask("get_max_output_size")
-        assert self.profile is not None
+        if self.profile is None or self.shape is None:
+            return -1
         profile = self.engine.profiles[self.profile]
         shape = (profile.batch.max, *self.engine.pixels, profile.width.max)
         return self.engine.bytes_of(name) * int(np.prod(self.engine.output_shape(name, shape)))
@@ -138,14 +141,15 @@ class FakeContext:
             self.engine.complain("no kernel for\nthis layer")
             self.engine.complain("enqueue has failed")
             return False
-        if stream in cuda.capturing and (shape not in self.ran or self.engine.capture != "works"):
+        has_run = self.ran == (shape, self.device_memory)
+        if stream in cuda.capturing and not (has_run and self.engine.capture == "works"):
             self.engine.complain("operation not permitted when stream is capturing")
             if self.engine.capture != "is refused":
                 cuda.invalid.add(stream)
             return self.engine.capture == "ends invalid"
-        if shape not in self.ran:
+        if not has_run:
             self.engine.compile(self)
-        self.ran = {shape}
+        self.ran = (shape, self.device_memory)
         self.engine.shapes.add(shape)
         memory, addresses, profile = self.device_memory, dict(self.addresses), self.profile
 
@@ -165,14 +169,18 @@ class FakeCache:
 
     RELEASE = b"1.7.1 Fake GPU\n"
 
-    def __init__(self, cuda: FakeCuda) -> None:
+    def __init__(self, engine: "FakeEngine") -> None:
         self.shapes: set[bytes] = set()
-        self._cuda = cuda
+        self._cuda, self._ask = engine.cuda, engine.ask
+        memory = self._cuda.allocate(CONTEXT_BYTES, "cache")
+        weakref.finalize(self, self._cuda.release, memory, "cache")
 
     def serialize(self) -> bytes:
+        self._ask("serialize")
         return self.RELEASE + b"\n".join(sorted(self.shapes))
 
     def deserialize(self, content: bytes) -> bool:
+        self._ask("deserialize")
         assert self._cuda.streams, "no CUDA context"
         if not content.startswith(self.RELEASE):
             return False
@@ -200,7 +208,7 @@ class FakeEngine:
         self.capture: Literal["works", "is refused", "is invalidated", "ends invalid"] = "works"
         self.contexts: list[weakref.ref[FakeContext]] = []
         self.made = 0
-        self.caches: list[FakeCache] = []
+        self.caches: list[int] = []
         self.compiled: list[tuple[int, ...]] = []
         self.shapes: set[tuple[int, ...]] = set()
         self.asked: Any = lambda _: None
@@ -298,6 +306,7 @@ class FakeEngine:
         return SimpleNamespace(name=names[kinds[name]])
 
     def create_runtime_config(self) -> "FakeConfig":
+        self.ask("create_runtime_config")
         return FakeConfig(self)
 
     def create_execution_context(self, how: Any) -> FakeContext:
@@ -320,11 +329,13 @@ class FakeConfig:
         self._engine = engine
 
     def create_runtime_cache(self) -> FakeCache:
-        return FakeCache(self._engine.cuda)
+        self._engine.ask("create_runtime_cache")
+        return FakeCache(self._engine)
 
     def set_runtime_cache(self, cache: FakeCache) -> bool:
+        self._engine.ask("set_runtime_cache")
         self.cache = cache
-        self._engine.caches.append(cache)
+        self._engine.caches.append(id(cache))
         return True
 
     def set_execution_context_allocation_strategy(self, strategy: str) -> None:

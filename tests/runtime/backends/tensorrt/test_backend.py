@@ -16,6 +16,7 @@ from tiny_reader import tiny_card, tiny_model
 
 from crnn_runtime import CrnnError, MissingDependencyError, ModelError
 from crnn_runtime.backends.cuda_device import device_count
+from crnn_runtime.backends.tensorrt import library
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
 from crnn_runtime.backends.tensorrt.calls import EngineShapeError
 from crnn_runtime.backends.tensorrt.engine import check_validity
@@ -217,10 +218,13 @@ def test_tensorrt_for_rtx_is_asked_for_its_diagnosis(
 
 def test_the_real_library_knows_what_is_no_engine() -> None:
     trt = pytest.importorskip("tensorrt_rtx")
-    from crnn_runtime.backends.tensorrt.library import create
-
+    runtime = library.create("rtx", "Runtime")
     with pytest.raises(ModelError, match="malformed engine"):
-        check_validity(Path("x.trt"), trt, create("rtx", "Runtime"), b"x" * 64)
+        check_validity(Path("x.trt"), trt, runtime, b"x" * 64)
+    if device_count() == 0:  # it names no reason then, but logs one
+        header = fake_gpu.fake_plan(b"", "rtx")
+        with pytest.raises(ModelError, match="driver"):
+            check_validity(Path("x.trt"), trt, runtime, header)
 
 
 def test_an_engine_that_another_gpu_was_timed_for_is_a_warning(

@@ -1,11 +1,12 @@
 """The number of execution contexts and graphs that an engine's traffic costs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
 import fake_gpu
 import pytest
-from engine_checks import WIDE, check, noise
+from engine_checks import PROFILES, WIDE, check, noise
 from fake_tensorrt import HOST_BYTES
 from tiny_reader import tiny_card, tiny_model
 
@@ -41,6 +42,19 @@ def test_mixed_traffic_makes_few_contexts(
         batches = {shape[0] for shape in engine.shapes}
         assert batches <= {1, 2, 4, 8, 16, 32, 64}
         del engine
+    assert gpu.cuda.is_empty
+
+
+def test_every_lane_makes_few_contexts_for_each_profile(
+    gpu: fake_gpu.FakeGpu, engine: Path, onnx_file: Path
+) -> None:
+    shapes = [(batch, width) for batch in (1, 2, 4, 8) for width in range(64, 257, 16)]
+    batches = [noise(*shape, seed) for seed in range(6) for shape in shapes]
+    with TensorRTBackend(engine) as backend, ThreadPoolExecutor(4) as threads:
+        for images, outputs in zip(batches, threads.map(backend.infer, batches), strict=True):
+            check(outputs, onnx_file, images)
+        lanes = backend.contexts
+    assert len(PROFILES) < max(lanes) <= MOST * len(PROFILES)
     assert gpu.cuda.is_empty
 
 

@@ -35,7 +35,7 @@ def test_what_was_compiled_is_not_compiled_again(
 def test_all_lanes_share_one_cache(gpu: fake_gpu.FakeGpu, rtx_engine: Path) -> None:
     with TensorRTBackend(rtx_engine) as backend, ThreadPoolExecutor(4) as pool:
         list(pool.map(backend.infer, [noise(4, 64)] * 40))
-        assert len(set(map(id, gpu.engines[0].caches))) == 1
+        assert len(set(gpu.engines[0].caches)) == 1
 
 
 def test_a_process_that_is_killed_has_saved_the_most(
@@ -69,6 +69,20 @@ def test_a_folder_that_cannot_be_written_is_no_error(
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
     assert len(run(gpu, rtx_engine, (64, 96))) == 2
+    assert not rtx_engine.with_name(rtx_engine.name + ".rtxcache").exists()
+    assert gpu.cuda.is_empty
+
+
+def test_kernels_that_cannot_be_kept_are_no_error_of_the_lines(
+    gpu: fake_gpu.FakeGpu, rtx_engine: Path, onnx_file: Path
+) -> None:
+    def refuse(name: str) -> None:
+        if name == "serialize":
+            raise RuntimeError("no memory for them")
+
+    with TensorRTBackend(rtx_engine) as backend:
+        gpu.engines[0].asked = refuse
+        check(backend.infer(noise(4, 64)), onnx_file, noise(4, 64))
     assert not rtx_engine.with_name(rtx_engine.name + ".rtxcache").exists()
     assert gpu.cuda.is_empty
 
