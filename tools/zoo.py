@@ -5,7 +5,7 @@
 
 No figure in a table is typed: it stands in a card because `tools.ship` measured
 it, those of other people's readers in benchmarks/results/peers.json. The text around the
-tables is benchmarks/zoo.in.md.
+tables is tools/zoo.in.md.
 """
 
 import sys
@@ -60,9 +60,9 @@ def _reader(name: str, card: ModelCard) -> str:
     size = reader_path(name).stat().st_size / 1e6
     return "\n".join(
         [
-            f"## `{name}`",
+            f"### `{name}`",
             "",
-            f"`{card.arch}`, {len(card.alphabet)} characters, {size:.1f} MB, head `{card.head}`. "
+            f"`{card.arch}`, {len(card.alphabet):,} characters, {size:.1f} MB, head `{card.head}`. "
             + _training(card.training),
             "",
             "<!-- not run: minutes of measuring, and data that is not part of this project -->",
@@ -74,8 +74,10 @@ def _reader(name: str, card: ModelCard) -> str:
             "|---|---|---|---|---|---|",
             *(_row(data, scores) for data, scores in card.evaluation.items()),
             "",
-            "Lines of the first validation set exactly right, by steps of the last run: "
-            + ", ".join(f"{step:,.0f}: {exact:.1%}" for step, exact in card.training["curve"])
+            "Lines of the first validation set exactly right, in the last run: "
+            + ", ".join(
+                f"{exact:.1%} after {step:,.0f} steps" for step, exact in card.training["curve"]
+            )
             + ".",
             "",
         ]
@@ -90,16 +92,16 @@ def _argument(data: str) -> str:
 def _training(training: Mapping[str, Any]) -> str:
     if "runs" in training:  # of `tools.soup`
         return (
-            f"Began as {training['start']}. Trained by `{training['how']}`, on "
-            f"{training['hardware']}: {training['lines']:,} lines in {training['minutes']:.0f} "
-            f"minutes; {training['blend']:.0%} of the mean of the runs, the rest is the start. "
-            f"Data: {training['data']}."
+            f"It began as {training['start']} and was trained by `{training['how']}` on "
+            f"{training['hardware']}, with {training['lines']:,} lines in "
+            f"{training['minutes']:.0f} minutes. {training['blend']:.0%} of its weights are the "
+            f"mean of the runs, the rest is the start. Data: {training['data']}."
         )
     lines = training["steps"] * training["batch_size"]
     return (
-        f"Trained by `{training['how']}` (seed {training['seed']}), on {training['hardware']}. "
-        f"The best of the last run, which is what ships, came after {training['minutes']:.0f} "
-        f"minutes of it, {training['steps']:,} steps, {lines:,} lines."
+        f"It was trained by `{training['how']}` (seed {training['seed']}) on "
+        f"{training['hardware']}. The best of the last run ships, after "
+        f"{training['minutes']:.0f} minutes of it, {training['steps']:,} steps, {lines:,} lines."
     )
 
 
