@@ -11,10 +11,11 @@ from crnn_benchmarks.harness.child import Child, ChildError
 from crnn_benchmarks.harness.datasets import Lines
 from crnn_benchmarks.harness.models import Subject, describe, model_file
 from crnn_benchmarks.harness.schema import Accuracy, Model
-from crnn_benchmarks.harness.stats import mean
+from crnn_benchmarks.harness.stats import Interval, mean, ratio
 from crnn_benchmarks.harness.timing import Log
 from crnn_benchmarks.peers import PEERS, RUNNER, python_of
 from crnn_runtime.errors import CrnnError
+from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.recognizer import Recognizer
 
 _TURN = 16
@@ -22,11 +23,19 @@ _TURN = 16
 
 
 class Contender:
-    """A reader in a process of its own; `problem` says why it reads nothing."""
+    """A reader in a process of its own; `problem` says why it reads nothing.
+
+    Attributes:
+        model: what it is.
+        precision: of its weights, empty if unknown.
+        alphabet: what it can write, None if unknown.
+        problem: see above.
+    """
 
     def __init__(self, name: str, python: str, module: str, options: Mapping[str, object]) -> None:
         self.model = Model(name=name, arch="peer", trained=True)
         self.precision = ""
+        self.alphabet: Alphabet | None = None
         self.problem: str | None = None
         self._child: Child | None = None
         try:
@@ -103,7 +112,7 @@ def peer_contender(name: str, python: str | None, folder: Path | None, threads: 
 
 def own_contender(subject: Subject, threads: int) -> Contender:
     """A reader of this project, by checkpoint, exported file or name."""
-    problem, precision = None, ""
+    problem, precision, alphabet = None, "", None
     options: dict[str, object] = {"threads": threads}
     model = Model(name=subject.name, arch="unknown", trained=True)
     try:
@@ -111,12 +120,13 @@ def own_contender(subject: Subject, threads: int) -> Contender:
         file = model_file(subject) if subject.is_checkpoint else Path(subject.file)
         with Recognizer(file, threads=1) as recognizer:
             model = describe(subject, file, recognizer.card)
-            precision = recognizer.card.precision
+            precision, alphabet = recognizer.card.precision, recognizer.card.alphabet
         options = {"threads": threads, "model": str(file)}
     except CrnnError as error:
         problem = str(error)
     contender = Contender(subject.name, sys.executable, "peer_crnn", options)
     contender.model, contender.precision, contender.problem = model, precision, problem
+    contender.alphabet = alphabet
     if problem is None:
         contender.open()
     return contender
@@ -136,7 +146,7 @@ def measure_peers(
                 contender.read(lines.paths[start : start + _TURN], readings)
             log(f"{lines.data.name}: {min(start + _TURN, len(lines.paths))} of {lines.data.lines}")
         results += [
-            Read(_row(contender, readings, lines, threads), lines, readings.texts)
+            Read(_row(contender, readings, lines, threads, found[0]), lines, readings.texts)
             for contender, readings in zip(contenders, found, strict=True)
         ]
     for contender in contenders:
@@ -144,7 +154,9 @@ def measure_peers(
     return results
 
 
-def _row(contender: Contender, readings: Readings, lines: Lines, threads: int) -> Accuracy:
+def _row(
+    contender: Contender, readings: Readings, lines: Lines, threads: int, first: Readings
+) -> Accuracy:
     row = Accuracy(
         model=contender.model,
         backend="alone",
@@ -158,8 +170,19 @@ def _row(contender: Contender, readings: Readings, lines: Lines, threads: int) -
     return dataclasses.replace(
         row,
         scores=intervals(lines.texts, readings.texts),
+        outside=sum(not contender.alphabet.has(text) for text in lines.texts)
+        if contender.alphabet
+        else 0,
         unread=len(readings.failures),
         seconds=mean(readings.seconds),
         cpu=mean(readings.cpu),
+        ratio=_ratio(readings, first),
         memory=contender.memory(),
     )
+
+
+def _ratio(readings: Readings, first: Readings) -> Interval | None:
+    """Processor time over the first reader's, None where that one failed on the way."""
+    if readings is first:
+        return Interval(1.0)
+    return ratio(readings.cpu, first.cpu) if len(first.cpu) == len(readings.cpu) else None

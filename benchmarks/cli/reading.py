@@ -65,7 +65,11 @@ def accuracy(
 @click.command(cls=Command)
 @click.argument("data", nargs=-1)
 @click.option("--reader", "readers", multiple=True, help="One of ours, by file or name.")
-@click.option("--peer", "names", multiple=True, help="May be repeated.  [default: all]")
+@click.option("--peer", "names", multiple=True,
+              help="May be repeated.  [default: all, none with --update]")  # fmt: skip
+@click.option("--update", type=click.Path(dir_okay=False),
+              help="A report of this command, in which the readers are replaced. The first is the "
+              "one that it began with: their times are compared by it.")  # fmt: skip
 @click.option("--python", "pythons", multiple=True, metavar="PEER=PATH",
               help="The Python that has a peer.")  # fmt: skip
 @click.option("--environments", type=click.Path(file_okay=False), help="Where --prepare put them.")
@@ -77,9 +81,12 @@ def accuracy(
 def peers(
     data: tuple[str, ...], readers: tuple[str, ...], names: tuple[str, ...],
     pythons: tuple[str, ...], environments: str | None, prepare: bool, limit: int | None,
-    threads: int, worst: int, out: str,
+    threads: int, worst: int, update: str | None, out: str,
 ) -> None:  # fmt: skip
-    """The same lines through other people's readers and ours, recognition only."""
+    """The same lines through our readers and other people's, by turns, recognition only.
+
+    Times are compared with the first reader's.
+    """
     from crnn_benchmarks import peers as peer_table  # noqa: PLC0415
     from crnn_benchmarks.cases.peers import (  # noqa: PLC0415
         measure_peers,
@@ -87,10 +94,12 @@ def peers(
         peer_contender,
     )
     from crnn_benchmarks.harness.models import subjects_of  # noqa: PLC0415
+    from crnn_benchmarks.harness.schema import Report  # noqa: PLC0415
+    from crnn_benchmarks.report.update import check_update, updated  # noqa: PLC0415
     from crnn_runtime.installed import cache_folder  # noqa: PLC0415
 
     folder = Path(environments) if environments else cache_folder() / "peers"
-    chosen = names or tuple(peer_table.PEERS)
+    chosen = names or (() if update else tuple(peer_table.PEERS))
     python = dict(text.partition("=")[::2] for text in pythons)
     for name in (*chosen, *python):
         if name not in peer_table.PEERS:
@@ -101,19 +110,25 @@ def peers(
         return
     if not data:
         raise click.UsageError("Missing argument 'DATA...': folders or files with labels")
+    if not readers and not chosen:
+        raise click.UsageError("--update FILE needs --reader: the one it began with, and yours")
     subjects = subjects_of(readers)
-    target = writable(out)
+    target = writable(update or out)
     with ExitStack() as stack:
         sets = _sets(stack, data, limit)
         report = empty_report()
-        contenders = [peer_contender(name, python.get(name), folder, threads) for name in chosen]
-        contenders += [own_contender(subject, threads) for subject in subjects]
+        old = Report.read(target) if update else None
+        contenders = [own_contender(subject, threads) for subject in subjects]
+        contenders += [peer_contender(name, python.get(name), folder, threads) for name in chosen]
+        if old is not None:
+            check_update(old, report.machine, contenders[0].model, [each.data for each in sets])
         for contender in contenders:
             if contender.problem is not None:
                 tell(f"{contender.model.name}: {contender.problem}")
         results = measure_peers(contenders, sets, threads, tell)
         _write_worst(results, worst, target)
-    finish(dataclasses.replace(report, accuracy=tuple(read.row for read in results)), target)
+    report = dataclasses.replace(report, accuracy=tuple(read.row for read in results))
+    finish(report if old is None else updated(old, report), target)
 
 
 def _sets(stack: ExitStack, data: Sequence[str], limit: int | None) -> "list[Lines]":

@@ -16,7 +16,7 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.installed import cache_folder
 from crnn_runtime.model.alphabet import Alphabet
 from crnn_runtime.model.model_file import find_kind, kind_of
-from crnn_runtime.readers.known import KNOWN
+from crnn_runtime.readers import is_reader_name
 
 if TYPE_CHECKING:
     from crnn.model import CRNN
@@ -59,7 +59,7 @@ def subjects_of(models: Sequence[str]) -> list[Subject]:
         CrnnError: there is nothing of a name.
     """
     found = [subject_of(model) for model in models]
-    places = [None if each.name in KNOWN else Path(each.file or "") for each in found]
+    places = [None if is_reader_name(each.name) else Path(each.file or "") for each in found]
     names = distinct([each.name for each in found], places)
     return [dataclasses.replace(each, name=name) for each, name in zip(found, names, strict=True)]
 
@@ -71,7 +71,7 @@ def subject_of(model: str) -> Subject:
         CrnnError: there is neither.
     """
     path, _ = find_kind(model)
-    return Subject(name=model if model in KNOWN else path.name, file=str(path))
+    return Subject(name=model if is_reader_name(model) else path.name, file=str(path))
 
 
 def model_file(subject: Subject, precision: str = "fp32") -> Path:

@@ -195,6 +195,7 @@ class Accuracy(Measured):
         outside: lines that hold a character which the reader's alphabet lacks.
         unread: lines whose picture it could not read, counted as wrong.
         seconds: of the clock, a line, picture file to text, one at a time.
+        ratio: processor time over that of the run's first reader, by turns on the same lines.
         memory: bytes, peak of its process; 0 if not measured.
 
     Raises:
@@ -209,6 +210,7 @@ class Accuracy(Measured):
     outside: int = 0
     unread: int = 0
     seconds: Interval | None = None
+    ratio: Interval | None = None
     memory: int = 0
 
     def __post_init__(self) -> None:

@@ -113,10 +113,20 @@ def mean(rounds: Sequence[Sequence[float]]) -> Interval:
     return of_rounds(rounds, lambda values: float(values.mean()))
 
 
+def ratio(rounds: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> Interval:
+    """The time of one thing over that of another, both measured by turns.
+
+    Whole rounds are resampled with both times in them, so what slows both leaves it as it is.
+    """
+    pairs = [np.column_stack(both) for both in zip(rounds, others, strict=True)]
+    return of_rounds(pairs, lambda times: float(np.divide(*times.sum(axis=0))), processes=2)
+
+
 def of_rounds(
-    rounds: Sequence[Sequence[float]],
+    rounds: Sequence[Sequence[float] | NDArray[np.float64]],
     figure: Callable[[NDArray[np.float64]], float],
     *,
+    processes: int = 1,
     seed: int = 0,
 ) -> Interval:
     """A figure of positive values with an interval that covers drift within the run.
@@ -124,7 +134,7 @@ def of_rounds(
     Neighbouring repetitions share the machine's mood, so single values must not be
     resampled: the run is cut into `BLOCKS` stretches of time and whole stretches
     are (block bootstrap, Künsch 1989). Student's t on as many stretches widens the
-    result, and `REPEATABILITY` stands for what one process cannot see.
+    result, and `REPEATABILITY`, once for each process, stands for what one cannot see.
     """
     values = [np.asarray(values, np.float64) for values in rounds if len(values)]
     estimate = figure(np.concatenate(values))
@@ -138,7 +148,7 @@ def of_rounds(
     resampled = [figure(np.concatenate([blocks[n] for n in row])) for row in drawn]
     freedom = len(blocks) - 1
     error = float(np.std(np.log(resampled))) * math.sqrt(len(blocks) / freedom)
-    spread = math.exp(math.hypot(student_t(freedom) * error, Z * REPEATABILITY))
+    spread = math.exp(math.hypot(student_t(freedom) * error, Z * REPEATABILITY * processes**0.5))
     return Interval(estimate, estimate / spread, estimate * spread)
 
 

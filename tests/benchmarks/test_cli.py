@@ -12,6 +12,7 @@ from tiny_reader import write_tiny_reader
 
 from crnn_benchmarks.cli.bench import CASES, main
 from crnn_benchmarks.harness.schema import Report
+from crnn_benchmarks.harness.stats import Interval
 
 
 def run(*arguments: str | Path) -> Result:
@@ -55,6 +56,7 @@ def data(tmp_path: Path) -> Path:
         (["accuracy", "digits", "gone"], "gone"),
         (["peers", "--peer", "easyocr", "x"], "no peer 'easyocr'"),
         (["peers"], "Missing argument"),
+        (["peers", "x", "--update", "gone.json"], "--update FILE needs --reader"),
         (["report", "gone.json"], "cannot read gone.json"),
         (["train", "--arch", "alexnet"], "unknown architecture"),
     ],
@@ -143,14 +145,24 @@ def test_peers_that_are_missing_do_not_end_the_run(reader: Path, data: Path) -> 
         "--reader", reader, "--limit", "4",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    rapid, dddd, ours = Report.read(Path("peers.json")).accuracy
+    ours, rapid, dddd = Report.read(Path("peers.json")).accuracy
     assert "--prepare" in (rapid.problem or "")
     assert "/no/python" in (dddd.problem or "")
     assert str(ours.data) == "some_digits, 4 of 6 lines"
     assert ours.scores["exact_normalized"].value == 1
+    assert ours.ratio == Interval(1.0)
     page = Path("peers.html").read_text()
     assert "Pareto front" in page
     assert "/no/python" in page
+    again = run("peers", data, "--update", "peers.json", "--limit", "4",
+                "--reader", reader, "--reader", "digits")  # fmt: skip
+    assert again.exit_code == 0, again.output
+    rows = Report.read(Path("peers.json")).accuracy
+    assert [row.model.name for row in rows] == ["tiny.onnx", "rapidocr", "ddddocr", "digits"]
+    assert rows[0] == ours
+    other = run("peers", data, "--update", "peers.json", "--reader", "digits")
+    assert other.exit_code == 2
+    assert "give --reader tiny.onnx first" in other.output
 
 
 def test_reports_are_shown_compared_and_joined() -> None:

@@ -12,6 +12,7 @@ from crnn_benchmarks.harness.stats import (
     median,
     of_rounds,
     quantiles,
+    ratio,
     share,
     student_t,
 )
@@ -61,6 +62,14 @@ def test_a_difference_is_seen() -> None:
     generator = np.random.default_rng(3)
     slow = [[2 * value for value in times] for times in drifting_run(generator)]
     assert not median(drifting_run(generator)).overlaps(median(slow))
+
+
+def test_what_slows_both_leaves_their_ratio_as_it_is() -> None:
+    one = drifting_run(np.random.default_rng(5))
+    found = ratio([[3 * value for value in times] for times in one], one)
+    assert found.value == pytest.approx(3)
+    assert found.high is not None
+    assert found.high / 3 == pytest.approx(math.exp(2**0.5 * 1.959964 * REPEATABILITY), rel=1e-3)
 
 
 def test_high_quantiles_need_runs() -> None:
