@@ -22,6 +22,7 @@ CASES = {
     "accuracy": _Case("cli.reading", "accuracy", "How well readers read labelled lines."),
     "peers": _Case("cli.reading", "peers", "Other people's readers on the same lines."),
     "train": _Case("cli.speed", "train", "Lines a second of a training step."),
+    "front": _Case("cli.front", "front", "The picture of accuracy and time."),
     "report": _Case("cli.report", "report", "Pages of a report; what moved between two."),
     "runtime": _Case("cases.runtime.targets", "main", "What the runtime promises, with targets."),
     "decode": _Case("cases.decode", "main", "Beam search, language model, lexicon, best path."),

@@ -1,12 +1,14 @@
 """A report as Markdown."""
 
 from crnn_benchmarks.harness.schema import Report
+from crnn_benchmarks.report.summary import machine_text, summary, title
 from crnn_benchmarks.report.tables import RANDOM_WEIGHTS, Table, tables
 
 
 def to_markdown(report: Report) -> str:
-    """The whole report: where and how it was measured, then every table."""
-    parts = [f"# `{report.command}`", *(f"- {fact}" for fact in facts(report)), ""]
+    """The whole report: what it says, where and how it was measured, then every table."""
+    parts = [f"# {title(report)}", "", " ".join(summary(report)), "", f"- `{report.command}`"]
+    parts += [*(f"- {fact}" for fact in facts(report)), ""]
     for table in tables(report):
         parts += [table_text(table), ""]
     return "\n".join(parts)
@@ -15,11 +17,9 @@ def to_markdown(report: Report) -> str:
 def facts(report: Report) -> list[str]:
     """Machine, versions, commit: what a figure means nothing without."""
     machine = report.machine
-    gpus = ", ".join(machine.gpus) or "no GPU"
     found = [
         f"{report.created}, commit {report.commit}",
-        f"machine {machine.id}: {machine.cpu}, {machine.cpus} CPUs, "
-        f"{machine.memory / 2**30:.0f} GiB, {gpus}, {machine.system}",
+        f"machine {machine.id}: {machine_text(machine)}, {machine.system}",
         f"load average {machine.load:.1f} at the start, {machine.load_after:.1f} at the end"
         + (
             ": the machine was busy, times of the clock hold what others took"

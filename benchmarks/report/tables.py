@@ -99,9 +99,17 @@ def _latency(rows: Sequence[Latency], report: Report) -> list[Table]:
 
 
 def _where(row: Latency) -> tuple[str, ...]:
-    backend = BACKENDS[row.backend].title if row.backend in BACKENDS else row.backend
     numbers = (row.batch, row.width, row.threads)
-    return (name(row.model), backend, row.precision, *map(str, numbers))
+    return (name(row.model), _backend(row), row.precision, *map(str, numbers))
+
+
+def way(row: Latency) -> str:
+    """With what it ran."""
+    return f"{_backend(row)} {row.precision}"
+
+
+def _backend(row: Latency) -> str:
+    return BACKENDS[row.backend].title if row.backend in BACKENDS else row.backend
 
 
 def _roofline(rows: Sequence[Latency], report: Report) -> list[Table]:
@@ -173,8 +181,8 @@ def _accuracy(rows: Sequence[Accuracy]) -> list[Table]:
     for data in dict.fromkeys(row.data for row in rows):
         own = [row for row in rows if row.data == data]
         head = ("reader", "precision", "exact %", "normalised %", "CER %", "normalised %", "1-NED",
-                "normalised", "differs in batches", "ms a line", "CPU ms a line", "peak MB",
-                "file MB")  # fmt: skip
+                "normalised", "differs in batches", "ms a line", "CPU ms a line",
+                "time, first reader = 1", "peak MB", "file MB")  # fmt: skip
         cells = [_accuracy_row(row) for row in own]
         notes = ["Brackets are 95 % bootstrap intervals over the lines."]
         for row in own:
@@ -204,6 +212,7 @@ def _accuracy_row(row: Accuracy) -> tuple[str, ...]:
         differs,
         milliseconds(row.seconds),
         milliseconds(row.cpu),
+        number(row.ratio),
         f"{row.memory / 1e6:.0f}" if row.memory else NONE,
         f"{row.model.size / 1e6:.1f}" if row.model.size else NONE,
     )

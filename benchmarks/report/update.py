@@ -42,10 +42,11 @@ def updated(old: Report, new: Report) -> Report:
     fresh |= {_key(row): row for row in first.values()}
     rows = {_key(row): row for row in old.accuracy} | fresh
     sets = [row.data for row in first.values()]
-    names = ", ".join(dict.fromkeys(row.model.name for row in new.accuracy[1:]))
+    beside = old.accuracy[0].model.name
+    names = ", ".join(dict.fromkeys(row.model.name for row in new.accuracy if row.ratio))
     note = (
-        f"{names}: measured again {new.created}, commit {new.commit}, beside "
-        f"{old.accuracy[0].model.name}, whose pace then its times are brought to"
+        f"{names.removeprefix(f'{beside}, ')}: measured again {new.created}, commit {new.commit}, "
+        f"beside {beside}, whose pace of before the times are brought to"
     )
     return dataclasses.replace(
         old,

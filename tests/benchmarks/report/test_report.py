@@ -3,6 +3,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from bench_reports import ARCHS, MACHINE, about, full_report, latency_row
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from crnn_benchmarks.harness.schema import Report
 from crnn_benchmarks.harness.stats import Interval
 from crnn_benchmarks.report.compare import compare, comparison_html, comparison_markdown, joined
+from crnn_benchmarks.report.front import pareto_front
 from crnn_benchmarks.report.html import to_html
 from crnn_benchmarks.report.markdown import to_markdown
-from crnn_benchmarks.report.plots import pareto_front, plots
+from crnn_benchmarks.report.plots import plots
+from crnn_benchmarks.report.summary import summary, title
 from crnn_benchmarks.report.tables import NONE, number, tables
 from crnn_runtime.errors import CrnnError
 
@@ -47,9 +50,11 @@ def test_every_table_is_rectangular() -> None:
 
 
 def test_one_picture_shows_all_models() -> None:
-    overview = next(plot for plot in plots(full_report()) if plot.title == "Latency of every model")
+    (overview,) = [
+        plot for plot in plots(full_report()) if plot.title == "How long does a line take?"
+    ]
     for arch in ARCHS:
-        assert f"{arch} *" in overview.svg
+        assert f"{arch}\u2009*" in overview.svg
     assert "latency only" in overview.caption
 
 
@@ -194,24 +199,65 @@ def test_a_browser_shows_the_page(tmp_path: Path, browser: str) -> None:
     assert blue > 500
 
 
-def test_a_page_does_not_scroll_sideways(tmp_path: Path, browser: str) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_page_does_not_scroll_sideways(
+    tmp_path: Path, browser: str, scheme: Literal["light", "dark"]
+) -> None:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     name = dataclasses.replace(full_report().accuracy[0].data, name="recipe:" + 60 * "x")
     rows = [dataclasses.replace(row, data=name) for row in full_report().accuracy]
     report = dataclasses.replace(full_report(), accuracy=tuple(rows))
     page = tmp_path / "report.html"
     page.write_text(to_html(report), "utf-8")
+    inside = "[...document.querySelectorAll('.wide')].map(x => x.scrollWidth - x.clientWidth)"
+    colours = """['body', 'figure text', 'td'].map(name => {
+        const style = getComputedStyle(document.querySelector(name));
+        return name === 'figure text' ? style.fill : style.color;
+    }).concat(getComputedStyle(document.body).backgroundColor)"""
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         for width in (1280, 390):
-            opened = chromium.new_page(viewport={"width": width, "height": 900})
-            opened.goto(page.as_uri())
-            assert opened.evaluate("document.documentElement.scrollWidth") == width
-            tables = (
-                "[...document.querySelectorAll('.wide')].map(x => x.scrollWidth - x.clientWidth)"
+            opened = chromium.new_page(
+                viewport={"width": width, "height": 900}, color_scheme=scheme
             )
-            assert width < 1280 or set(opened.evaluate(tables)) == {0}
+            opened.goto(page.as_uri())
+            assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            assert set(opened.evaluate(inside)) == {0}  # nor does a table within the page
+            *inks, paper = map(brightness, opened.evaluate(colours))
+            assert all((ink > 150) == (scheme == "dark") for ink in inks)
+            assert (paper < 60) == (scheme == "dark")
         chromium.close()
+
+
+def brightness(colour: str) -> float:
+    """Of ``rgb(27, 27, 27)``."""
+    return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
+
+
+def test_a_page_says_first_what_it_found() -> None:
+    page = to_html(full_report())
+    said = page[page.index("<body>") : page.index("<svg")]
+    assert "cheap and good, dear and better and dear and bad read some_lines" in said
+    assert "Testing CPU, 2 CPUs, 8 GiB, no GPU" in said
+    assert "dear and better reads most lines exactly right, 95.0 [93.1, 96.9] %" in said
+    assert "cheap and good is the quickest and reads 90.0 [88.2, 91.8] % in 0.20" in said
+    assert "none beats cheap and good and dear and better in both" in said
+    assert "apart from it" not in said
+    alike = [dataclasses.replace(row, scores=full_report().accuracy[1].scores)
+             for row in full_report().accuracy]  # fmt: skip
+    told = summary(dataclasses.replace(full_report(), accuracy=tuple(alike)))
+    assert any("these lines do not tell dear and better and dear and bad apart" in s for s in told)
+
+
+def test_an_accuracy_without_times_is_summed_up_set_by_set() -> None:
+    rows = tuple(dataclasses.replace(row, cpu=None) for row in full_report().accuracy)
+    report = dataclasses.replace(full_report(), accuracy=rows, latency=(), throughput=(),
+                                 training=())  # fmt: skip
+    assert title(report) == "3 readers: how many lines are read right"
+    assert "dear and better reads 95.0 [93.1, 96.9] % of some_lines" in summary(report)[-1]
+    nothing = dataclasses.replace(report, accuracy=())
+    assert title(nothing) == "Nothing was measured"
+    assert len(summary(nothing)) == 1
 
 
 def test_columns_in_which_no_row_has_anything_are_left_out() -> None:

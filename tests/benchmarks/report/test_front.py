@@ -1,0 +1,123 @@
+"""The picture of accuracy and time: who stands where, and what it shows to whom."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from bench_reports import about, accuracy_row, full_report
+from click.testing import CliRunner
+
+from crnn_benchmarks.cli.bench import main
+from crnn_benchmarks.harness.schema import Accuracy, DataSet, Report
+from crnn_benchmarks.report.front import data_sets, front_of, points, times
+from crnn_runtime.errors import CrnnError
+
+BOOKS = DataSet(name="books", lines=100, of=100, sha256="01" * 32)
+SIGNS = DataSet(name="signs", lines=300, of=300, sha256="02" * 32)
+
+
+def row(name: str, data: DataSet, exact: float, ratio: float, **changes: Any) -> Accuracy:  # noqa: ANN401
+    found = dataclasses.replace(accuracy_row(name, exact, 0.01), data=data, ratio=about(ratio))
+    return dataclasses.replace(found, **changes)
+
+
+REPORT = dataclasses.replace(
+    full_report(), latency=(), throughput=(), training=(),
+    accuracy=(
+        row("first", BOOKS, 0.8, 1), row("quick", BOOKS, 0.7, 0.5), row("letters", BOOKS, 0.9, 0.4),
+        row("first", SIGNS, 0.9, 1), row("quick", SIGNS, 0.9, 0.7),
+        row("letters", SIGNS, 0.2, 0.4, outside=200), row("poor", SIGNS, 0.5, 3),
+    ),
+)  # fmt: skip
+
+
+def test_accuracies_are_averaged_and_times_weighted_by_lines() -> None:
+    found = {point.name: point for point in points(REPORT, [BOOKS, SIGNS])}
+    assert found.keys() == {"first", "quick"}  # letters lacks most signs, poor read no books
+    assert found["quick"].right.value == pytest.approx(0.8)
+    assert found["quick"].time.value == pytest.approx((100 * 0.5 + 300 * 0.7) / 400)
+    low, high = found["quick"].right.bounds()
+    assert high - low == pytest.approx(np.hypot(2 * 0.7 * 0.02, 2 * 0.9 * 0.02) / 2)
+    assert [point.name for point in points(REPORT, [BOOKS])] == ["first", "quick", "letters"]
+    assert times(REPORT, [BOOKS, SIGNS])["letters"].value == pytest.approx(0.4)
+
+
+def test_times_are_compared_with_the_reader_that_is_asked_for() -> None:
+    taken = times(REPORT, [BOOKS], "quick")
+    assert (taken["quick"].value, taken["quick"].low) == (1.0, None)
+    assert taken["first"].value == pytest.approx(2)
+    assert taken["letters"].value == pytest.approx(0.8)
+    assert taken["letters"].bounds()[1] > 0.8 * 1.05  # both errors
+    with pytest.raises(CrnnError, match="choose from first, quick, letters"):
+        times(REPORT, [BOOKS], "nobody")
+
+
+def test_the_front_holds_those_that_none_beats_in_both() -> None:
+    assert [p.name for p in front_of(points(REPORT, [SIGNS]))] == ["quick"]
+    assert [p.name for p in front_of(points(REPORT, [BOOKS]))] == ["letters"]
+    assert data_sets(REPORT) == [BOOKS, SIGNS]
+
+
+def draw(tmp_path: Path, *options: str) -> Any:  # noqa: ANN401
+    REPORT.write(tmp_path / "peers.json")
+    return CliRunner().invoke(main, ["front", str(tmp_path / "peers.json"), *options])
+
+
+def test_a_picture_has_every_reader_and_says_it_in_words_too(tmp_path: Path) -> None:
+    out = tmp_path / "front.svg"
+    result = draw(tmp_path, "--to", "first", "--panel", "Both=books,signs", "--out", str(out))
+    assert result.exit_code == 0, result.output
+    text = out.read_text()
+    for said in ("first, 10.0 MB", "quick, 10.0 MB", ">Both<", "first = 1", "80.0% right"):
+        assert said in text
+    assert "letters" not in text
+    assert draw(tmp_path, "--out", str(tmp_path / "each.png")).exit_code == 0
+    assert cv2.imread(str(tmp_path / "each.png")).shape[1] > 1000  # two panels
+
+
+def test_a_picture_is_dark_on_dark_machines(tmp_path: Path) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    browser = Path("/usr/bin/chromium")
+    if not browser.exists():
+        pytest.skip("chromium is not installed")
+    assert draw(tmp_path, "--out", str(tmp_path / "front.svg")).exit_code == 0
+    (tmp_path / "page.html").write_text('<img src="front.svg">')
+    seen = {}
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for scheme in ("light", "dark"):
+            opened = chromium.new_page(color_scheme=scheme)
+            opened.goto((tmp_path / "page.html").as_uri())
+            shot = opened.locator("img").screenshot()
+            seen[scheme] = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_GRAYSCALE)
+        chromium.close()
+    light, dark = seen["light"], seen["dark"]
+    assert (np.median(light), np.median(dark)) == (255, pytest.approx(24, abs=4))
+    assert (light < 90).sum() > 1000  # ink on paper
+    assert (dark > 180).sum() > 1000  # and the reverse
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--panel", "Both=books,sings"), "no data set 'sings': choose from books, signs"),
+        (("--to", "nobody"), "no times of 'nobody'"),
+        (("--out", "front.pdf"), "ends in .svg"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    result = draw(tmp_path, *options)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_a_report_without_times_is_refused(tmp_path: Path) -> None:
+    rows = tuple(dataclasses.replace(row, cpu=None, ratio=None) for row in REPORT.accuracy)
+    Report.write(dataclasses.replace(REPORT, accuracy=rows), tmp_path / "a.json")
+    result = CliRunner().invoke(main, ["front", str(tmp_path / "a.json")])
+    assert result.exit_code == 2
+    assert "crnn-bench peers" in result.output
