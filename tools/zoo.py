@@ -11,6 +11,7 @@ tables is tools/zoo.in.md.
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -67,7 +68,7 @@ def _reader(name: str, card: ModelCard) -> str:
             "",
             "<!-- not run: minutes of measuring, and data that is not part of this project -->",
             "```console",
-            f"$ crnn-bench accuracy {name} {' '.join(map(_argument, card.evaluation))}",
+            _wrapped(f"$ crnn-bench accuracy {name} {' '.join(map(_argument, card.evaluation))}"),
             "```",
             "",
             "| data | lines | exact | normalised | CER | normalised |",
@@ -82,6 +83,11 @@ def _reader(name: str, card: ModelCard) -> str:
             "",
         ]
     )
+
+
+def _wrapped(command: str) -> str:
+    """Over as many lines as fit the width of a page."""
+    return " \\\n    ".join(wrap(command, 78, break_long_words=False, break_on_hyphens=False))
 
 
 def _argument(data: str) -> str:
