@@ -3,15 +3,16 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.alphabet import AlphabetSource
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.model_file import Kind, find_kind
+
+if TYPE_CHECKING:  # whether there is a GPU is asked without numpy, too
+    import numpy as np
+    from numpy.typing import NDArray
 
 INPUT_NAME = "images"
 OUTPUT_NAMES = {
@@ -30,7 +31,7 @@ class Backend(Protocol):
 
     card: ModelCard
 
-    def infer(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def infer(self, images: "NDArray[np.float32]") -> "dict[str, NDArray[Any]]":
         """(N, C, H, W) → outputs by name (see `OUTPUT_NAMES`), batch first."""
 
     def close(self) -> None:

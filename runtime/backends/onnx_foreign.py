@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.alphabet import AlphabetSource, fitting_alphabet, read_dictionary
 from crnn_runtime.model.card import ModelCard
-from crnn_runtime.model.foreign import Graph
+from crnn_runtime.model.foreign import Gives, Graph
 from crnn_runtime.model.foreign_card import (
     PPOCR_FIELDS,
     PPOCR_HEIGHT,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crnn_runtime.backends.onnx_runtime import OnnxSession
 
 _BLANK_WIDTH = 64  # of the line that a graph is tried on, if it takes any
+_TOLERANCE = 0.05  # of probabilities and their sum: graphs may compute in 8 bits
 _PADDLE = "PaddlePaddle"  # in the graph's name, as its exporters write it
 
 
@@ -103,7 +104,7 @@ class ForeignGraph:
                 f"the graph has {classes:,} classes, its card's alphabet makes "
                 f"{card.num_classes:,} with the blank"
             )
-        self._graph.check_values(output)
+        check_values(self._graph, output)
 
     def infer(self, images: NDArray[np.float32], blank: int) -> dict[str, NDArray[Any]]:
         """(N, C, H, W) → outputs of a ``log-probs`` head, the blank as class 0."""
@@ -113,14 +114,16 @@ class ForeignGraph:
             part = images[start : start + size]
             missing = size - len(part)  # the last of a graph that insists on its batch size
             padded = np.pad(part, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else part
-            (output,) = self._session.run(self._input, [self._output], self._graph.lines(padded))
-            parts.append(self._graph.log_probs(output, blank)[: len(part)])
+            (output,) = self._session.run(
+                self._input, [self._output], _in_layout(padded, self._graph)
+            )
+            parts.append(log_probs(self._graph, output, blank)[: len(part)])
         return {"log_probs": parts[0] if len(parts) == 1 else np.concatenate(parts)}
 
     def _blank_line(self, card: ModelCard, width: int) -> NDArray[Any]:
         """Runs the graph on a blank line and returns its output, its axes in the graph's order."""
         size = (self.shape["n"] or 1, card.channels, card.height, width)
-        lines = self._graph.lines(np.zeros(size, np.float32))
+        lines = _in_layout(np.zeros(size, np.float32), self._graph)
         try:
             (output,) = self._session.run(self._input, [self._output], lines)
         except CrnnError:
@@ -250,3 +253,63 @@ def _choose(what: str, values: Sequence[Any], name: str | None) -> tuple[str, li
         raise ModelError(f"the graph has no {what} {name!r}: it has {', '.join(names)}")
     chosen = values[0] if name is None else values[names.index(name)]
     return chosen.name, list(chosen.shape)
+
+
+def _in_layout(images: NDArray[np.float32], graph: Graph) -> NDArray[np.float32]:
+    """(N, C, H, W) → the graph's layout."""
+    if graph.layout == "nhwc":
+        return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+    return images
+
+
+def check_values(graph: Graph, output: NDArray[Any]) -> None:
+    """Compare an output with what the card says that the graph gives.
+
+    Raises:
+        ModelError: it is something else.
+    """
+    scores = output.astype(np.float64)
+    looks = _looks_like(scores, graph.classes_axis())
+    if looks == graph.gives or (graph.gives == "logits" and looks == "log-probs"):
+        return  # the softmax of log-probabilities is what they are
+    raise ModelError(
+        f'model card: graph.gives is "{graph.gives}", but the values from '
+        f"{scores.min():.3g} to {scores.max():.3g} that the graph gives look like "
+        + (f'{looks}: say "gives": "{looks}"' if looks else "none, they are not all numbers")
+    )
+
+
+def log_probs(graph: Graph, output: NDArray[Any], blank: int) -> NDArray[np.float32]:
+    """The graph's output → log-probabilities (N, T, C) with the blank as class 0.
+
+    Args:
+        graph: its interface.
+        output: in the graph's order.
+        blank: the blank's class in it; the characters keep their order.
+    """
+    axes = [graph.order.index(axis) for axis in "ntc"]
+    scores: NDArray[np.float32] = output.transpose(axes).astype(np.float32)  # a copy: ours
+    if graph.gives == "probs":
+        np.maximum(scores, np.finfo(np.float32).tiny, out=scores)
+        np.log(scores, out=scores)
+    elif graph.gives == "logits":
+        scores -= scores.max(axis=2, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=2, keepdims=True))
+    if blank:
+        scores[:, :, : blank + 1] = np.roll(scores[:, :, : blank + 1], 1, axis=2)
+    return scores
+
+
+def _looks_like(scores: NDArray[np.float64], axis: int) -> Gives | None:
+    """The kind of an output's values, None if it holds NaN or infinity."""
+    if np.isnan(scores).any() or np.isposinf(scores).any():
+        return None
+    if scores.min() >= -_TOLERANCE and _is_one(scores.sum(axis=axis)):
+        return "probs"
+    if scores.max() <= _TOLERANCE and _is_one(np.exp(scores).sum(axis=axis)):
+        return "log-probs"
+    return "logits" if np.isfinite(scores).all() else None
+
+
+def _is_one(sums: NDArray[np.float64]) -> bool:
+    return bool((np.abs(sums - 1) <= _TOLERANCE).all())

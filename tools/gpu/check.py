@@ -10,8 +10,8 @@ Writes ``docs/gpu-report.md``. Without a GPU it says why, exits with 2 and write
 The report is written anew after every step, so that a check which is stopped, or ended
 by a crash in a driver, leaves what it found; what the tests print goes to a log as it
 comes. A piece that is missing (TensorRT, ONNX Runtime for the GPU, a package) is named
-once, with what it is needed for; the rest is done all the same. It ends by itself after
-``--minutes``.
+once, with what it is needed for; the rest is done all the same. Python and cuda-bindings,
+which PyTorch brings, are enough to be told that. It ends by itself after ``--minutes``.
 
 It needs no package registry. For a machine that has Python and PyTorch only, make a
 folder of wheels where there is a registry (same Python, same platform), and copy it
@@ -33,9 +33,11 @@ Where nothing may be installed, ``make gpu-check PYTHON=python3`` takes the pack
 are there, and says of the others that they are missing.
 """
 
+import argparse
 import dataclasses
 import platform
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -43,8 +45,6 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import click
 
 from crnn_runtime.backends.cuda_device import (
     call,
@@ -55,15 +55,18 @@ from crnn_runtime.backends.cuda_device import (
     device_name,
     why_no_gpu,
 )
-from crnn_runtime.cli.console import Command
 from crnn_runtime.errors import CrnnError, MissingDependencyError
 from crnn_runtime.files import write_atomically
+from crnn_runtime.model.engine_file import FLAVOURS
 from tools.gpu.pieces import NEEDED_FOR, Piece, find_missing
-from tools.gpu.report import Reading, Report, to_markdown
+from tools.gpu.report import Reading, Report, say, to_markdown
 from tools.gpu.suites import ROOT, SLOW_SUITES, SUITES, Suite, run_suite
 
 LEAST_EQUAL = 0.999
 """Share of lines that a float32 engine must read as the ONNX file does."""
+
+_NEEDED: frozenset[Piece] = frozenset({"ONNX Runtime", "export"})
+_ENGINES_OR_FILES: frozenset[Piece] = frozenset({"TensorRT", "ONNX Runtime CUDA"})
 
 OPTIONAL: frozenset[Piece] = frozenset({"ONNX Runtime CUDA", "PyTorch CUDA"})
 """Pieces that exclude others or serve a comparison: without them the check may be good."""
@@ -74,57 +77,63 @@ _PACKAGES = (
 )  # fmt: skip
 
 
-@click.command(cls=Command)
-@click.option("--lines", type=click.IntRange(min=1), default=2000, show_default=True)
-@click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")
-@click.option(
-    "--minutes",
-    type=click.FloatRange(min=0),
-    default=7.0,
-    show_default=True,
-    help="Suites that have not begun by then are left out.",
-)
-@click.option(
-    "--first", is_flag=True, help="The measurements of the first five minutes, and no more."
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=ROOT / "docs" / "gpu-report.md",
-    show_default="docs/gpu-report.md",
-)
-@click.option(
-    "--log",
-    type=click.Path(path_type=Path),
-    default=ROOT / "build" / "gpu-check.log",
-    show_default="build/gpu-check.log",
-    help="Takes what the tests print, as it comes.",
-)
-@click.pass_context
-def main(
-    ctx: click.Context, lines: int, flavour: str, minutes: float, first: bool, out: Path, log: Path
-) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Check all that needs an NVIDIA GPU and write a report.
 
-    Exit status: 0 all is well, 1 something failed or is missing (the report says what),
-    2 no GPU.
+    Returns:
+        the exit status: 0 all is well, 1 something failed or is missing (the report says
+        what), 2 no GPU.
     """
-    cuda()  # where it is missing, that is the reason and not the GPU
-    if problem := why_no_gpu():
-        raise MissingDependencyError(
-            f"no NVIDIA GPU can be used here: {problem}; nothing was checked, nothing written"
-        )
-    deadline = time.monotonic() + 60 * minutes
-    check = _Check(out, log, deadline)
-    check.run_suites(SUITES, share=0.4)
-    readings: Sequence[Reading] = ()
-    if not {"TensorRT", "ONNX Runtime CUDA"} <= check.missing.keys():
-        readings = check.measure(lines, flavour, first=first)
-    if not first:
-        check.run_suites(SLOW_SUITES, share=1.0)
-    click.echo(f"Wrote {out}")
-    if check.missing.keys() - OPTIONAL or check.has_failed or not (first or is_good(readings)):
-        ctx.exit(1)
+    options = _parse(arguments)
+    try:
+        cuda()  # where it is missing, that is the reason and not the GPU
+        if problem := why_no_gpu():
+            raise MissingDependencyError(
+                f"no NVIDIA GPU can be used here: {problem}; nothing was checked, nothing written"
+            )
+        deadline = time.monotonic() + 60 * options.minutes
+        check = _Check(options.out, options.log, deadline)
+        check.run_suites(SUITES, share=0.4)
+        readings = check.measure(options.lines, options.flavour, first=options.first)
+        if not options.first:
+            check.run_suites(SLOW_SUITES, share=1.0)
+    except CrnnError as error:
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the output of a command
+        return 2
+    except KeyboardInterrupt:
+        print("Interrupted: the report has what was found", file=sys.stderr)  # noqa: T201
+        return 130
+    say(f"Wrote {options.out}")
+    good = not (check.missing.keys() - OPTIONAL or check.has_failed)
+    return 0 if good and (options.first or is_good(readings)) else 1
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; by the standard library, because a bare machine has no other."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.gpu.check",
+        description="Check all that needs an NVIDIA GPU and write a report.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--lines", type=int, default=2000, help="lines to read")
+    parser.add_argument("--flavour", default="auto", choices=("auto", *FLAVOURS), help="of engines")
+    parser.add_argument(
+        "--minutes", type=float, default=7.0, help="suites that have not begun by then are left out"
+    )
+    parser.add_argument(
+        "--first", action="store_true", help="the measurements of the first minutes, and no more"
+    )
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "gpu-report.md", help="report")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        default=ROOT / "build" / "gpu-check.log",
+        help="takes what the tests print, as it comes",
+    )
+    options = parser.parse_args(arguments)
+    if options.lines < 1 or options.minutes < 0:
+        parser.error("--lines must be 1 or more, --minutes 0 or more")
+    return options
 
 
 class _Check:
@@ -153,13 +162,18 @@ class _Check:
         for suite in suites:
             if any(piece in self.missing for piece in suite.needs):
                 continue  # it is named already, with what it is needed for
-            click.echo(suite.name)
+            say(suite.name)
             good, said = run_suite(suite, self._log, until)
             self.has_failed |= good is False
             self.save(tests={**self._report.tests, suite.name: said})
 
     def measure(self, lines: int, flavour: str, *, first: bool) -> Sequence[Reading]:
-        """The first minutes' measurements, then texts and times of every model."""
+        """The first minutes' measurements, then texts and times of every model.
+
+        Nothing where a piece that all of them need is missing: it is named already.
+        """
+        if not _NEEDED.isdisjoint(self.missing) or self.missing.keys() >= _ENGINES_OR_FILES:
+            return ()
         from tools.gpu.first import measure_first  # noqa: PLC0415
         from tools.gpu.models import (  # noqa: PLC0415
             draw_samples,
@@ -171,7 +185,7 @@ class _Check:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             if "TensorRT" not in self.missing:
-                click.echo("The first minutes")
+                say("The first minutes")
                 try:
                     engine, source = make_first(folder, flavour)
                 except Exception as error:  # the rest is measured all the same
@@ -240,4 +254,4 @@ def _said(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import click
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +15,7 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.picture.load import load_image
 from crnn_runtime.picture.preprocess import resize_line
 from crnn_runtime.recognizer import Recognizer
-from tools.gpu.report import Reading, Timing
+from tools.gpu.report import Reading, Timing, say
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -168,7 +167,7 @@ def measure(
     readings: list[Reading] = []
     timings: list[Timing] = []
     for candidate in candidates:
-        click.echo(candidate.name)
+        say(candidate.name)
         tell(
             [*readings, Reading(candidate.name, note="the check ended in the midst of it")], timings
         )

@@ -23,8 +23,12 @@ NEEDED_FOR: dict[Piece, str] = {
     "PyTorch CUDA": "the network in PyTorch, which `crnn-bench latency` compares with",
 }
 _MODULES: dict[Piece, dict[str, str]] = {
-    "tests": {"pytest": "pytest"},
-    "ONNX Runtime": {"onnxruntime": "onnxruntime", "cv2": "opencv-python-headless"},
+    "tests": {"pytest": "pytest", "numpy": "numpy"},
+    "ONNX Runtime": {
+        "onnxruntime": "onnxruntime",
+        "cv2": "opencv-python-headless",
+        "numpy": "numpy",
+    },
     "export": {
         "torch": "torch",
         "torchvision": "torchvision",

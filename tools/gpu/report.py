@@ -62,57 +62,75 @@ class Report:
     timings: Sequence[Timing] = ()
 
 
+def say(words: str) -> None:
+    """Tell what is done next."""
+    print(words, flush=True)  # noqa: T201 - the output of a command, and click may be missing
+
+
 def to_markdown(report: Report) -> str:
-    """The page that `tools.gpu_check` writes."""
+    """The page that `tools.gpu.check` writes; it has no section of which nothing is known."""
+    first = report.first or First()
+    missing = _table(
+        ("what", "why", "it is needed for"),
+        [(piece, *reasons) for piece, reasons in report.missing.items()],
+    )
     return "\n".join(
         [
             "# GPU report",
             "",
-            "Written by `make gpu-check`; every figure was measured in that run.",
+            "Written by `make gpu-check`; every figure was measured in that run. Tests and "
+            "measurements that are not named here were not made.",
             "",
-            *_table(("", ""), [(name, value) for name, value in report.environment.items()]),
-            "",
+            *_table(("", ""), list(report.environment.items())),
             "## Missing",
             "",
-            *_table(
-                ("what", "why", "it is needed for"),
-                [(piece, *reasons) for piece, reasons in report.missing.items()],
-                "Nothing is missing.",
+            *(missing or ["Nothing is missing.", ""]),
+            *_section("Tests", [], _table(("tests", "result"), list(report.tests.items()))),
+            *_section(
+                "The first minutes",
+                ["A float32 engine of `examples/digits.pth`.", ""],
+                [*_first(first), *_problems((*report.problems, *first.problems))],
             ),
-            "",
-            "## Tests",
-            "",
-            *_table(("tests", "result"), list(report.tests.items())),
-            "",
-            *_first(report),
-            "## Texts",
-            "",
-            f"{report.lines}; *equal*: the same text as the float32 ONNX file on the CPU, "
-            "*right*: the same text as the label.",
-            "",
-            *_table(
-                ("model", "lines", "equal", "right", "note"),
+            *_section(
+                "Texts",
                 [
-                    (r.name, str(r.lines), _share(r.equal, r.lines), _share(r.right, r.lines),
-                     r.note)
-                    for r in report.readings
+                    f"{report.lines}; *equal*: the same text as the float32 ONNX file on the CPU, "
+                    "*right*: the same text as the label.",
+                    "",
                 ],
+                _readings(report.readings),
             ),
-            "",
-            "## Times",
-            "",
-            "One call of `infer` from host memory to host memory, in milliseconds.",
-            "",
-            *_table(
-                ("model", "batch", "width", "calls", "p50", "p95", "lines/s at p50"),
-                [
-                    (t.name, str(t.batch), str(t.width), str(t.calls), f"{t.p50 * 1e3:.3f}",
-                     f"{t.p95 * 1e3:.3f}", f"{t.batch / t.p50:,.0f}")
-                    for t in report.timings
-                ],
+            *_section(
+                "Times",
+                ["One call of `infer` from host memory to host memory, in milliseconds.", ""],
+                _timings(report.timings),
             ),
-            "",
         ]
+    )
+
+
+def _section(title: str, words: Sequence[str], lines: Sequence[str]) -> list[str]:
+    return [f"## {title}", "", *words, *lines] if lines else []
+
+
+def _readings(readings: Sequence[Reading]) -> list[str]:
+    return _table(
+        ("model", "lines", "equal", "right", "note"),
+        [
+            (r.name, str(r.lines), _share(r.equal, r.lines), _share(r.right, r.lines), r.note)
+            for r in readings
+        ],
+    )
+
+
+def _timings(timings: Sequence[Timing]) -> list[str]:
+    return _table(
+        ("model", "batch", "width", "calls", "p50", "p95", "lines/s at p50"),
+        [
+            (t.name, str(t.batch), str(t.width), str(t.calls), f"{t.p50 * 1e3:.3f}",
+             f"{t.p95 * 1e3:.3f}", f"{t.batch / t.p50:,.0f}")
+            for t in timings
+        ],
     )  # fmt: skip
 
 
@@ -120,14 +138,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.2%}" if whole else "not measured"
 
 
-def _first(report: Report) -> list[str]:
-    """The sections of the first minutes."""
-    first = report.first or First()
+def _first(first: First) -> list[str]:
+    """The tables of the first minutes."""
     return [
-        "## The first minutes",
-        "",
-        "A float32 engine of `examples/digits.pth`.",
-        "",
         *_table(
             ("context", "ms to make", "MB of the GPU", "MB of the host"),
             [
@@ -136,7 +149,6 @@ def _first(report: Report) -> list[str]:
                 for number, cost in enumerate(first.contexts, 1)
             ],
         ),
-        "",
         *_table(
             ("batch", "width", *(f"call {n}, ms" for n in range(1, SINGLE_CALLS + 1)),
              "p50 of later calls, ms"),
@@ -146,7 +158,6 @@ def _first(report: Report) -> list[str]:
                 for each in first.shapes
             ],
         ),
-        "",
         *_table(
             ("mixed traffic, lines", "seconds", "lines/s", "contexts of each lane"),
             [
@@ -155,26 +166,27 @@ def _first(report: Report) -> list[str]:
                 for each in first.traffic
             ],
         ),
-        "",
-        f"Several threads, and the end of their process: {first.threads or 'not run'}.",
-        "",
-        *[f"- {name}: {words}" for name, words in (*report.problems, *first.problems)],
-        "",
+        *([f"Several threads, and the end of their process: {first.threads}.", ""]
+          if first.threads else []),
     ]  # fmt: skip
+
+
+def _problems(problems: Sequence[tuple[str, str]]) -> list[str]:
+    return [*(f"- {name}: {words}" for name, words in problems), ""] if problems else []
 
 
 def _mega(size: int) -> str:
     return f"{size / 1e6:.1f}"
 
 
-def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], empty: str = "Nothing was measured."
-) -> list[str]:
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table and the blank line behind it; nothing without rows."""
     if not rows:
-        return [empty]
+        return []
     cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     return [
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",
         *(f"| {' | '.join(row)} |" for row in cells),
+        "",
     ]

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crnn_runtime import Alphabet, ModelError, Recognizer
+from crnn_runtime.backends.onnx_foreign import check_values, log_probs
 from crnn_runtime.cli.infer import main
 from crnn_runtime.model.foreign import Graph
 from crnn_runtime.picture.preprocess import padded_width, to_input
@@ -49,16 +50,16 @@ def test_what_a_graph_gives_becomes_log_probabilities(scores: list[float], blank
     given_logits = logits.copy()
     expected = np.log(np.exp(logits.astype(np.float64)) / np.exp(logits.astype(np.float64)).sum())
     order = [blank, *(n for n in range(5) if n != blank)]
-    found = Graph(gives="logits").log_probs(logits, blank)
+    found = log_probs(Graph(gives="logits"), logits, blank)
     np.testing.assert_allclose(found, expected[:, :, order], atol=1e-4)
     np.testing.assert_array_equal(logits, given_logits)  # the library's memory is not written to
     probs = np.exp(expected).astype(np.float32)
-    found = Graph(gives="probs").log_probs(probs, blank)
+    found = log_probs(Graph(gives="probs"), probs, blank)
     np.testing.assert_allclose(found, expected[:, :, order], atol=1e-4)
 
 
 def test_a_probability_of_zero_stays_finite() -> None:
-    found = Graph(gives="probs").log_probs(np.array([[[0, 1]]], np.float32), 0)
+    found = log_probs(Graph(gives="probs"), np.array([[[0, 1]]], np.float32), 0)
     assert np.isfinite(found).all()
 
 
@@ -151,8 +152,8 @@ def test_values_that_are_not_what_the_card_says(
 def test_values_that_are_not_numbers(value: float) -> None:
     for gives in ("logits", "probs", "log-probs"):
         with pytest.raises(ModelError, match="they are not all numbers"):
-            Graph(gives=gives).check_values(np.array([[[0.0, value]]], np.float32))
-    Graph().check_values(np.array([[[0.0, -np.inf]]], np.float32))
+            check_values(Graph(gives=gives), np.array([[[0.0, value]]], np.float32))
+    check_values(Graph(), np.array([[[0.0, -np.inf]]], np.float32))
 
 
 def test_an_alphabet_in_a_file_beside_the_card(tmp_path: Path) -> None:
