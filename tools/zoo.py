@@ -1,15 +1,16 @@
-"""The page of the readers that ship, made from their cards.
+"""What the pages say of the readers that ship, made from their cards and from recorded results.
 
-    python -m tools.zoo            # writes docs/zoo.md
-    python -m tools.zoo --check    # exit status 1 if it is not what the cards say
+    python -m tools.zoo            # writes docs/zoo.md, the table of README.md and its picture
+    python -m tools.zoo --check    # exit status 1 if they are not what was measured
 
-No figure in a table is typed: it stands in a card because `tools.ship` measured
-it, those of other people's readers in benchmarks/results/peers.json. The text around the
-tables is tools/zoo.in.md.
+No figure in a table is typed: it stands in a card because `tools.ship` measured it, those
+beside other people's readers in benchmarks/results/peers.json. The text around the tables of
+docs/zoo.md is tools/zoo.in.md.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -17,43 +18,56 @@ from typing import Any
 import click
 
 from crnn_benchmarks.harness.datasets import SYNTH
-from crnn_benchmarks.harness.schema import Accuracy, Report
+from crnn_benchmarks.harness.schema import Report
 from crnn_runtime.backends import open_backend
 from crnn_runtime.cli.console import Command
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.readers import reader_names, reader_path
+from tools import readers_table
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = _DOCS / "zoo.md"
 _FRAME = Path(__file__).resolve().with_name("zoo.in.md")
 _PLACE = "<!-- readers -->\n"
-_PEERS = Path(__file__).resolve().parent.parent / "benchmarks" / "results" / "peers.json"
 _PEERS_PLACE = "<!-- peers -->\n"
 
 
 @click.command(cls=Command)
-@click.option("--check", is_flag=True, help="Write nothing; say whether the page is up to date.")
+@click.option("--check", is_flag=True, help="Write nothing; say whether all is up to date.")
 @click.pass_context
 def main(ctx: click.Context, check: bool) -> None:
-    """Write docs/zoo.md from the cards of the shipped readers."""
-    text = page()
+    """Write docs/zoo.md, the table of readers in README.md and its picture."""
+    recorded = Report.read(readers_table.RECORDED)
+    texts = {
+        PAGE: page(recorded),
+        readers_table.README: readers_table.filled(
+            readers_table.README.read_text("utf-8"), recorded
+        ),
+    }
     if check:
-        old = PAGE.read_text("utf-8") != text
-        click.echo(f"{PAGE} is {'not what the cards say' if old else 'up to date'}", err=old)
-        ctx.exit(old)
-    write_atomically(PAGE, lambda part: part.write_text(text, "utf-8"))
-    click.echo(f"Wrote {PAGE}")
+        old = [path.name for path, text in texts.items() if path.read_text("utf-8") != text]
+        if not readers_table.picture_is_of(recorded, readers_table.PICTURE.read_text("utf-8")):
+            old.append(readers_table.PICTURE.name)
+        click.echo(
+            f"not what was measured: {', '.join(old)}" if old else "up to date", err=bool(old)
+        )
+        ctx.exit(bool(old))
+    for path, text in texts.items():
+        write_atomically(path, partial(Path.write_text, data=text, encoding="utf-8"))
+    drawn = readers_table.picture(recorded)
+    write_atomically(readers_table.PICTURE, lambda part: part.write_bytes(drawn))
+    click.echo(f"Wrote {', '.join(map(str, (*texts, readers_table.PICTURE)))}")
 
 
-def page() -> str:
-    """The whole page."""
+def page(recorded: Report) -> str:
+    """The page of the zoo."""
     cards = {name: open_backend(name).card for name in sorted(reader_names(), reverse=True)}
     readers = "\n".join(_reader(name, card) for name, card in cards.items())
     return (
         _FRAME.read_text("utf-8")
         .replace(_PLACE, readers)
-        .replace(_PEERS_PLACE, _comparison(cards, Report.read(_PEERS).accuracy))
+        .replace(_PEERS_PLACE, readers_table.whole_table(recorded))
     )
 
 
@@ -115,39 +129,6 @@ def _row(data: str, scores: Mapping[str, Any]) -> str:
     figures = ("exact", "exact_normalized", "cer", "cer_normalized")
     shown = " | ".join(f"{scores[figure]:.2%}" for figure in figures)
     return f"| `{data}` | {scores['lines']} | {shown} |"
-
-
-def _comparison(cards: Mapping[str, ModelCard], peers: Sequence[Accuracy]) -> str:
-    """Returns the table of lines of the real sets that each reader reads right, exactly and
-    normalised.
-    """
-    ours = {data for card in cards.values() for data in card.evaluation}
-    sets = [data for data in dict.fromkeys(row.data.name for row in peers) if data in ours]
-    table: dict[str, dict[str, str]] = {}
-    for name, card in cards.items():
-        if shared := [data for data in sets if data in card.evaluation]:
-            row = table[f"`{name}`, {reader_path(name).stat().st_size / 1e6:.1f} MB"] = {}
-            for data in shared:
-                scores = card.evaluation[data]
-                row[data] = _two(scores["exact"], scores["exact_normalized"], scores["lines"])
-    for peer in peers:
-        if not peer.model.name.endswith(".onnx") and peer.data.name in sets:
-            name = f"{peer.model.name} ({peer.model.arch}), {peer.model.size / 1e6:.1f} MB"
-            exact, normalised = (peer.scores[key].value for key in ("exact", "exact_normalized"))
-            table.setdefault(name, {})[peer.data.name] = _two(exact, normalised, peer.data.lines)
-    lines = [
-        f"| reader | {' | '.join(f'`{data}`' for data in sets)} |",
-        f"|---|{'---|' * len(sets)}",
-        *(
-            f"| {name} | {' | '.join(row.get(data, '–') for data in sets)} |"
-            for name, row in table.items()
-        ),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _two(exact: float, normalised: float, lines: int) -> str:
-    return f"{exact:.1%} / {normalised:.1%} of {lines}"
 
 
 if __name__ == "__main__":
