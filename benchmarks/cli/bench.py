@@ -69,8 +69,8 @@ def main() -> None:
     """Measure readers of text lines: latency, throughput, accuracy, peers, training.
 
     The first five commands write what they measured as JSON, and beside it a Markdown and
-    an HTML page; front and report read it; the others print their figures. Models: files or names of shipped
-    readers; architectures have random weights and are for latency only.
+    an HTML page; front and report read that; the others print their figures. Models: files
+    or names of shipped readers; architectures have random weights and are for latency only.
     """
 
 
