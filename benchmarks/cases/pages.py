@@ -42,17 +42,17 @@ SAME = 0.5
 @click.option("--card", type=click.Path(), help="Card of the reader, if it has none inside.")
 @click.option("--peer-reader", help="ONNX file for RapidOCR.  [default: the reader's]")
 @click.option("--dictionary", help="Dictionary of RapidOCR's reader, if it has none inside.")
-@click.option("--side", type=int, default=1280, show_default=True)
-@click.option("--threads", type=int, default=2, show_default=True)
-@click.option("--pages", type=int, default=20, show_default=True)
-@click.option("--seed", type=int, default=2026, show_default=True)
-@click.option("--turns", type=int, default=3, show_default=True)
+@click.option("--side", type=int, default=1280, show_default=True, help="See crnn-infer.")
+@click.option("--threads", type=int, default=2, show_default=True, help="CPU threads.")
+@click.option("--pages", type=int, default=20, show_default=True, help="Number of pages.")
+@click.option("--seed", type=int, default=2026, show_default=True, help="Seed of the pages.")
+@click.option("--turns", type=int, default=3, show_default=True, help="Turns of each reader.")
 def main(
     peer: str | None, detector: str | None, reader: str, card: str | None,
     peer_reader: str | None, dictionary: str | None, side: int, threads: int, pages: int,
     seed: int, turns: int,
 ) -> None:  # fmt: skip
-    """Read synthetic pages and print how many a second, and how well."""
+    """Read synthetic pages and print the speed and the accuracy."""
     machine = this_machine()
     click.echo(f"{machine.cpu}, {machine.cpus} CPUs, load {machine.load:.1f}, commit {commit()}")
     shared = {"detector": str(find_detector(detector)), "threads": threads, "side": side}

@@ -19,12 +19,12 @@ class _Case(NamedTuple):
 CASES = {
     "latency": _Case("cli.speed", "latency", "Time readers and architectures, stage by stage."),
     "throughput": _Case("cli.speed", "throughput", "Pictures a second, from files to text."),
-    "accuracy": _Case("cli.reading", "accuracy", "How well readers read labelled lines."),
+    "accuracy": _Case("cli.reading", "accuracy", "Accuracy on labelled lines."),
     "peers": _Case("cli.reading", "peers", "Other people's readers on the same lines."),
     "train": _Case("cli.speed", "train", "Lines a second of a training step."),
     "front": _Case("cli.front", "front", "The picture of accuracy and time."),
-    "report": _Case("cli.report", "report", "Pages of a report; what moved between two."),
-    "runtime": _Case("cases.runtime.targets", "main", "What the runtime promises, with targets."),
+    "report": _Case("cli.report", "report", "Pages of a report, or of the changes between two."),
+    "runtime": _Case("cases.runtime.targets", "main", "Figures of the runtime, with targets."),
     "decode": _Case("cases.decode", "main", "Beam search, language model, lexicon, best path."),
     "synth": _Case("cases.synth", "main", "Synthetic lines a second, memory of a worker."),
     "train-loop": _Case("cases.training.loops", "main", "The training loop against bare ones."),
@@ -68,7 +68,7 @@ class _Cases(click.Group):
 def main() -> None:
     """Measure readers of text lines: latency, throughput, accuracy, peers, training.
 
-    The first five commands write what they measured as JSON, and beside it a Markdown and
+    The first five commands write their figures as JSON, and beside it a Markdown and
     an HTML page; front and report read that; the others print their figures. Models: files
     or names of shipped readers; architectures have random weights and are for latency only.
     """

@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 @click.option("--model", "more", multiple=True, help="Another reader; may be repeated.")
 @click.option("--limit", type=click.IntRange(min=1), help="Lines of a set, sampled at random.")
 @click.option("--batch", type=click.IntRange(min=2), default=16, show_default=True,
-              help="Lines at a time, compared with one by one.")  # fmt: skip
+              help="Lines in a batch, compared with lines read one by one.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), default=available_cpus(), show_default=True)
 @click.option("--device", help="cpu or cuda.  [default: cpu for ONNX, cuda for engines]")
 @click.option("--worst", type=click.IntRange(min=0), default=20, show_default=True,
-              help="Lines of a set on a page of the worst, which shows the data.")  # fmt: skip
+              help="Worst lines of each set, on a page that shows the data.")  # fmt: skip
 @out_option("accuracy.json")
 def accuracy(
     model: str, data: tuple[str, ...], more: tuple[str, ...], limit: int | None, batch: int,
     threads: int, device: str | None, worst: int, out: str,
 ) -> None:  # fmt: skip
-    """Read DATA with MODEL and say how well.
+    """Read DATA with MODEL and report the accuracy.
 
     DATA are folders with labels.tsv, .tsv or .txt files (path, tab, text), or fresh synthetic
     lines: synth:PRESET[:SPLIT[:COUNT[:SEED]]] with the splits all, train, heldout, or
@@ -72,7 +72,7 @@ def accuracy(
               "one that it began with: their times are compared by it.")  # fmt: skip
 @click.option("--python", "pythons", multiple=True, metavar="PEER=PATH",
               help="The Python that has a peer.")  # fmt: skip
-@click.option("--environments", type=click.Path(file_okay=False), help="Where --prepare put them.")
+@click.option("--environments", type=click.Path(file_okay=False), help="Folder of --prepare.")
 @click.option("--prepare", is_flag=True, help="Make an environment for each peer and end.")
 @click.option("--limit", type=click.IntRange(min=1), help="Lines of a set, sampled at random.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)

@@ -15,7 +15,7 @@ from crnn_runtime.cli.console import Command
 @click.option("--join", is_flag=True, help="One page of several reports of one machine.")
 @click.option("--out", type=click.Path(dir_okay=False), help="HTML page, with .md beside it.")
 def report(first: str, others: tuple[str, ...], join: bool, out: str | None) -> None:
-    """Pages from one report; from two, what moved beyond noise."""
+    """Make pages of one report, or of the changes beyond noise between two."""
     from crnn_benchmarks.report.compare import (  # noqa: PLC0415
         comparison_html,
         comparison_markdown,

@@ -47,14 +47,14 @@ def _models(function: Any) -> Any:  # noqa: ANN401
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(_PRECISIONS),
               help="May be repeated, as --backend.  [default: fp32, fp16, int8]")  # fmt: skip
 @click.option(
-    "--batch", "batches", callback=_numbers, help="Such as 1,8,32; the first is the base."
+    "--batch", "batches", callback=_numbers, help="Lines, such as 1,8,32; the first is the base."
 )
 @click.option("--width", "widths", callback=_numbers, help="Pixels, such as 280,560.")
-@click.option("--threads", callback=_numbers, help="Such as 1,2.")
-@click.option("--grid", is_flag=True, help="All combinations, not each axis from the base.")
-@click.option("--quick", is_flag=True, help="Minutes: fewer points, compiled PyTorch left out.")
+@click.option("--threads", callback=_numbers, help="CPU threads, such as 1,2.")
+@click.option("--grid", is_flag=True, help="Measure all combinations, not each axis from the base.")
+@click.option("--quick", is_flag=True, help="Take minutes: fewer points, no compiled PyTorch.")
 @click.option("--rounds", type=click.IntRange(min=1), help="Turns of every configuration.")
-@click.option("--seconds", type=click.FloatRange(min=0.1), help="For all turns, roughly.")
+@click.option("--seconds", type=click.FloatRange(min=0.1), help="Rough time for all turns.")
 @out_option("latency.json")
 def latency(
     models: tuple[str, ...], archs: tuple[str, ...], everything: bool, alphabet: str,

@@ -33,11 +33,18 @@ _EPILOG = "Presets: " + "; ".join(f"{name}: {p.summary}" for name, p in PRESETS.
 
 
 @click.command(cls=Command, epilog=_EPILOG)
-@click.option("--preset", help="What to draw, see below; for --sheet all if left out.")
+@click.option("--preset", help="Kind of lines, see below; --sheet draws all kinds without it.")
 @click.option("--count", type=click.IntRange(min=1), help="Lines.  [default: 1000, 24 a sheet]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all chances."
+)
 @click.option("--workers", type=click.IntRange(min=0), help="Processes.  [default: one per CPU]")
-@click.option("--out", type=_PATH, metavar="D", help="Folder for the lines; a stopped run goes on.")
+@click.option(
+    "--out",
+    type=_PATH,
+    metavar="D",
+    help="Folder for the lines; the same command continues a run that was stopped.",
+)
 @click.option(
     "--format",
     "kind",
@@ -49,17 +56,24 @@ _EPILOG = "Presets: " + "; ".join(f"{name}: {p.summary}" for name, p in PRESETS.
 @click.option(
     "--rendered",
     is_flag=True,
-    help="Lines of web pages that Chromium draws, in place of a preset's; and the pages.",
+    help="Cut lines out of web pages that Chromium renders, instead of drawing a preset; the "
+    "pages are kept, too.",
 )
 @click.option(
     "--pages",
     is_flag=False,
     flag_value="",
     metavar="[KIND,…]",
-    help="Whole pages in place of lines, and pages.jsonl with what stands where: letter, columns, "
-    "table, receipt, notice; all if none is named.",
+    help="Draw whole pages instead of lines, and list their lines in pages.jsonl. Kinds: letter, "
+    "columns, table, receipt, notice; all if none is named.",
 )
-@click.option("--dev-share", type=click.FloatRange(0, 0.5), default=0.02, show_default=True)
+@click.option(
+    "--dev-share",
+    type=click.FloatRange(0, 0.5),
+    default=0.02,
+    show_default=True,
+    help="Share of the lines that goes to dev.",
+)
 @click.option("--sheet", type=_PATH, metavar="FILE", help="Draw a labelled contact sheet.")
 @click.option(
     "--coverage",
@@ -91,7 +105,8 @@ _EPILOG = "Presets: " + "; ".join(f"{name}: {p.summary}" for name, p in PRESETS.
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Lift rare characters until each appears so often in --count lines.",
+    help="Draw rare characters more often, until each appears at least this often in --count "
+    "lines.",
 )
 def main(**options: Any) -> None:  # noqa: ANN401
     """Draw synthetic lines of text.

@@ -39,19 +39,21 @@ logger = logging.getLogger(__name__)
 @click.option(
     "--not-pretrained",
     is_flag=True,
-    help="Accepted and without effect: nothing is ever downloaded, pretraining is --init.",
+    help="Has no effect: nothing is ever downloaded. --init starts from weights.",
 )
-@click.option("--check", is_flag=True, help="Check the data set, print what is in it; no training.")
+@click.option(
+    "--check", is_flag=True, help="Check the data set and print a summary of it; do not train."
+)
 @click.option(
     "--test-only",
     is_flag=True,
-    help="Print the accuracy of --resume on the dev set; --directory takes the worst lines.",
+    help="Print the accuracy of --resume on the dev set; the worst lines go to --directory.",
 )
 @click.option(
     "--bundle",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.tar.xz",
-    help="Pack all that the run needs, for a machine that has little; no training.",
+    help="Pack all that the run needs, for a machine that has little; do not train.",
 )
 @click.option("--list", "list_archs", is_flag=True, help="Print a table of the architectures.")
 @click.version_option(package_name="crnn")

@@ -49,9 +49,7 @@ class _PrecisionOptions:
 @click.command(cls=Command)
 @click.argument("model", required=False)
 @click.argument("repository", required=False, metavar="[REPO]")
-@click.option(
-    "--ckpt", help="Checkpoint; an ONNX file is taken for the weights of its architecture."
-)
+@click.option("--ckpt", help="Checkpoint; if it is an ONNX file, only its weights are taken.")
 @click.option("--arch", help="Architecture; needed where the checkpoint does not name it.")
 @click.option("--alphabet", help="Name, characters or UTF-8 file; where the model has none.")
 @click.option(
@@ -61,41 +59,61 @@ class _PrecisionOptions:
     "--to", type=click.Choice(["onnx", "trt", "triton"]), default="onnx", show_default=True
 )
 @click.option("--out", help="File to write (default: the source's name with the new suffix).")
-@click.option("--head", type=click.Choice(HEADS), default="greedy", show_default=True)
-@click.option("--topk", default=8, show_default=True, help="Classes a step of the topk head.")
+@click.option(
+    "--head",
+    type=click.Choice(HEADS),
+    default="greedy",
+    show_default=True,
+    help="Classes that the graph gives for each time step: the best, the --topk best, or all.",
+)
+@click.option("--topk", default=8, show_default=True, help="Number of classes of the topk head.")
 @click.option("--width", type=click.IntRange(min=1), help="Stretch every line to this width.")
 @click.option("--keep-ratio", is_flag=True, help="Keep every line's aspect ratio.")
 @click.option(
     "--data",
-    help="Real lines, compared and for int8 calibrated on: pictures (file, folder, glob), or "
-    "with labels an annotation file (.tsv, .txt) or LMDB folder, for the true error rate.",
+    help="Real lines to compare on, and to calibrate int8: pictures (file, folder, glob). With "
+    "labels, for the true error rate: an annotation file (.tsv, .txt) or LMDB folder.",
 )
-@click.option("--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Precision of the file.",
+)
 @click.option(
     "--max-cer-loss",
     type=click.FloatRange(-1, 1),
     default=0.005,
     show_default=True,
-    help="Character error rate that a precision may cost; below 0 it must gain.",
+    help="Most that a reduced precision may add to the character error rate; below 0 it must "
+    "lower it.",
 )
 @click.option("--quantise-ends", is_flag=True, help="int8 for the first and last layer too.")
-@click.option("--flavour", default="auto", show_default=True, help="auto, tensorrt or rtx.")
 @click.option(
-    "--batch", multiple=True, help="MIN:OPT:MAX lines; several allowed.  [default: 1:8:64]"
+    "--flavour",
+    default="auto",
+    show_default=True,
+    help="TensorRT that builds the engine: auto, tensorrt or rtx.",
+)
+@click.option(
+    "--batch",
+    multiple=True,
+    help="Lines in a call, as MIN:OPT:MAX; may be repeated.  [default: 1:8:64]",
 )
 @click.option(
     "--profile",
     multiple=True,
-    help="MIN:OPT:MAX pixels of width, served with every --batch, or BATCHxWIDTH with its own; "
-    "several make several profiles.  [default: 32:320:2048, or what the model reads]",
+    help="Width in pixels, as MIN:OPT:MAX for every --batch, or as BATCHxWIDTH for a batch of "
+    "its own; may be repeated.  [default: 32:320:2048, or the model's widths]",
 )
-@click.option("--profile-from", help="Take the widths from these lines instead.")
+@click.option("--profile-from", help="Take the widths of --profile from these lines instead.")
 @click.option("--target", default="", help="GPUs to build for, as sm_86,sm_89 (rtx only).")
 @click.option("--opt-level", type=click.IntRange(0, 5), help="0 builds fast, 5 runs fast.")
 @click.option(
     "--timing-cache",
     type=click.Path(path_type=Path),
-    help="Kept between builds (flavour tensorrt only).",
+    help="File that keeps timings between builds (flavour tensorrt only).",
 )
 @triton_options
 @finding_options

@@ -17,26 +17,34 @@ _LOOPBACK = "--http-address=127.0.0.1 --grpc-address=127.0.0.1"
 
 _OPTIONS = (
     click.option("--name", help="Model's name in REPO (default: the file's)."),
-    click.option("--plain", is_flag=True, help="The network alone, for Triton's own backends."),
+    click.option("--plain", is_flag=True, help="Only the network, for Triton's own backends."),
     click.option("--device", help="cpu, cuda, cuda:1.  [default: cpu for ONNX, cuda for engines]"),
-    click.option("--instances", type=int, help="Processes side by side (default: one a core)."),
+    click.option("--instances", type=int, help="Processes side by side (default: one per core)."),
     click.option(
         "--threads", type=int, help="CPU threads of each instance (default: cores / instances)."
     ),
-    click.option("--max-batch", type=int, default=64, show_default=True, help="Images at once."),
+    click.option("--max-batch", type=int, default=64, show_default=True, help="Images in a batch."),
     click.option(
         "--queue-delay",
         type=float,
         default=0.0,
         show_default=True,
-        help="Milliseconds a request may wait for others to be read with.",
+        help="Milliseconds that a request may wait for others, to share a batch.",
     ),
     click.option(
-        "--max-queue", type=int, default=1024, show_default=True, help="Requests that may wait."
+        "--max-queue",
+        type=int,
+        default=1024,
+        show_default=True,
+        help="Requests that wait at most.",
     ),
     turn_option,
     click.option(
-        "--bucket", "buckets", type=int, multiple=True, help="Width of a model (--plain), several."
+        "--bucket",
+        "buckets",
+        type=int,
+        multiple=True,
+        help="Width in pixels of a model of --plain; may be repeated.",
     ),
 )
 _ENGINE = ("flavour", "batch", "profile", "profile_from", "target", "opt_level", "timing_cache")

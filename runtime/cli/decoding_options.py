@@ -53,7 +53,7 @@ _OPTIONS = (
         show_default=True,
         help="Added to the score per character, with --lm.",
     ),
-    click.option("--lexicon", type=click.Path(), help="Read only what is a line of this file."),
+    click.option("--lexicon", type=click.Path(), help="Read only texts that stand in this file."),
     click.option("--allow", metavar="CHARS|@FILE", help="Read only these characters."),
     click.option("--deny", metavar="CHARS|@FILE", help="Never read these characters."),
 )

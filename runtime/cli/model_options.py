@@ -30,8 +30,8 @@ alphabet_option = click.option(
 turn_option = click.option(
     "--turn",
     type=click.Choice(["auto"]),
-    help="auto: what is read without confidence is read again upside down, and on its sides if "
-    "it is much taller than wide.",
+    help="auto: read a picture again upside down if its reading is unsure, and also on its "
+    "sides if it is much taller than wide.",
 )
 
 list_option = click.option(

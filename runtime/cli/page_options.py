@@ -18,24 +18,26 @@ _JOINED = 1.5  # heights of a line
 _FINDING = (
     click.option(
         "--detector", metavar="NAME|FILE",
-        help="Text detector that finds them.  [default: the first installed of ppocrv6-tiny-det, "
-        "ppocrv6-small-det, ppocrv5-mobile-det, ppocrv4-mobile-det]",
+        help="Text detector that finds the lines.  [default: the first installed of "
+        "ppocrv6-tiny-det, ppocrv6-small-det, ppocrv5-mobile-det, ppocrv4-mobile-det]",
     ),
     click.option(
         "--side", type=click.IntRange(32, 8192),
-        help="Longer side in pixels that pages are looked at with.  [default: 1280]",
+        help="Longer side in pixels to which larger pages are scaled for the detector.  "
+        "[default: 1280]",
     ),
     click.option(
         "--join", type=click.FloatRange(0, 20), is_flag=False, flag_value=_JOINED,
         metavar="[HEIGHTS]",
-        help=f"Join words on one baseline that are so many heights apart ({_JOINED} if none said).",
+        help="Join words on one baseline that are at most this many heights apart "
+        f"({_JOINED} without a number).",
     ),
     click.option(
         "--least", type=click.FloatRange(0, 1),
         help="Leave out lines that are read with less confidence; 0 keeps all.  [default: 0.5]",
     ),
     click.option(
-        "--upright", is_flag=True, help="No line stands on its head: do not try that."
+        "--upright", is_flag=True, help="All lines are upright: do not try them upside down."
     ),
 )  # fmt: skip
 _OUTPUT = (

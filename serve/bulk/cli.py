@@ -42,7 +42,7 @@ _LINES, _PAGES = 1024, 32
 @click.option(
     "--device",
     type=click.Choice(["cpu", "cuda"]),
-    help="cuda: one GPU for each worker.  [default: cpu for ONNX, cuda for engines]",
+    help="cpu, or cuda with one GPU for each worker.  [default: cpu for ONNX, cuda for engines]",
 )
 @click.option(
     "--address",
@@ -57,8 +57,8 @@ _LINES, _PAGES = 1024, 32
 @click.option(
     "--lines-per-part",
     type=click.IntRange(min=1),
-    help="Pictures that a worker reads and writes as one file: what is lost when it dies.  "
-    "[default: 1024, of pages 32]",
+    help="Pictures that a worker reads and writes as one file; if it dies, they are read again.  "
+    "[default: 1024, with --pages 32]",
 )
 @click.option(
     "--image-column",
@@ -106,7 +106,7 @@ def main(
     that is written is not read again. The pictures in IN are listed once, at the beginning.
 
     Exit status: 0 all were read, 1 some could not be (their rows have an error),
-    2 wrong usage, or what has to be mended before it can go on.
+    2 wrong usage, or a problem that must be mended before it can go on.
     """
     from crnn_serve.bulk import run  # noqa: PLC0415 (--help must not wait for numpy)
     from crnn_serve.bulk.cluster import Workers  # noqa: PLC0415

@@ -34,7 +34,7 @@ _GOODBYE = 1  # seconds that open connections have to end
 )  # fmt: skip
 @click.option(
     "--detector", metavar="NAME|FILE",
-    help="Text detector that finds them.  [default: the first known one that is installed]",
+    help="Text detector that finds the lines.  [default: the first known one that is installed]",
 )  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -47,11 +47,11 @@ _GOODBYE = 1  # seconds that open connections have to end
 )  # fmt: skip
 @click.option(
     "--accept-above", type=click.FloatRange(0, 1), metavar="CONFIDENCE",
-    help="Accept readings that are more certain than this unseen; a sample of them is shown.",
+    help="Accept more certain readings than this without showing them, except for a sample.",
 )  # fmt: skip
 @click.option(
     "--sample", type=click.IntRange(0), default=100, show_default=True,
-    help="Lines accepted unseen that are shown, to estimate how many are wrong.",
+    help="Size of that sample, from which the number of wrong ones is estimated.",
 )  # fmt: skip
 @device_option
 @threads_option
@@ -74,11 +74,10 @@ def main(
 ) -> None:
     """Serve a page on which the line pictures of FOLDER are labelled.
 
-    Each line comes with what the reader makes of it, the least certain first. Enter
-    accepts it. FOLDER/labels.jsonl holds every answer from the moment it is given,
-    FOLDER/train.tsv and FOLDER/dev.tsv are what crnn-train takes. The page is served on
-    this machine alone unless --host says otherwise. Ctrl-C ends it; start it again to
-    go on.
+    Each line comes with its reading, the least certain first. Enter accepts it.
+    FOLDER/labels.jsonl holds every answer from the moment it is given, and crnn-train takes
+    FOLDER/train.tsv and FOLDER/dev.tsv. The page is served on this machine alone unless
+    --host says otherwise. Ctrl-C ends it; start it again to go on.
 
     Exit status: 130 ended with Ctrl-C, 2 wrong usage.
     """

@@ -22,7 +22,7 @@ class Data(Topic):
 
     dataset_root: Annotated[Path | None, "Folder with train.txt or .tsv, dev.*, images/."] = None
     image_root: Annotated[
-        Path | None, "Folder of its pictures, if they are not beside those files.", FREE
+        Path | None, "Folder of the data set's pictures, if they are not beside its files.", FREE
     ] = None
     synth: Annotated[str | None, "Preset of synthetic lines, such as digits or latin."] = None
     synth_options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -33,16 +33,18 @@ class Data(Topic):
         "Draw a share of every epoch from the folder DATA, or from synth:PRESET.",
     ] = ()
     validate_on: Annotated[
-        tuple[str, ...], "Read the dev set of the folder DATA, or lines of synth:PRESET, too.", FREE
+        tuple[str, ...],
+        "Validate also on the dev set of the folder DATA, or on lines of synth:PRESET.",
+        FREE,
     ] = ()
     unlabelled: Annotated[
         Path | None, "Folder of pictures of lines that --teacher reads once, for labels."
     ] = None
     unlabelled_above: Annotated[
-        float, "Confidence from which what it read there is a label.", SHARE
+        float, "Least confidence with which a reading of --teacher becomes a label.", SHARE
     ] = 0.9
     augment: Annotated[float, "Share of real training pictures changed at random.", SHARE] = 0.0
-    skip_bad: Annotated[bool, "Leave unusable lines out, listed in the directory."] = False
+    skip_bad: Annotated[bool, "Leave out unusable lines and list them in --directory."] = False
     overfit: Annotated[int, "Self-test: learn N lines by heart.", COUNT] = 0
 
     def __post_init__(self) -> None:

@@ -43,13 +43,13 @@ class Optimisation(Topic):
     ] = 0.0
     align_first: Annotated[
         float,
-        "Share of the run, at its start, that looks only at the time steps on which characters "
-        "are centred and at some blanks, before --align begins to fade: no CTC yet, and cheap.",
+        "Share of the run, at its start, that trains without CTC, which is cheap: on the time "
+        "steps at the centres of characters and on some blanks. Then --align begins to fade.",
         PART,
     ] = 0.0
     glyph_start: Annotated[
         bool | None,
-        "Begin with classes that are what the fonts draw: all of them (lite), or those that "
+        "Initialise classes from the glyphs of the fonts: all of them (lite), or those that "
         "--init lacks.  [default: those that --init lacks]",
     ] = None
     teacher: Annotated[
@@ -71,8 +71,8 @@ class Optimisation(Topic):
     ] = 0
     blend: Annotated[
         tuple[float, ...],
-        "At the end, take the weights between those of --init and the best ones: of these shares "
-        "of the latter, such as 0.3,0.6, the one that reads the validation lines best.",
+        "At the end, average the weights of --init and the best ones, with each of these shares "
+        "of the best, such as 0.3,0.6; keep those that read the validation lines best.",
         FREE,
     ] = ()
     clip: Annotated[float, "Highest norm of the gradient; 0 is none.", COUNT] = 5.0
@@ -82,18 +82,18 @@ class Optimisation(Topic):
     precision: Annotated[Precision, "Precision of the network; CTC is always float32."] = "fp32"
     batch_size: Annotated[int, "Lines a batch and process.", AT_LEAST_1] = 64
     accumulate: Annotated[int, "Batches a step.", AT_LEAST_1] = 1
-    max_epoch: Annotated[int, "Epochs.", AT_LEAST_1, FREE] = 10
-    max_steps: Annotated[int | None, "Stop sooner after so many steps.", COUNT, FREE] = None
+    max_epoch: Annotated[int, "Most epochs.", AT_LEAST_1, FREE] = 10
+    max_steps: Annotated[int | None, "Stop sooner, after this many steps.", COUNT, FREE] = None
     max_minutes: Annotated[
         float | None,
-        "Stop sooner after so many minutes; the schedule ends then, too.",
+        "Stop sooner, after this many minutes; the schedule ends then, too.",
         POSITIVE,
         FREE,
     ] = None
     lengthen: Annotated[
         Lengthening,
-        "Learning rate of a run that goes on with more epochs, steps or minutes: its schedule "
-        "stretched, constant at what it was, or in a new cycle.",
+        "Learning rate of a run that is continued with more epochs, steps or minutes: stretch "
+        "the schedule, keep the last rate, or begin a new cycle.",
         FREE,
     ] = "stretch"
 

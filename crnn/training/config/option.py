@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from crnn_runtime.errors import CrnnError
@@ -77,9 +77,8 @@ class Topic:
 
 def plain_type(hint: Any) -> Any:  # noqa: ANN401 (types)
     """``X`` of ``X | None``, and any other type as it is."""
-    if isinstance(hint, UnionType):
-        (hint,) = (part for part in get_args(hint) if part is not NoneType)
-    return hint
+    kinds = get_args(hint)
+    return next(kind for kind in kinds if kind is not NoneType) if NoneType in kinds else hint
 
 
 def wanted_of(value: Any, hint: Any) -> str:  # noqa: ANN401 (of any type)

@@ -27,8 +27,8 @@ class Reader(Topic):
     ] = None
     fit_new: Annotated[
         int,
-        "First fit the classes that --init lacks to N lines as they are trained on, and change "
-        "nothing else; with --max-steps 0 that is all.",
+        "Before training, fit only the classes that --init lacks, to N of the training lines; "
+        "with --max-steps 0 nothing else is trained.",
         COUNT,
     ] = 0
     freeze_backbone: Annotated[

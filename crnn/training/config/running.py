@@ -12,11 +12,11 @@ class Running(Topic):
     """``directory`` takes checkpoints and logs; ``gpu`` is an index, None being the CPU."""
 
     directory: Annotated[
-        Path, "For checkpoints and logs.  [default: runs/, named by the options]", FREE
+        Path, "Folder for checkpoints and logs.  [default: runs/, named by the options]", FREE
     ]
     resume: Annotated[
         Path | None,
-        "Continue this run exactly; the same command goes on by itself. With --test-only any "
+        "Continue this run exactly; the same command does that by itself. With --test-only, any "
         "checkpoint.",
         FREE,
     ] = None
