@@ -2,9 +2,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from crnn_benchmarks.harness.child import Child, ChildError, output_of
-from crnn_runtime import CrnnError
 
 SERVER = """
 import sys
@@ -46,13 +46,13 @@ def test_an_error_is_told_and_the_next_question_answered(server: list[str]) -> N
     with Child(server) as child:
         with pytest.raises(ChildError, match=r"^ValueError: the reason$"):
             child.ask("fail")
-        with pytest.raises(ChildError, match="KeyError: 'nonsense'"):
+        with pytest.raises(ChildError, match="'nonsense'"):
             child.ask("nonsense")
         assert child.ask("shout", word="x") == {"said": "x"}
 
 
 @pytest.mark.parametrize(
-    ("question", "message"), [("die", "ended by SIGSEGV"), ("leave", "status 1: gone for good")]
+    ("question", "message"), [("die", "SIGSEGV"), ("leave", "1: gone for good")]
 )
 def test_how_it_ended_is_told(server: list[str], question: str, message: str) -> None:
     with Child(server) as child:
@@ -69,7 +69,7 @@ def test_it_may_not_take_for_ever(server: list[str]) -> None:
 
 
 def test_a_program_that_is_not_there() -> None:
-    with pytest.raises(ChildError, match="/no/such/python: No such file"):
+    with pytest.raises(ChildError, match="/no/such/python"):
         Child(["/no/such/python"])
 
 
@@ -77,7 +77,7 @@ def test_a_program_that_is_killed_is_an_error_of_one_line() -> None:
     """Every command reports it with status 2, wherever a process of it is killed."""
     assert output_of([sys.executable, "-c", "print('text')"]) == "text\n"
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    with pytest.raises(CrnnError, match=r"^the process was ended by SIGKILL$"):
+    with refused("SIGKILL"):
         output_of([sys.executable, "-c", killed])
-    with pytest.raises(ChildError, match=r"status 3: no"):
+    with pytest.raises(ChildError, match=r"3: no"):
         output_of([sys.executable, "-c", "import sys; print('no', file=sys.stderr); sys.exit(3)"])

@@ -3,6 +3,7 @@ from pathlib import Path
 import cv2
 import pytest
 from barcode import draw_barcode
+from refusals import refused
 
 from crnn_benchmarks.harness.datasets import (
     SYNTH_SEED,
@@ -55,9 +56,9 @@ def test_the_hash_is_of_pictures_and_labels(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("no tab\n", r"labels\.tsv:1: no tab"),
-        ("0.png\ta\nmissing.png\tb\n", r"labels\.tsv:2: no picture missing\.png"),
-        ("\n", "has no line"),
+        ("no tab\n", r"labels\.tsv:1"),
+        ("0.png\ta\nmissing.png\tb\n", r"labels\.tsv:2: .*missing\.png"),
+        ("\n", r"labels\.tsv"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(folder: Path, content: str, message: str) -> None:
@@ -81,9 +82,9 @@ def test_synthetic_sets_by_name() -> None:
     for spec in ("synth:latin:all:0", "synth:latin:all:x", "synth:latin:all:5:5:5"):
         with pytest.raises(CrnnError, match="NAME"):
             parse_synth(spec)
-    with pytest.raises(CrnnError, match="no preset 'nothing'"), load_lines("synth:nothing"):
+    with refused("'nothing'"), load_lines("synth:nothing"):
         pass
-    with pytest.raises(CrnnError, match="no split 'x'"), load_lines("synth:digits:x:3"):
+    with refused("'x'"), load_lines("synth:digits:x:3"):
         pass
 
 
@@ -113,7 +114,7 @@ def test_pictures_without_labels(folder: Path, tmp_path: Path) -> None:
     assert len(paths) == 20
     (tmp_path / "empty").mkdir()
     for spec in ("empty", "missing"):
-        with pytest.raises(CrnnError, match="no folder with pictures"):
+        with refused(spec):
             pictures_of(str(tmp_path / spec))
 
 
@@ -125,7 +126,7 @@ def test_text_files_with_tabs_are_read_and_codes_are_refused(folder: Path) -> No
         assert lines.data.name == "rec_gt_test"
         assert len(lines.texts) == 20
     (folder / "labels.txt").write_text(text)
-    with pytest.raises(CrnnError, match=r"labels\.tsv or labels\.txt"), load_lines(str(folder)):
+    with pytest.raises(CrnnError, match=r"labels\.tsv .*labels\.txt"), load_lines(str(folder)):
         pass
     (folder / "labels.tsv").unlink()
     with load_lines(str(folder)) as lines:

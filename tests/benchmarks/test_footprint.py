@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from click.testing import CliRunner
+from refusals import assert_usage_error
 
 from crnn_benchmarks.cases.footprint import main, package_sizes
 
@@ -23,5 +24,4 @@ def test_each_file_of_a_package_counts_once(tmp_path: Path) -> None:
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, [str(tmp_path)])
-    assert result.exit_code == 2
-    assert "no package is installed" in result.stderr
+    assert_usage_error(result, tmp_path)

@@ -66,7 +66,7 @@ def test_ours_is_read_beside_peers_that_fail_in_every_way(
     ]
     with load_lines(data) as lines:
         rows = [read.row for read in measure_peers(contenders, [lines], 1, silent)]
-    assert "cannot start /no/such/python" in (rows[0].problem or "")
+    assert "/no/such/python" in (rows[0].problem or "")
     assert "--prepare" in (rows[0].problem or "")
     assert "FileNotFoundError" in (rows[1].problem or "")
     assert "SIGABRT" in (rows[2].problem or "")
@@ -85,7 +85,7 @@ def test_ours_is_read_beside_peers_that_fail_in_every_way(
 def test_a_peer_that_is_not_installed_is_reported_as_missing(data: str) -> None:
     contender = peer_contender("rapidocr-onnxruntime", sys.executable, None, 1)
     contender.close()
-    assert "No module named 'rapidocr_onnxruntime'" in (contender.problem or "")
+    assert "'rapidocr_onnxruntime'" in (contender.problem or "")
 
 
 @pytest.mark.parametrize("name", PEERS)

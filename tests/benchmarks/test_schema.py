@@ -18,12 +18,12 @@ def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema": SCHEMA + 1}, "measure again"),
-        ({"surprise": 1}, "unknown field 'surprise'"),
-        ({"machine": {"id": "x"}}, r"report\.machine has no 'cpu'"),
-        ({"commit": 5}, r"report\.commit is 5, which is no str"),
-        ({"latency": [{}]}, r"report\.latency\[0\] has no 'model'"),
-        ({"yardstick": {"value": 2.0, "low": 3.0, "high": 4.0}}, r"report\.yardstick: .*outside"),
+        ({"schema": SCHEMA + 1}, str(SCHEMA + 1)),
+        ({"surprise": 1}, "'surprise'"),
+        ({"machine": {"id": "x"}}, r"report\.machine .*'cpu'"),
+        ({"commit": 5}, r"report\.commit .*5"),
+        ({"latency": [{}]}, r"report\.latency\[0\] .*'model'"),
+        ({"yardstick": {"value": 2.0, "low": 3.0, "high": 4.0}}, r"report\.yardstick"),
         ({"notes": "x"}, r"report\.notes"),
     ],
 )

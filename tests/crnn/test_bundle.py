@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from refusals import refused
+from refusals import assert_usage_error, refused
 from used_model import used_model
 
 from crnn.bundle import _fitting, pack, reduce_font
@@ -113,8 +113,8 @@ def test_a_bundle_carries_the_weights_that_a_run_begins_with(tmp_path: Path) -> 
         env={"PATH": f"{there / 'bin'}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert run.returncode == 2
-    assert run.stderr.startswith("missing: click, fontTools, numpy, cv2, PIL, rapidfuzz, torch")
-    assert run.stderr.endswith(": pip install -r requirements.txt\n")
+    assert_usage_error(run, "click, fontTools, numpy, cv2, PIL, rapidfuzz, torch")
+    assert run.stderr.endswith("pip install -r requirements.txt\n")
 
 
 def _foreign(arch: str, alphabet: Alphabet, path: Path) -> Path:
@@ -190,7 +190,7 @@ def test_where_fonts_do_not_fit_every_kind_keeps_one(monkeypatch: pytest.MonkeyP
     assert kept(200_000) == {"A-bold", "B", "C", "Kai"}
     assert kept(150_000) == {"A-bold", "C", "Kai"}
     assert kept(115_000) == {"C", "Kai"}
-    with pytest.raises(CrnnError, match="the fonts do not fit"):
+    with refused():
         kept(100_000)
 
 
@@ -198,14 +198,14 @@ def test_what_a_bundle_cannot_hold_is_refused(tmp_path: Path) -> None:
     config = _config(tmp_path)
     alphabet = config.alphabet
     real = TrainConfig(arch="lite", alphabet=alphabet, directory=tmp_path, dataset_root=tmp_path)
-    with pytest.raises(CrnnError, match="holds no pictures"):
+    with refused("picture"):
         pack(real, tmp_path / "x.tar.xz")
-    with pytest.raises(CrnnError, match=r"do not fit into|would have"):
+    with refused():
         pack(config, tmp_path / "x.tar.xz", limit=1000)
-    with pytest.raises(CrnnError, match="holds no pictures"):
+    with refused("pictures"):
         pack(dataclasses.replace(config, validate_on=("D",)), tmp_path / "x.tar.xz")
-    with pytest.raises(CrnnError, match="leave out --resume"):
+    with refused("--resume"):
         pack(dataclasses.replace(config, resume=tmp_path / "x.pth"), tmp_path / "x.tar.xz")
-    with pytest.raises(CrnnError, match=r"is a \.tar\.xz file"):
+    with refused("x.zip", ".tar.xz"):
         pack(config, tmp_path / "x.zip")
     assert not list(tmp_path.iterdir())

@@ -9,6 +9,7 @@ import cv2
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from refusals import assert_line, assert_usage_error, refused
 
 from crnn.checkpoints import save_checkpoint
 from crnn.cli.train import main
@@ -112,7 +113,7 @@ def test_unreadable_lines_give_status_1(root: Path) -> None:
 def test_check_lists_every_defect(root: Path) -> None:
     good = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
     assert good.exit_code == 0
-    assert "train.txt: 8 of 8 lines are usable" in good.output
+    assert "train.txt: 8 of 8" in good.output
     assert "dev.txt: 8 of 8" in good.output
     with (root / "dev.txt").open("a") as file:
         file.write("dev_0.jpg\ngone.jpg 1\ndev_1.jpg 1 12\n")
@@ -147,18 +148,18 @@ def test_check_sees_what_is_not_there(root: Path, caplog: pytest.LogCaptureFixtu
         path.write_bytes(path.read_bytes()[:-100] if name == "dev_0.jpg" else b"")
     cut = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
     assert cut.exit_code == 1
-    assert "dev.txt:1: dev_0.jpg: image is truncated" in cut.stderr
-    assert "dev.txt:2: dev_1.jpg: image is empty (0 bytes)" in cut.stderr
+    assert "dev.txt:1: dev_0.jpg: " in cut.stderr
+    assert "dev.txt:2: dev_1.jpg: " in cut.stderr
     (root / "dev.txt").unlink()
     alone = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
     assert alone.exit_code == 0
     (record,) = caplog.records
-    assert f"{root} has no dev set" in record.getMessage()
+    assert str(root) in record.getMessage()
     for content in ("", "gone.jpg 1\n"):
         (root / "train.txt").write_text(content)
         empty = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
         assert empty.exit_code == 2
-        assert "train.txt has no usable line" in empty.stderr
+        assert_line(empty.stderr.splitlines()[-1], "train.txt")
 
 
 def test_opencv_is_silent(root: Path) -> None:
@@ -174,23 +175,22 @@ def test_opencv_is_silent(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--alphabet", "digits"], "nothing to train on"),
-        (["--synth", "digits", "--arch", "nonet"], "unknown architecture 'nonet'"),
-        (["--dataset-root", "gone", "--alphabet", "digits"], "no such folder"),
-        (["--dataset-root", "gone"], "no --alphabet"),
-        (["--synth", "digits", "--gpu-id", "99"], "GPU 99 was asked for"),
+        (["--alphabet", "digits"], "--synth"),
+        (["--synth", "digits", "--arch", "nonet"], "'nonet'"),
+        (["--dataset-root", "gone", "--alphabet", "digits"], "gone"),
+        (["--dataset-root", "gone"], "--alphabet"),
+        (["--synth", "digits", "--gpu-id", "99"], "GPU 99"),
         (["--synth", "digits", "--mix", "x"], "DATA=SHARE"),
         (["--synth", "digits", "--lr", "-1"], "--lr is -1.0"),
         (["--synth", "digits", "--test-only"], "--resume"),
         (["--synth", "digits", "--resume", "gone.pth"], "gone.pth"),
-        (["--recipe", "gone"], "no recipe 'gone'"),
-        (["--check", "--synth", "digits"], "no data set to check"),
+        (["--recipe", "gone"], "'gone'"),
+        (["--check", "--synth", "digits"], "--dataset-root"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(arguments: list[str], message: str) -> None:
     result = run(*arguments)
-    assert result.exit_code == 2
-    assert message in result.stderr
+    assert_usage_error(result, message)
     assert len(result.stderr.strip().splitlines()) == 1
     assert "Traceback" not in result.output
 
@@ -223,7 +223,7 @@ def test_a_recipe_trains_first_what_it_goes_on_from(
             rates.append(extra["config"]["lr"])
             assert extra["run"]["steps"] == 2
         assert rates == [0.01, 0.02]
-    assert "weights of out/one/best.pth: 10 characters kept" in caplog.text
+    assert "out/one/best.pth: 10 " in caplog.text
     # With weights to begin with, that is all there is.
     result = run(*command[:-1], "alone", "--init", "out/best.pth")
     assert result.exit_code == 0, result.output
@@ -239,7 +239,7 @@ def test_a_later_recipe_that_will_not_do_is_refused_before_the_first_trains(
     plain = 'arch = "lite"\nsynth = "digits"\nalphabet = "digits"\n'
     (tmp_path / "one.toml").write_text(plain)
     for wrong, message in (
-        ('mix = ["synth:gone=0.1"]', "no preset 'gone'"),
+        ('mix = ["synth:gone=0.1"]', "'gone'"),
         ('arch = "gone"', "gone"),
     ):
         others = plain.replace('arch = "lite"\n', "") if wrong.startswith("arch") else plain
@@ -253,25 +253,25 @@ def test_a_later_recipe_that_will_not_do_is_refused_before_the_first_trains(
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ('precision = "bf17"', "precision is 'bf17': it must be one of fp32, bf16, fp16"),
-        ('schedule = "foo"', "one of one-cycle, cosine, exponential, constant"),
-        ('lr = "fast"', "lr is 'fast': it must be a number"),
-        ("batch_size = 4.5", "it must be a whole number"),
-        ("max_steps = true", "it must be a whole number"),
-        ("compile = 1", "it must be true or false"),
-        ("alphabet = 5", "it must be a text"),
-        ("synth_options = 5", "it must be a table"),
-        ('mix = "synth:latin=0.1"', "it must be a list of texts"),
-        ("mix = [0.3]", "it must be a list of texts"),
-        ("init = 5", "it must be a text"),
+        ('precision = "bf17"', "fp32, bf16, fp16"),
+        ('teacher_on = "foo"', "all, mix, main, none"),
+        ('lr = "fast"', "'fast'"),
+        ("batch_size = 4.5", "whole"),
+        ("max_steps = true", "whole"),
+        ("compile = 1", "true or false"),
+        ("alphabet = 5", "text"),
+        ("synth_options = 5", "table"),
+        ('mix = "synth:latin=0.1"', "list"),
+        ("mix = [0.3]", "list"),
+        ("init = 5", "text"),
     ],
 )
 def test_a_value_that_no_option_takes_is_one_line(tmp_path: Path, line: str, wanted: str) -> None:
     (tmp_path / "my.toml").write_text(f"{line}\n")
     result = run("--recipe", "my.toml", "--synth", "digits")
     assert result.exit_code == 2
-    assert f"recipe my.toml: {line.split(maxsplit=1)[0]} is " in result.output
-    assert wanted in result.output
+
+    assert_usage_error(result, "my.toml", line.split(maxsplit=1)[0], wanted)
 
 
 def test_what_a_recipe_switches_on_an_option_switches_off(tmp_path: Path) -> None:
@@ -285,10 +285,10 @@ def test_what_a_recipe_switches_on_an_option_switches_off(tmp_path: Path) -> Non
 def test_recipes_in_a_circle_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('after = "b.toml"\n')
     (tmp_path / "b.toml").write_text('after = "a.toml"\n')
-    with pytest.raises(CrnnError, match="goes on from itself"):
+    with refused("b.toml", "after"):
         recipes_before("a.toml")
     (tmp_path / "a.toml").write_text("after = 5\n")
-    with pytest.raises(CrnnError, match="after is 5"):
+    with refused("after", "5"):
         recipes_before("a.toml")
     assert recipes_before("zh-from-nothing-more") == ["zh-from-nothing"]
     (tmp_path / "below").mkdir()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from refusals import refused
 
 import crnn
 from crnn.backbones import BACKBONES, backbone_class
@@ -124,9 +125,9 @@ def test_default_card_of_the_original() -> None:
 def test_overrides_win_and_must_fit() -> None:
     card = default_card("densenet121", DIGITS, width=None, height=48, color="bgr")
     assert (card.width, card.height, card.color) == (None, 48, "bgr")
-    with pytest.raises(CrnnError, match="mean and std need 1"):
+    with refused("mean", "std"):
         default_card("densenet121", DIGITS, color="gray")
-    with pytest.raises(CrnnError, match="at least 32"):
+    with refused("32"):
         default_card("vgg_bilstm", DIGITS, height=16)
 
 

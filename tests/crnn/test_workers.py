@@ -165,4 +165,4 @@ def test_a_run_stopped_while_its_workers_import_says_one_thing(tmp_path: Path) -
         _, errors = run.communicate(timeout=120)
     assert run.returncode == 130
     assert "Traceback" not in errors
-    assert "of 100000 lines are in" in errors
+    assert " of 100000 " in errors

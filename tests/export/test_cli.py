@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from refusals import assert_usage_error
+from refusals import assert_line, assert_usage_error
 from seed_parity import ARCHS, WIDTHS, seed_input, seed_log_probs
 from tiny_reader import write_tiny_reader
 
@@ -139,9 +139,9 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "give one MODEL"),
-        (("{onnx}", "--ckpt", "{ckpt}"), "give one MODEL"),
-        (("{onnx}",), "nothing to do"),
+        ((), "MODEL"),
+        (("{onnx}", "--ckpt", "{ckpt}"), "MODEL"),
+        (("{onnx}",), "--precision"),
         (("gone.onnx", "--to", "trt"), "gone.onnx"),
         (("{onnx}", *RTX, "--data", "gone.tsv"), "gone.tsv"),
         (("{onnx}", "--to", "triton", "models", "--data", "gone.tsv"), "gone.tsv"),
@@ -149,33 +149,33 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
         (("{onnx}", "--to", "triton", "models", "--out", "x.onnx"), "--out"),
         (("{onnx}", "--head", "topk", "--precision", "fp16"), "--head"),
         (("{ckpt}", "--card", "card.json"), "--card"),
-        (("{onnx}", "--to", "trt", "--flavour", "cuda"), "flavour 'cuda' is not one of"),
-        (("{ckpt}", "--ckpt", "{ckpt}", "--precision", "fp12"), "'fp12' is not one of"),
-        (("--ckpt", "{ckpt}", "--out", "x.foo"), "a file for onnx ends in .onnx"),
-        (("--ckpt", "gone.pth"), "no checkpoint file gone.pth"),
-        (("--ckpt", "{ckpt}", "--arch", "resnet_cifar"), "holds a lite, not the resnet_cifar"),
+        (("{onnx}", "--to", "trt", "--flavour", "cuda"), "'cuda'"),
+        (("{ckpt}", "--ckpt", "{ckpt}", "--precision", "fp12"), "'fp12'"),
+        (("--ckpt", "{ckpt}", "--out", "x.foo"), "x.foo"),
+        (("--ckpt", "gone.pth"), "gone.pth"),
+        (("--ckpt", "{ckpt}", "--arch", "resnet_cifar"), "resnet_cifar"),
         (("--ckpt", "{ckpt}", "--arch", "resnet"), "resnet"),
-        (("--ckpt", "{ckpt}", "--alphabet", "abc"), "alphabet of its own"),
-        (("--ckpt", "{ckpt}", "--width", "280", "--keep-ratio"), "exclude each other"),
-        (("{onnx}", "--to", "trt", "--width", "100"), "--width shapes the export of a checkpoint"),
-        (("{onnx}", "--precision", "fp16", "--out", "{onnx}"), "is the file to convert itself"),
+        (("--ckpt", "{ckpt}", "--alphabet", "abc"), "alphabet"),
+        (("--ckpt", "{ckpt}", "--width", "280", "--keep-ratio"), "--keep-ratio"),
+        (("{onnx}", "--to", "trt", "--width", "100"), "--width"),
+        (("{onnx}", "--precision", "fp16", "--out", "{onnx}"), "tiny.onnx"),
         (("{onnx}", "--precision", "fp16", "--max-cer-loss", "nan"), "--max-cer-loss"),
         (("{onnx}", "--precision", "fp16", "--max-cer-loss", "-2"), "--max-cer-loss"),
-        (("{onnx}", "--to", "trt", "--profile", "1:2:3", "--profile-from", "."), "exclude each"),
-        (("--ckpt", "{ckpt}", "--data", "gone/*.png"), "no line can be read"),
-        (("--ckpt", "{ckpt}", "--precision", "int8"), "int8 needs real lines to calibrate on"),
+        (("{onnx}", "--to", "trt", "--profile", "1:2:3", "--profile-from", "."), "--profile-from"),
+        (("--ckpt", "{ckpt}", "--data", "gone/*.png"), "gone/*.png"),
+        (("--ckpt", "{ckpt}", "--precision", "int8"), "--data"),
         (("{onnx}", *RTX, "--opt-level", "6"), "--opt-level"),
-        (("{onnx}", *RTX, "--target", "sm_90"), "'sm_90' is not one"),
-        (("{onnx}", *RTX, "--timing-cache", "x.cache"), "leave the cache out"),
-        (("{onnx}", *RTX, "--batch", "8:4:2"), "range 8:4:2 contradicts itself"),
-        (("{onnx}", *RTX, "--profile", "32:64"), "'32:64' is not MIN:OPT:MAX"),
-        (("{onnx}", *RTX, "--profile", "32:320:4096"), "beyond the widest line of the model"),
-        (("{onnx}", *RTX, "--profile", "8x64", "--profile", "8x64"), "profile is given twice"),
-        (("{onnx}", *RTX, "--profile", "8x64", "--batch", "4"), "batches 4:4:4 are not used"),
-        (("{onnx}", *RTX, "--profile-from", "gone"), "no line can be read"),
-        (("--ckpt", "{ckpt}", *RTX, "--profile", "1:2:9999"), "beyond the widest line"),
-        (("--ckpt", "{ckpt}", "--out", "gone/x.onnx"), "cannot write gone/x.onnx: no folder gone"),
-        (("--ckpt", "{text}"), "is not a PyTorch checkpoint"),
+        (("{onnx}", *RTX, "--target", "sm_90"), "'sm_90'"),
+        (("{onnx}", *RTX, "--timing-cache", "x.cache"), "cache"),
+        (("{onnx}", *RTX, "--batch", "8:4:2"), "8:4:2"),
+        (("{onnx}", *RTX, "--profile", "32:64"), "'32:64'"),
+        (("{onnx}", *RTX, "--profile", "32:320:4096"), "4096"),
+        (("{onnx}", *RTX, "--profile", "8x64", "--profile", "8x64"), "twice"),
+        (("{onnx}", *RTX, "--profile", "8x64", "--batch", "4"), "4:4:4"),
+        (("{onnx}", *RTX, "--profile-from", "gone"), "gone"),
+        (("--ckpt", "{ckpt}", *RTX, "--profile", "1:2:9999"), "9999"),
+        (("--ckpt", "{ckpt}", "--out", "gone/x.onnx"), "gone/x.onnx"),
+        (("--ckpt", "{text}"), "text.pth"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_with_2(
@@ -186,10 +186,10 @@ def test_mistakes_are_one_line_and_exit_with_2(
     onnx_file = write_tiny_reader(tmp_path / "tiny.onnx")
     result = export(*(a.format(ckpt=checkpoint, text=text, onnx=onnx_file) for a in arguments))
     assert result.exit_code == 2
-    assert message in result.stderr
+    assert_line(result.stderr.splitlines()[-1], message)
     assert "Traceback" not in result.stderr
     assert "Building" not in result.output
-    assert "Exporting" not in result.output or "no line can be read" in message
+    assert "Exporting" not in result.output or message == "gone/*.png"
 
 
 def test_a_checkpoint_without_an_alphabet_says_what_to_give(

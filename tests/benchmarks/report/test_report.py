@@ -103,7 +103,7 @@ def test_what_moved_beyond_noise_is_marked() -> None:
     assert all(change.moved for change in compare(before, slower))
     text = comparison_markdown(before, slower, ("a.json", "b.json"))
     assert "1.30 ×" in text
-    assert "2 of 2 figures moved" in text
+    assert "2 of 2" in text
     assert "class=moved" in comparison_html(before, slower, ("a.json", "b.json"))
 
 

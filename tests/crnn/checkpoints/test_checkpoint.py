@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from refusals import assert_line, refused
 from seed_parity import (
     ARCHS,
     WIDTHS,
@@ -133,19 +134,19 @@ def test_the_keys_are_the_original_ones(saved: Path) -> None:
 
 def test_a_failed_save_leaves_the_old_file(saved: Path, lite: CRNN) -> None:
     before = saved.read_bytes()
-    with pytest.raises(TypeError, match="not loadable as plain data"):
+    with pytest.raises(TypeError):
         save_checkpoint(saved, lite, default_card("lite", DIGITS), extra={"path": saved})
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
 
 
 def test_a_card_of_another_model_is_not_saved(tmp_path: Path, lite: CRNN) -> None:
-    with pytest.raises(ValueError, match="3 classes and 1 channels for a model of 11 and 1"):
+    with pytest.raises(ValueError, match=r"\b3 .*\b1 .*\b11 .*\b1\b"):
         save_checkpoint(tmp_path / "x.pth", lite, default_card("lite", Alphabet("ab")))
 
 
 def test_no_folder_to_save_in(tmp_path: Path, lite: CRNN) -> None:
-    with pytest.raises(CrnnError, match="cannot write"):
+    with refused(tmp_path / "none" / "x.pth"):
         save_checkpoint(tmp_path / "none" / "x.pth", lite, default_card("lite", DIGITS))
 
 
@@ -175,4 +176,5 @@ def test_the_shipped_alphabet_on_a_foreign_checkpoint_is_warned_of(
     load_model(tmp_path / "ours.pth", alphabet=shipped)
     assert not caplog.records
     load_model(tmp_path / "foreign.pth", alphabet=shipped)
-    assert "the shipped alphabet zh is this project's own" in caplog.text
+    (record,) = caplog.records
+    assert_line(record.getMessage(), "foreign.pth", "zh")

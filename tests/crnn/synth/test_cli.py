@@ -49,7 +49,7 @@ def test_lifted_characters_show_in_the_report(tmp_path: Path, han_font: Path) ->
         "--count", 30, "--min-count", 2, "--coverage", table, "--coverage", plot,
     )  # fmt: skip
     assert code == 0
-    assert "of 6: 6 at least 1x" in output
+    assert "of 6: 6 " in output
     assert all(int(row.split("\t")[2]) >= 2 for row in table.read_text().splitlines()[1:])
     assert cv2.imread(str(plot)).size
 
@@ -57,12 +57,12 @@ def test_lifted_characters_show_in_the_report(tmp_path: Path, han_font: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--preset", "digits"), "nothing to do"),
-        (("--out", "D"), "which preset?"),
-        (("--preset", "papyrus", "--out", "D"), "no preset 'papyrus'"),
-        (("--preset", "digits", "--coverage", "c.xls", "--fonts", "packages"), "end it in .tsv"),
-        (("--preset", "digits", "--out", "/proc/nowhere", "--fonts", "packages"), "cannot write"),
-        (("--preset", "digits", "--sheet", "/proc/s.png", "--fonts", "packages"), "cannot write"),
+        (("--preset", "digits"), "--out, --sheet"),
+        (("--out", "D"), "--preset"),
+        (("--preset", "papyrus", "--out", "D"), "'papyrus'"),
+        (("--preset", "digits", "--coverage", "c.xls", "--fonts", "packages"), "c.xls"),
+        (("--preset", "digits", "--out", "/proc/nowhere", "--fonts", "packages"), "/proc/nowhere"),
+        (("--preset", "digits", "--sheet", "/proc/s.png", "--fonts", "packages"), "/proc/s.png"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: tuple[str, ...], message: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from han_font import write_han_font
+from refusals import refused
 
 from crnn.synth import PRESETS, Sample, Synthesizer
 from crnn.synth.coverage import Coverage
@@ -168,12 +169,12 @@ def test_pictures_of_a_folder_become_backgrounds(tmp_path: Path, fonts: list[str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"preset": "papyrus"}, "no preset 'papyrus': choose from chinese-strings"),
-        ({"preset": "digits", "wobble": 3}, "a look has no 'wobble'"),
-        ({"preset": "digits", "fonts": "/no/such/folder"}, "no font file or folder"),
-        ({"preset": "digits", "pictures": "/no/such/folder"}, "no file or folder"),
-        ({"preset": "document", "fonts": "packages"}, "needs a font with Chinese"),
-        ({"preset": "digits", "rare": 9}, "draw more lines"),
+        ({"preset": "papyrus"}, "'papyrus': .*chinese-strings"),
+        ({"preset": "digits", "wobble": 3}, "'wobble'"),
+        ({"preset": "digits", "fonts": "/no/such/folder"}, "/no/such/folder"),
+        ({"preset": "digits", "pictures": "/no/such/folder"}, "/no/such/folder"),
+        ({"preset": "document", "fonts": "packages"}, "Chinese"),
+        ({"preset": "digits", "rare": 9}, "9"),
         ({"preset": "digits", "look": "baroque"}, "baroque"),
         ({"preset": "digits", "blur": 3}, "blur"),
         ({"preset": "digits", "blur": [0.5, 1]}, "blur"),
@@ -190,20 +191,20 @@ def test_a_wrong_argument_is_named(options: dict[str, object], message: str) -> 
 
 
 def test_an_empty_corpus_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CrnnError, match="has no text"):
+    with refused(tmp_path):
         Synthesizer("latin", fonts="packages", corpus=tmp_path)
     (tmp_path / "blank.txt").write_text("\n \n", "utf-8")
-    with pytest.raises(CrnnError, match="has no text"):
+    with refused(tmp_path):
         Synthesizer("latin", fonts="packages", corpus=tmp_path)
     (tmp_path / "latin1.txt").write_bytes("café".encode("latin-1"))
-    with pytest.raises(CrnnError, match="not UTF-8"):
+    with refused("latin1.txt"):
         Synthesizer("latin", fonts="packages", corpus=tmp_path)
 
 
 def test_a_font_without_the_glyphs_is_an_error(tmp_path: Path) -> None:
     font = write_han_font(tmp_path / "few.ttf", "0123")
     synthesizer = Synthesizer("digits", fonts=font, alphabet=Alphabet("56789"))
-    with pytest.raises(CrnnError, match="no font has all of"):
+    with refused():
         synthesizer.line(0)
 
 

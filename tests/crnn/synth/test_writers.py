@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import assert_line, refused
 
 from crnn.data.annotations import read_annotations
 from crnn.synth import Synthesizer
 from crnn.synth.stream import CHUNK, encoded_chunks
 from crnn.synth.writers import FolderWriter, LmdbWriter, is_dev, prepare, whole_prefix
-from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
 COUNT = 2 * CHUNK + 10
@@ -105,12 +105,12 @@ def test_lmdb_follows_the_convention_and_resumes(tmp_path: Path, synthesizer: Sy
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, synthesizer: Synthesizer) -> None:
     (tmp_path / "thesis.doc").touch()
-    with pytest.raises(CrnnError, match="is not empty"):
+    with refused(tmp_path):
         prepare(tmp_path, {}, DIGITS)
     folder = write_folder(tmp_path / "D", synthesizer, stop=3)
-    with pytest.raises(CrnnError, match="another run \\(seed 5, now 6\\)"):
+    with refused(folder, "seed 5", "6"):
         prepare(folder, {"preset": "digits", "seed": 6}, DIGITS)
-    with pytest.raises(CrnnError, match="cannot write"):
+    with refused("thesis.doc"):
         prepare(tmp_path / "thesis.doc" / "D", {}, DIGITS)
 
 
@@ -131,7 +131,7 @@ def test_a_full_disk_ends_in_one_line_and_what_is_written_is_whole(
     run = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert "Traceback" not in run.stderr
-    assert "Error: cannot write" in run.stderr
+    assert_line(run.stderr.splitlines()[-1], tmp_path / "D")
     if kind == "images":
         listed = [
             line.split(" ")[0]
@@ -142,7 +142,7 @@ def test_a_full_disk_ends_in_one_line_and_what_is_written_is_whole(
         assert len(listed) > 0
         for name in listed:
             assert cv2.imread(str(tmp_path / "D" / "images" / name)) is not None
-        assert f"{len(listed)} of 2000 lines are in" in run.stderr
+        assert f"{len(listed)} of 2000 " in run.stderr
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -166,7 +166,7 @@ def test_an_interrupted_run_is_whole_and_goes_on(tmp_path: Path, workers: int) -
     listed = [line.split(" ")[0] for line in (out / "train.txt").read_text().splitlines()]
     assert listed
     assert all((out / "images" / name).stat().st_size > 100 for name in listed)
-    assert "of 100000 lines are in" in errors
+    assert " of 100000 " in errors
     again = subprocess.run([*command, "--count", "1"], capture_output=True, text=True, check=False)
     assert again.returncode == 0
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from digit_lines import write_data_set
+from refusals import refused
 from small_run import DIGITS, small_run
 
 from crnn.checkpoints import load_checkpoint, load_model, save_checkpoint
@@ -113,7 +114,7 @@ def test_a_finished_run_only_reports(tmp_path: Path, caplog: pytest.LogCaptureFi
 
 def test_another_configuration_is_refused_unless_fresh(tmp_path: Path) -> None:
     train(small_run(tmp_path, max_epoch=1))
-    with pytest.raises(CrnnError, match=r"--lr 0\.001, not 0\.5: .*--fresh"):
+    with pytest.raises(CrnnError, match=r"--lr 0\.001.*0\.5.*--fresh"):
         train(small_run(tmp_path, lr=0.5))
     train(small_run(tmp_path, lr=0.5, fresh=True, max_epoch=1))
     assert len(losses(tmp_path)) == 6
@@ -157,7 +158,7 @@ def test_bad_lines_stop_or_go_to_quarantine(tmp_path: Path) -> None:
     with (root / "train.txt").open("a") as file:
         file.write("gone.jpg 1\n")
     options = {"dataset_root": root, "synth": None, "max_epoch": 1}
-    with pytest.raises(CrnnError, match=r"train\.txt:9: no image gone\.jpg"):
+    with pytest.raises(CrnnError, match=r"train\.txt:9: .*gone\.jpg"):
         train(small_run(tmp_path / "run", **options))
     train(small_run(tmp_path / "run", skip_bad=True, **options))
     assert "gone.jpg" in (tmp_path / "run" / "quarantine-data-train.txt").read_text()
@@ -171,7 +172,7 @@ def test_without_a_dev_set_the_last_reader_is_the_best(
     result = train(small_run(tmp_path / "run", dataset_root=root, synth=None, max_epoch=1))
     assert result.scores == {}
     assert result.best == result.last
-    assert f"{root} has no dev set" in caplog.text
+    assert str(root) in caplog.text
     assert "nothing was validated" in caplog.text
     assert "nothing left to train" not in caplog.text
 
@@ -231,7 +232,7 @@ def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 def test_bf16_trains_and_fp16_is_refused_on_the_cpu(tmp_path: Path) -> None:
     train(small_run(tmp_path / "a", precision="bf16", max_steps=2))
     assert all(np.isfinite(losses(tmp_path / "a")))
-    with pytest.raises(CrnnError, match="fp16 needs a GPU"):
+    with refused("fp16", "GPU"):
         train(small_run(tmp_path / "b", precision="fp16"))
 
 

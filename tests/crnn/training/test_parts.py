@@ -1,6 +1,7 @@
 """Loss, optimiser, schedule, average and transfer, each alone."""
 
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
+from refusals import assert_usage_error
 from torch import nn
 
 from crnn.checkpoints import save_checkpoint
+from crnn.cli.train import main
 from crnn.data.loader import Batch
 from crnn.model import build_model, default_card
 from crnn.training import OPTIMIZERS, SCHEDULES, TrainConfig
@@ -150,7 +154,7 @@ def test_no_steps_to_choose_are_no_loss() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"align_first": 0.5, "align": 0.3}, "--align-first 0.5 is more than --align 0.3"),
+        ({"align_first": 0.5, "align": 0.3}, "--align-first 0.5.*--align 0.3"),
         ({"align_first": 0.5, "align": 0.6, "synth": None, "dataset_root": Path("d")}, "--synth"),
     ],
 )
@@ -231,7 +235,7 @@ def test_rows_are_matched_by_character() -> None:
     transfer = match_alphabets(Alphabet("abca"), Alphabet("xaaab"))
     assert transfer.kept == [(2, 1), (3, 4), (5, 2)]
     assert (transfer.new, transfer.dropped) == (["x", "a"], ["c"])
-    assert str(transfer) == "3 characters kept, 2 new (xa), 1 dropped (c)"
+    assert re.findall(r"\d|\(\w+\)", str(transfer)) == ["3", "2", "(xa)", "1", "(c)"]
 
 
 def test_weights_move_to_another_alphabet(tmp_path: Path) -> None:
@@ -259,7 +263,7 @@ def test_weights_without_an_alphabet_need_as_many_classes(tmp_path: Path) -> Non
         init_weights(
             build_model("lite", 3, 1), default_card("lite", Alphabet("ab")), tmp_path / "bare.pth"
         )
-    with pytest.raises(CrnnError, match=r"--init: .*bare\.pth holds .*lite.* vgg_bilstm"):
+    with pytest.raises(CrnnError, match=r"--init: .*bare\.pth .*lite.* vgg_bilstm"):
         init_weights(
             build_model("vgg_bilstm", 4, 1),
             default_card("vgg_bilstm", Alphabet("abc")),
@@ -270,17 +274,23 @@ def test_weights_without_an_alphabet_need_as_many_classes(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"synth": None}, "nothing to train on"),
-        ({"width": 100, "keep_ratio": True}, "give one"),
-        ({"batch_size": 0}, "--batch-size is 0: it must be at least 1"),
-        ({"lr": 0.0}, "--lr is 0.0: it must be positive"),
+        ({"synth": None}, "--synth"),
+        ({"width": 100, "keep_ratio": True}, "--keep-ratio"),
+        ({"batch_size": 0}, "--batch-size is 0: .*1"),
+        ({"lr": 0.0}, "--lr is 0.0"),
         ({"ema": 1.0}, "--ema"),
-        ({"mix": (("a", 0.5), ("b", 0.5))}, "below 1"),
+        ({"mix": (("a", 0.5), ("b", 0.5))}, "--mix"),
     ],
 )
 def test_configurations_that_cannot_be(changes: dict[str, object], message: str) -> None:
     with pytest.raises(CrnnError, match=message):
         config(**changes)
+
+
+@pytest.mark.parametrize("name", ["optimizer", "schedule", "precision", "teacher-on", "lengthen"])
+def test_a_choice_that_is_none_is_refused_on_the_command_line(name: str) -> None:
+    result = CliRunner().invoke(main, ["--synth", "digits", f"--{name}", "foo"])
+    assert_usage_error(result, f"--{name}", "'foo'")
 
 
 def test_sizes_override_those_of_the_architecture() -> None:

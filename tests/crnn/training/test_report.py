@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import assert_usage_error
 from small_run import small_run
 
 from crnn.metrics import score
@@ -127,9 +128,7 @@ def test_a_missing_tensorboard_is_one_line() -> None:
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )
-    assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith("Error: tensorboard is not installed: ")
-    assert "Traceback" not in result.stderr
+    assert_usage_error(result, "tensorboard", "pip install")
 
 
 def test_a_terminal_shows_a_bar_and_a_file_plain_lines(tmp_path: Path) -> None:

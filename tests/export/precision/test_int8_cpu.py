@@ -8,12 +8,12 @@ import pytest
 from barcode import draw_barcode
 from click.testing import CliRunner
 from onnx import numpy_helper
+from refusals import assert_usage_error, refused
 from tiny_reader import write_tiny_reader
 
 from crnn_export.cli.export import main
 from crnn_export.precision.gain import Gain, measure_gain
 from crnn_export.precision.reduce import convert_precision
-from crnn_runtime import CrnnError
 from crnn_runtime.backends import open_backend
 
 LINES = [draw_barcode(text)[:, :, None] for text in ("0123456789", "55", "9081726354")]
@@ -74,13 +74,11 @@ def test_it_is_close_to_float32(files: tuple[Path, Path]) -> None:
 
 
 def test_it_is_refused_where_it_is_of_no_use(files: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(CrnnError, match="needs real lines"):
+    with refused("int8-cpu"):
         convert_precision(files[0], tmp_path / "x.onnx", "int8-cpu")
     arguments = [str(files[0]), "--precision", "int8-cpu", "--data", str(tmp_path)]
     result = CliRunner().invoke(main, [*arguments, "--to", "trt", "--out", str(tmp_path / "x.trt")])
-    assert result.exit_code == 2
-    assert "engines take int8" in result.output
+    assert_usage_error(result, "int8-cpu")
     arguments = [str(files[1]), "--to", "trt", "--out", str(tmp_path / "x.trt")]
     result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 2
-    assert "make an engine from the float32 file" in result.output
+    assert_usage_error(result, "int8-cpu", "float32")

@@ -14,6 +14,7 @@ import pytest
 from barcode import draw_barcode
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from refusals import refused
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
 from crnn.model import build_model, default_card
@@ -144,7 +145,7 @@ def test_an_overflow_is_an_error(tmp_path: Path) -> None:
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     onnx.save(model, tmp_path / "fp32.onnx")
     line = draw_barcode("0123456789")[:, :, None]
-    with pytest.raises(CrnnError, match=r"not numbers|costs"):
+    with refused("fp16"):
         convert_precision(tmp_path / "fp32.onnx", tmp_path / "x.onnx", "fp16", lines=[line])
     assert [path.name for path in tmp_path.iterdir()] == ["fp32.onnx"]
 
@@ -229,14 +230,14 @@ def test_other_precisions_are_refused_in_one_line(
 
 def test_a_reduced_file_is_not_reduced_again(fp32: Path, tmp_path: Path) -> None:
     convert_precision(fp32, tmp_path / "half.onnx", "fp16")
-    with pytest.raises(CrnnError, match="is fp16 already"):
+    with refused("half.onnx", "fp16"):
         convert_precision(tmp_path / "half.onnx", tmp_path / "x.onnx", "fp16")
 
 
 def test_labels_must_fit_the_lines(
     fp32: Path, tmp_path: Path, lines: list[NDArray[np.uint8]]
 ) -> None:
-    with pytest.raises(CrnnError, match="20 lines but 1 labels"):
+    with refused("20", "1"):
         convert_precision(fp32, tmp_path / "x.onnx", "fp16", lines=lines, truths=["1"])
 
 

@@ -36,17 +36,17 @@ def with_card(text: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_bytes(b""), "is empty"),
-        (lambda path: path.write_bytes(b"not an onnx file" * 99), "not a whole ONNX"),
-        (lambda path: write_barcode_reader(path, metadata={}), "no model card inside"),
-        (with_card("{}"), "not of format 1"),
+        (lambda path: path.write_bytes(b""), "empty"),
+        (lambda path: path.write_bytes(b"not an onnx file" * 99), "ONNX"),
+        (lambda path: write_barcode_reader(path, metadata={}), "crnn-export"),
+        (with_card("{}"), "format 1"),
         (
             with_card(barcode_card().to_json().replace('"0123456789"', '"012345678"')),
-            "states 11 classes but its alphabet makes 10",
+            "11 .*10",
         ),
-        (with_card(barcode_card(head="greedy").to_json()), "not those of a line reader"),
+        (with_card(barcode_card(head="greedy").to_json()), "greedy"),
         (with_card(barcode_card(height=48).to_json()), "1 channels × 32 .* says 1 × 48"),
-        (write_classifier, "not those of a line reader"),
+        (write_classifier, "outputs"),
     ],
 )  # fmt: skip
 def test_onnx_files_that_are_no_readers(
@@ -66,7 +66,7 @@ def test_a_graph_with_other_classes_than_its_card(tmp_path: Path) -> None:
     card = barcode_card(alphabet=Alphabet("012"))
     helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     onnx.save(model, path)
-    with pytest.raises(ModelError, match="has 11 classes, its card's alphabet makes 4"):
+    with pytest.raises(ModelError, match=r"11 .*4"):
         open_backend(path)
 
 

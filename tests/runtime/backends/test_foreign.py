@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from foreign_reader import CLASSES, FIELDS, write_card, write_foreign_reader
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import assert_usage_error, refused
 
 from crnn_runtime import Alphabet, ModelError, Recognizer
 from crnn_runtime.backends.onnx_foreign import check_values, log_probs
@@ -100,26 +101,26 @@ def test_an_alphabet_without_room_for_its_classes(tmp_path: Path) -> None:
     model = write_foreign_reader(
         tmp_path / "rec.onnx", size=("n", 3, 48, "w"), metadata={"character": "0\n1\n2"}
     )
-    with pytest.raises(ModelError, match=r"makes 4 classes .*the model has 11"):
+    with pytest.raises(ModelError, match=r"4 .*11"):
         Recognizer(model)
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"alphabet": "012"}, "make 4 classes, the model has 11"),
-        ({"height": 48}, "wants 32 pixels of height, its card says 48"),
-        ({"color": "rgb", "mean": [0] * 3, "std": [1] * 3}, "wants 1 channels, its card says 3"),
-        ({"blank": 11}, "blank 11 is outside 0..10"),
-        ({"graph": {"gives": "votes"}}, "graph.gives 'votes' is not log-probs, probs, logits"),
-        ({"graph": {"colour": 1}}, "unknown fields colour: known are input"),
-        ({"graph": {"input": "images"}}, "no input 'images': it has x"),
-        ({"graph": {"output": 3}}, "graph.output must be a name"),
-        ({"hieght": 32}, "unknown fields: hieght"),
-        ({"alphabet": 7}, "alphabet must be a string or a list"),
-        ({"alphabet_file": "keys.txt"}, "give either alphabet or alphabet_file"),
-        ({"pad": "blue"}, "pad 'blue' is not one of mean, black, white, edge"),
-        ({"min_width": 4096}, "min_width 4096 is outside 1..2048"),
+        ({"alphabet": "012"}, "4 .*11"),
+        ({"height": 48}, "32 .*height.*48"),
+        ({"color": "rgb", "mean": [0] * 3, "std": [1] * 3}, "1 channels.*3"),
+        ({"blank": 11}, "blank 11 .*0..10"),
+        ({"graph": {"gives": "votes"}}, "'votes' .*log-probs, probs, logits"),
+        ({"graph": {"colour": 1}}, "colour"),
+        ({"graph": {"input": "images"}}, "'images'.* x"),
+        ({"graph": {"output": 3}}, "graph.output"),
+        ({"hieght": 32}, "hieght"),
+        ({"alphabet": 7}, "alphabet"),
+        ({"alphabet_file": "keys.txt"}, "alphabet_file"),
+        ({"pad": "blue"}, "'blue' .*mean, black, white, edge"),
+        ({"min_width": 4096}, "min_width 4096 .*1..2048"),
     ],
 )
 def test_cards_that_do_not_fit(tmp_path: Path, fields: dict[str, object], message: str) -> None:
@@ -142,16 +143,16 @@ def test_values_that_are_not_what_the_card_says(
     if gives == said or (gives, said) == ("log-probs", "logits"):
         assert Recognizer(model, card=card).read([draw_barcode("12")])[0].text == "12"
         return
-    with pytest.raises(ModelError, match=f'gives is "{said}".* look like {gives}: say "gives"'):
+    with pytest.raises(ModelError, match=f'"{said}".* {gives}'):
         Recognizer(model, card=card)
-    with pytest.raises(ModelError, match=f'look like {gives}: say "gives": "{gives}"'):
+    with pytest.raises(ModelError, match=f'"{gives}"'):
         Recognizer(model, card=barcode_card(graph=Graph(gives=said)))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_values_that_are_not_numbers(value: float) -> None:
     for gives in ("logits", "probs", "log-probs"):
-        with pytest.raises(ModelError, match="they are not all numbers"):
+        with refused(kind=ModelError):
             check_values(Graph(gives=gives), np.array([[[0.0, value]]], np.float32))
     check_values(Graph(), np.array([[[0.0, -np.inf]]], np.float32))
 
@@ -170,7 +171,7 @@ def test_an_alphabet_in_a_file_beside_the_card(tmp_path: Path) -> None:
 
 def test_a_file_with_a_card_takes_no_other(tmp_path: Path) -> None:
     model = write_barcode_reader(tmp_path / "own.onnx")
-    with pytest.raises(ModelError, match="has a model card inside"):
+    with refused("own.onnx", "card", kind=ModelError):
         Recognizer(model, card=barcode_card())
 
 
@@ -204,5 +205,4 @@ def test_the_command_takes_a_card(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.endswith("\t4711\n")
     result = CliRunner().invoke(main, [*arguments[:-1], str(tmp_path / "none.json")])
-    assert result.exit_code == 2
-    assert "cannot read model card" in result.stderr
+    assert_usage_error(result, "none.json")

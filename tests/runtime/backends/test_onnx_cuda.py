@@ -42,7 +42,7 @@ def test_the_search_is_heuristic_and_the_arena_bounded() -> None:
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_a_memory_limit_must_be_positive(limit: int) -> None:
-    with pytest.raises(CrnnError, match=f"limit {limit} is not"):
+    with pytest.raises(CrnnError, match=f"limit {limit} "):
         onnx_cuda.cuda_options(memory_limit=limit)
 
 
@@ -52,7 +52,7 @@ def test_a_memory_limit_without_an_arena_on_a_gpu_is_refused(
     with pytest.raises(CrnnError, match=r"gpu_memory_limit 99"):
         Recognizer(onnx_file, gpu_memory_limit=99)
     (tmp_path / "x.trt").write_bytes(b"ftrt" + bytes(60))
-    with pytest.raises(CrnnError, match="bounds ONNX Runtime's arena"):
+    with pytest.raises(CrnnError, match=r"x\.trt: gpu_memory_limit"):
         Recognizer(tmp_path / "x.trt", gpu_memory_limit=99)
 
 
@@ -67,14 +67,14 @@ def test_a_gpu_is_named_by_its_index(device: str, index: int | None) -> None:
 
 @pytest.mark.parametrize("device", ["cuda:", "cuda:x", "gpu", "cpu:0", ""])
 def test_another_device_is_refused(onnx_file: Path, device: str) -> None:
-    with pytest.raises(ModelError, match=r"not one of cpu, cuda, cuda:1"):
+    with pytest.raises(ModelError, match=r"cpu, cuda, cuda:1"):
         OnnxRuntimeBackend(onnx_file, device=device)
 
 
 @pytest.mark.skipif(HAS_CUDA, reason="this ONNX Runtime supports CUDA")
 @pytest.mark.parametrize("device", ["cuda", "cuda:1"])
 def test_a_missing_provider_is_an_error_not_the_cpu(onnx_file: Path, device: str) -> None:
-    with pytest.raises(MissingDependencyError, match=rf"device {device} is not .*\[gpu\]"):
+    with pytest.raises(MissingDependencyError, match=rf"device {device} .*\[gpu\]"):
         OnnxRuntimeBackend(onnx_file, device=device)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from refusals import refused
 
-from crnn_runtime import Alphabet, CrnnError
+from crnn_runtime import Alphabet
 from crnn_runtime.decode.characters import permitted_classes, read_characters
 
 ALPHABET = Alphabet("abca")
@@ -43,5 +43,5 @@ def test_characters_from_a_file(tmp_path: Path) -> None:
     assert read_characters(f"@{path}") == ("ab", " é")
     assert read_characters("@") == "@"
     assert read_characters("ab@") == "ab@"
-    with pytest.raises(CrnnError, match="cannot read character list"):
+    with refused(tmp_path / "none"):
         read_characters(f"@{tmp_path / 'none'}")

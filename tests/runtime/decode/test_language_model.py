@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import refused
 
 from crnn_runtime import CrnnError
 from crnn_runtime.decode.language_model import ArpaModel, LanguageModel, open_language_model
@@ -98,24 +99,22 @@ def test_kenlm_gives_the_same(
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ("hello", "neither an ARPA file nor a KenLM binary"),
-    ("", "no n-gram counts"),
-    ("\\data\\\nngram 1=x\n", "line 2: 'ngram 1=x' is not ARPA"),
-    ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1 a\n", "it is cut off"),
-    ("\\data\\\nngram 1=1\n\n\\1-grams:\nhigh a\n\\end\\", "line 5: 'high a' is not ARPA"),
-    ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1\n\\end\\", "line 5: '-1' is not ARPA"),
+    ("hello", "ARPA"),
+    ("", "n-gram"),
+    ("\\data\\\nngram 1=x\n", "line 2: 'ngram 1=x'"),
+    ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1 a\n", "cut off"),
+    ("\\data\\\nngram 1=1\n\n\\1-grams:\nhigh a\n\\end\\", "line 5: 'high a'"),
+    ("\\data\\\nngram 1=1\n\n\\1-grams:\n-1\n\\end\\", "line 5: '-1'"),
     ("\\data\\\nngram 1=1\nngram 2=1\n\n\\1-grams:\n-1 a\n\\2-grams:\n-1 a b\n\\end\\",
-     "'b' is not among its 1-grams"),
+     "'b'"),
     ("\\data\\\nngram 1=1\nngram 3=1\n\n\\1-grams:\n-1 a\n\\2-grams:\n\\3-grams:\n"
-     "-1 a a a\n\\end\\", "an n-gram's beginning is not in it"),
+     "-1 a a a\n\\end\\", "beginning"),
 ])  # fmt: skip
 def test_what_is_no_arpa_file_is_refused(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "bad.arpa"
     path.write_text(content, encoding="utf-8")
-    with pytest.raises(CrnnError) as caught:
+    with refused("bad.arpa", message):
         open_language_model(path)
-    assert message in str(caught.value)
-    assert "bad.arpa" in str(caught.value)
 
 
 @settings(max_examples=150, deadline=None)
@@ -150,7 +149,7 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(CrnnError, match=r"no\.arpa: No such file"):
+    with refused("no.arpa"):
         open_language_model(tmp_path / "no.arpa")
 
 

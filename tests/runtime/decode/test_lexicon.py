@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lattices import alphabet_of, dense_lattice, every_text, random_log_probs, small_batches
 from numpy.typing import NDArray
+from refusals import refused
 
 from crnn_runtime import CrnnError
 from crnn_runtime.decode.lexicon import Lexicon, read_entries
@@ -59,7 +60,7 @@ def test_entries_that_cannot_be_read_are_left_out_with_a_warning(
     assert lexicon.entries == ["ac", "c"]
     assert "2 of 4" in caplog.text
     assert "'ab'" in caplog.text
-    with pytest.raises(CrnnError, match="none of the 1 lexicon entries"):
+    with refused("1"):
         Lexicon(["x"], ALPHABET)
 
 
@@ -67,7 +68,7 @@ def test_entries_are_the_lines_of_a_file(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_bytes("\ufeffrue de la Paix\r\n\n  12 \nrue de la Paix\n".encode())
     assert read_entries(path) == ["rue de la Paix", "12"]
-    with pytest.raises(CrnnError, match=r"none\.txt: No such file"):
+    with refused("none.txt"):
         read_entries(tmp_path / "none.txt")
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(CrnnError, match="not UTF-8"):

@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 
 from crnn_runtime import Alphabet, ModelCard, ModelError
 
@@ -31,23 +32,23 @@ def test_the_number_of_classes_is_derived() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_classes": 7}, "states 7 classes but its alphabet makes 5"),
-        ({"alphabet": "abc"}, "states 5 classes but its alphabet makes 4"),
-        ({"format": 2}, "not of format 1: update crnn"),
-        ({"mean": [0.5]}, "mean and std need 3 values"),
-        ({"std": [1, 1, 0]}, "std must be positive"),
-        ({"color": "cmyk"}, "'cmyk' is not one of rgb, bgr, gray"),
-        ({"blank": 4}, "the blank must be class 0"),
-        ({"height": 0}, "height must be positive"),
-        ({"head": "softmax"}, "'softmax' is not one of greedy, topk, log-probs"),
-        ({"width": 4000}, r"width 4000 is outside 1\.\.2048"),
-        ({"surprise": 1}, "unknown fields: surprise"),
-        ({"alphabet": ""}, "alphabet is empty"),
-        ({"height": "32"}, "height must be a whole number"),
+        ({"num_classes": 7}, "7 .*5"),
+        ({"alphabet": "abc"}, "5 .*4"),
+        ({"format": 2}, "format 1"),
+        ({"mean": [0.5]}, "mean .*3"),
+        ({"std": [1, 1, 0]}, "std"),
+        ({"color": "cmyk"}, "'cmyk' .*rgb, bgr, gray"),
+        ({"blank": 4}, "blank"),
+        ({"height": 0}, "height"),
+        ({"head": "softmax"}, "'softmax' .*greedy, topk, log-probs"),
+        ({"width": 4000}, r"width 4000 .*1\.\.2048"),
+        ({"surprise": 1}, "surprise"),
+        ({"alphabet": ""}, "alphabet"),
+        ({"height": "32"}, "height"),
         ({"mean": None}, "model card"),
         ({"mean": "abc"}, "model card"),
-        ({"width": 1.5}, "width must be a whole number or null"),
-        ({"time_origin": "left"}, "time_origin must be a number"),
+        ({"width": 1.5}, "width .*null"),
+        ({"time_origin": "left"}, "time_origin"),
     ],
 )
 def test_a_wrong_card_is_refused(changes: dict[str, object], message: str) -> None:
@@ -59,7 +60,7 @@ def test_a_wrong_card_is_refused(changes: dict[str, object], message: str) -> No
 def test_the_class_count_must_be_stated() -> None:
     content = json.loads(CARD.to_json())
     del content["num_classes"]
-    with pytest.raises(ModelError, match="states no number of classes"):
+    with refused("classes", kind=ModelError):
         ModelCard.from_json(json.dumps(content))
 
 

@@ -63,7 +63,7 @@ def test_a_missing_sidecar_is_named(engine: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04" * 99, b"ftrt", b"vtrt" + bytes(9)])
 def test_what_is_not_an_engine_is_named(engine: Path, content: bytes) -> None:
     engine.write_bytes(content)
-    assert "not a TensorRT engine" in refusal(engine)
+    assert str(engine) in refusal(engine)
 
 
 @pytest.mark.parametrize("size", [64, 100, 763])
@@ -91,7 +91,7 @@ def test_a_sidecar_of_another_engine_is_refused(engine: Path, tmp_path: Path) ->
     flavour = read_engine(engine)[1].flavour
     other = write(tmp_path / "other.trt", b"weightz" * 100, flavour=flavour)
     sidecar_path(other).replace(sidecar_path(engine))
-    assert "belongs to another engine" in refusal(engine)
+    assert "another engine" in refusal(engine)
 
 
 def test_an_edited_sidecar_is_refused(engine: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_edited_sidecar_is_refused(engine: Path) -> None:
     content = json.loads(side.read_text("utf-8"))
     content["alphabet"] = "9876543210"
     side.write_text(json.dumps(content), "utf-8")
-    assert "has been edited" in refusal(engine)
+    assert "edited" in refusal(engine)
 
 
 def test_a_sidecar_that_was_only_reformatted_is_the_same(engine: Path) -> None:
@@ -122,7 +122,7 @@ def test_another_flavour_names_both_sides(tmp_path: Path) -> None:
     sidecar_path(other).replace(sidecar_path(path))
     message = refusal(path)
     assert "RTX" in message
-    assert "one of TensorRT" in message
+    assert message.count("TensorRT") == 2
 
 
 def test_a_sidecar_with_another_version_names_both(tmp_path: Path) -> None:
@@ -157,18 +157,18 @@ def test_builds_of_one_release_are_the_same_release() -> None:
 
 @pytest.mark.parametrize("version", ["1.7.2.116", "1.6.1.116", "2.0.0.1"])
 def test_another_release_names_both(version: str) -> None:
-    with pytest.raises(ModelError, match=f"RTX 1.7.1.116, installed is {version}"):
+    with pytest.raises(ModelError, match=rf"1\.7\.1\.116, .*{version}"):
         check_runs_here(Path("x.trt"), record_of(), version, 86)
 
 
 def test_another_gpu_names_both() -> None:
-    with pytest.raises(ModelError, match="for sm_86, sm_89, this GPU is sm_90"):
+    with pytest.raises(ModelError, match=r"sm_86, sm_89, .*sm_90"):
         check_runs_here(Path("x.trt"), record_of(targets=("sm_86", "sm_89")), "1.7.1.116", 90)
 
 
 def test_an_engine_without_targets_serves_ampere_and_later() -> None:
     check_runs_here(Path("x.trt"), record_of(), "1.7.1.116", 90)
-    with pytest.raises(ModelError, match="for sm_80 and later, this GPU is sm_75"):
+    with pytest.raises(ModelError, match=r"sm_80 .*sm_75"):
         check_runs_here(Path("x.trt"), record_of(), "1.7.1.116", 75)
 
 

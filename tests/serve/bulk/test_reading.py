@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from refusals import assert_line
 
 pytest.importorskip("pyarrow", reason="the extra bulk is not installed")
 pytest.importorskip("fsspec", reason="the extra bulk is not installed")
@@ -78,8 +79,8 @@ def test_a_tar_archive_that_breaks_off_is_an_error_after_what_it_has(
     assert 2 <= len(good) < 9
     assert [row["text"] for row in good] == texts(len(good))
     assert bad["path"] == str(tmp_path / "a.tar")
-    assert bad["error"].startswith(f"cannot read the archive after {len(good)} pictures")
-    assert empty["error"].startswith("cannot read the archive after 0 pictures")
+    assert f" {len(good)} pictures" in bad["error"]
+    assert " 0 pictures" in empty["error"]
 
 
 @pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE])
@@ -100,7 +101,7 @@ def test_a_link_in_a_tar_archive_costs_its_own_row_only(
     first, linked, *others = rows(tmp_path / "out")
     assert [row["text"] for row in (first, *others)] == texts(3)
     assert linked["path"].endswith("/0b.png")
-    assert linked["error"].startswith("it is a link to 0.png: pack the files themselves")
+    assert_line(linked["error"], "link", "0.png")
 
 
 @pytest.mark.parametrize("group", [7, 1000])

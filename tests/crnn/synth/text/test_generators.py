@@ -3,6 +3,7 @@ import re
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from crnn.synth.presets import PRESETS
 from crnn.synth.split import SPLITS, in_split
@@ -106,7 +107,7 @@ def test_word_lists_may_have_counts(tmp_path: Path) -> None:
 def test_words_outside_the_alphabet_are_left_out() -> None:
     lexicon = Lexicon(Alphabet("abcdefgh"))
     assert set("".join(lexicon.words("en").words)) <= set("abcdefgh")
-    with pytest.raises(CrnnError, match="word list is empty"):
+    with refused():
         lexicon.words("zh")
 
 
