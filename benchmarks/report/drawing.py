@@ -1,4 +1,4 @@
-"""How pictures are drawn: matplotlib's settings, SVG out of a figure, marks and axes."""
+"""Draws pictures: matplotlib's settings, SVG out of a figure, marks and axes."""
 
 import dataclasses
 import io
@@ -41,7 +41,7 @@ WIDTH = 5.6
 _LEGEND_ROW = 0.21
 _PLACES = ((9, 0), (-9, 0), (0, 10), (0, -10), (8, 11), (8, -11), (-8, 11), (-8, -11),
            (0, 22), (0, -22), (10, 22), (10, -22), (-10, 22), (-10, -22))  # fmt: skip
-"""Where a name may stand beside its point, in points of type, the best first."""
+"""The places for a name beside its point, in points of type, the best first."""
 
 
 @dataclasses.dataclass(frozen=True)

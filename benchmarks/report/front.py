@@ -171,7 +171,7 @@ def front_picture(
 
 
 def figures_text(report: Report, panels: Mapping[str, Sequence[DataSet]], to: str = "") -> str:
-    """What `front_picture` shows, in words."""
+    """Describes the contents of `front_picture` in words."""
     return "\n".join(
         f"{title}. "
         + "; ".join(
@@ -229,7 +229,7 @@ def _draw(axes: "Axes", shown: Sequence[Point], to: str) -> None:
 
 
 def _mean(values: Sequence[Interval]) -> Interval:
-    """Of independent figures."""
+    """Returns the mean of independent figures."""
     n = len(values)
     value = sum(each.value for each in values) / n
     below, above = (
@@ -239,7 +239,7 @@ def _mean(values: Sequence[Interval]) -> Interval:
 
 
 def _weighted(parts: Sequence[tuple[float, Interval]]) -> Interval:
-    """Of figures whose errors go together: the bounds are averaged as the figures are."""
+    """Returns the mean of figures whose errors go together: their bounds are averaged as they are."""
     value = sum(weight * time.value for weight, time in parts)
     low, high = (sum(weight * time.bounds()[end] for weight, time in parts) for end in (0, 1))
     return Interval(value) if low == high else Interval(value, low, high)

@@ -28,5 +28,6 @@ ON_DARK = "@media (prefers-color-scheme: dark) {{ {} }}".format(
         for what in ("fill", "stroke")
     )
 )
-"""What turns the pictures dark where the reader's machine is: rules over their own colours, so
-that a program which knows none of this shows them light."""
+"""Rules that turn the pictures dark on a dark machine: they override their own colours, so that a
+program which knows none of this shows them light.
+"""

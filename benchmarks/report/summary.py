@@ -1,4 +1,4 @@
-"""What a report says: a title and a few sentences, made of its figures."""
+"""Sums up a report: a title and a few sentences, made of its figures."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -12,7 +12,7 @@ Row = TypeVar("Row", bound=Measured)
 
 
 def title(report: Report) -> str:
-    """What was measured, in a few words."""
+    """Returns a title that names in a few words what was measured."""
     parts = [
         f"{_counted(rows, what)}: {question}"
         for rows, what, question in (

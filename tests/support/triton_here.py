@@ -11,7 +11,7 @@ from crnn_serve.triton.local_server import TritonServer, install
 
 @functools.cache
 def why_no_triton() -> str:
-    """Why there is none, empty if there is; the first call may install it into the cache."""
+    """Says why there is none, empty if there is; the first call may install it into the cache."""
     try:
         install()
     except CrnnError as error:

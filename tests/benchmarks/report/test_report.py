@@ -230,7 +230,7 @@ def test_a_page_does_not_scroll_sideways(
 
 
 def brightness(colour: str) -> float:
-    """Of ``rgb(27, 27, 27)``."""
+    """Returns the brightness of ``rgb(27, 27, 27)`` and the like."""
     return sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
 
 
