@@ -118,7 +118,7 @@ def name_points(axes: "Axes", named: Sequence[tuple[Interval, Interval, str]]) -
     figure = axes.get_figure(root=True)
     assert figure is not None
     figure.draw_without_rendering()  # lays the axes out
-    mark, frame = 5 * figure.dpi / 72, axes.get_window_extent().padded(5)
+    mark, frame = 5 * figure.dpi / 72, axes.get_window_extent()
     taken = []
     for x, y, _ in named:
         at = axes.transData.transform((x.value, y.value))
@@ -132,6 +132,7 @@ def name_points(axes: "Axes", named: Sequence[tuple[Interval, Interval, str]]) -
             beside = x.bounds()[right > 0] if right and not up else x.value
             label = axes.annotate(
                 text, (beside, y.value), (right, up), textcoords="offset points", fontsize=9,
+                linespacing=1.0,
                 ha="center" if not right else "left" if right > 0 else "right",
                 va="center" if not up else "bottom" if up > 0 else "top",
             )  # fmt: skip

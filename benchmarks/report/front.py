@@ -137,7 +137,7 @@ def front_plots(report: Report) -> list[Plot]:
     found = []
     for group in groups:
         if len(shown := points(report, group)) > 1:
-            what = str(group[0]) if len(group) == 1 else f"average of {len(group)} sets"
+            what = str(group[0]) if len(group) == 1 else f"the average of {len(group)} sets"
             figure = new_figure()
             _draw(figure.axes[0], shown, next(iter(times(report, group))))
             title = f"Which reader is accurate for its time, on {what}?"
@@ -206,9 +206,8 @@ def _draw(axes: "Axes", shown: Sequence[Point], to: str) -> None:
             color=SERIES[0 if point.own else 1], markersize=8, elinewidth=1, capsize=2,
             clip_on=False,
         )  # fmt: skip
-        text = f"{point.name}, {point.size / 1e6:.1f} MB" + (
-            f": {right.value:.1f} %" if edge else ""
-        )
+        text = f"{point.name}\n{point.size / 1e6:.1f} MB"
+        text += f", {right.value:.1f} %" if edge else ""
         boxes.append((point.time, Interval(height) if edge else right, text))
     line = front_of(near)
     axes.plot(
@@ -217,7 +216,7 @@ def _draw(axes: "Axes", shown: Sequence[Point], to: str) -> None:
     )  # fmt: skip
     axes.set_xscale("log")
     spread = [p.time.value for p in shown]
-    axes.set_xlim(min(spread) / 1.5, max(spread) * 2)
+    axes.set_xlim(min(spread) / 1.7, max(spread) * 2.2)
     axes.set_ylim(low, 101.5)
     axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= 100])
     plain_ticks(axes, [min(spread) * 1.1, max(spread) * 1.2], "x")
