@@ -238,7 +238,7 @@ def _mean(values: Sequence[Interval]) -> Interval:
 
 
 def _weighted(parts: Sequence[tuple[float, Interval]]) -> Interval:
-    """Returns the mean of figures whose errors go together: their bounds are averaged as they are."""
+    """Returns the mean of figures whose errors go together: the bounds are averaged too."""
     value = sum(weight * time.value for weight, time in parts)
     low, high = (sum(weight * time.bounds()[end] for weight, time in parts) for end in (0, 1))
     return Interval(value) if low == high else Interval(value, low, high)
