@@ -34,7 +34,7 @@ def figures(report: Report) -> dict[str, list[str]]:
     for name, time in taken.items():
         own = [rows[name, data] for data in sets]
         size = f"{own[0].model.size / 1e6:.1f}"
-        found[name] = [*map(_right, own), _short(time.value), size]
+        found[name] = [*map(_right, own), f"{time.value:.2g}", size]
     return found
 
 
@@ -43,10 +43,6 @@ def _right(row: Accuracy) -> str:
         return _NONE
     both = (100 * row.scores[score].value for score in ("exact", "exact_normalized"))
     return " / ".join(f"{share:.1f}".replace("100.0", "100") for share in both)
-
-
-def _short(time: float) -> str:
-    return f"{time:.2g}"
 
 
 def filled(text: str, report: Report) -> str:

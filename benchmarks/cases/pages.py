@@ -72,7 +72,8 @@ def main(
     lines = sum(len(page.lines) for page in truth)
     click.echo(f"{pages} pages, {lines} lines, side {side}, {threads} threads, {turns} turns")
     for name, rounds in answers.items():
-        found = [_lines(text) for text in rounds[0]["texts"]]
+        pages_read = map(json.loads, rounds[0]["texts"])
+        found = [[(np.array(corners, np.float32), said) for corners, said in p] for p in pages_read]
         scores = score(truth, found)
         rate = median(pages / each["seconds"] for each in rounds)
         cpu = median(each["cpu"] / pages for each in rounds)
@@ -156,7 +157,3 @@ def _by_turns(
 def _write(page: PageSample, path: Path) -> str:
     cv2.imwrite(str(path), cv2.cvtColor(page.image, cv2.COLOR_RGB2BGR))
     return str(path)
-
-
-def _lines(text: str) -> Found:
-    return [(np.array(polygon, np.float32), said) for polygon, said in json.loads(text)]

@@ -15,6 +15,7 @@ from crnn_benchmarks.harness.schema import Model
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.installed import cache_folder
 from crnn_runtime.model.alphabet import Alphabet
+from crnn_runtime.model.engine_file import sha256_of
 from crnn_runtime.model.model_file import find_kind, kind_of
 from crnn_runtime.readers import is_reader_name
 
@@ -158,12 +159,8 @@ def describe(subject: Subject, file: Path | None, card: "ModelCard") -> Model:
         trained=subject.file is not None,
         classes=card.num_classes,
         size=file.stat().st_size if file else 0,
-        sha256="" if subject.file is None else _sha256(Path(subject.file)),
+        sha256="" if subject.file is None else sha256_of(Path(subject.file)),
     )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _key(subject: Subject, precision: str = "fp32") -> str:

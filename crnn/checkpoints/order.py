@@ -1,6 +1,6 @@
 """Match layers with an architecture by their order and shapes, whatever they are called."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,7 +10,7 @@ from crnn.backbones import BACKBONES
 from crnn.backbones._layers import Affine
 from crnn.checkpoints.layers import Kind, Layer
 from crnn.folding import convolutions_and_norms
-from crnn.model import CRNN, build_model
+from crnn.model import build_model
 
 _KINDS: dict[type[nn.Module], Kind] = {
     nn.Conv2d: "convolution",
@@ -59,16 +59,12 @@ def _match(arch: str, layers: Sequence[Layer]) -> Match:
     with torch.device("meta"):
         model = build_model(arch, classes, channels)
     behind = {norm: convolution for convolution, norm in convolutions_and_norms(model)}
-    for name, module in _modules(model):
-        if not _take(match, name, module, behind.get(name), layers):
+    for name, module in model.named_modules():
+        if type(module) in _KINDS and not _take(match, name, module, behind.get(name), layers):
             return match
     if match.fitted < len(layers):
         match.problem = f"{layers[match.fitted]} is one too many"
     return match
-
-
-def _modules(model: CRNN) -> Iterator[tuple[str, nn.Module]]:
-    return ((name, each) for name, each in model.named_modules() if type(each) in _KINDS)
 
 
 def _take(

@@ -78,7 +78,9 @@ def blend_best(
             best = blend
     assert best is not None
     if distributed.is_first():
-        _keep(tuned_file, config.directory / TUNED)
+        target = config.directory / TUNED
+        if tuned_file != target:
+            write_atomically(target, lambda part: shutil.copyfile(tuned_file, part))
         accuracy = next(iter(best.readings.values())).scores.exact
         save_weights(run, config, BEST, best.model, blend=best.share, accuracy=accuracy)
     return best
@@ -113,8 +115,3 @@ def _tuned(directory: Path) -> Path:
     card = load_checkpoint(best).card
     assert card is not None, "written by a run"
     return directory / TUNED if "blend" in card.training else best
-
-
-def _keep(source: Path, target: Path) -> None:
-    if source != target:
-        write_atomically(target, lambda part: shutil.copyfile(source, part))

@@ -272,7 +272,8 @@ def _checked(root: Path, split: str, config: TrainConfig, card: ModelCard) -> Da
     file = find_annotations(root, split)
     data = check(file, card, steps_of(card), root=image_root(config, file))
     data.demand_good(skip_bad=config.skip_bad)
-    _warn_of_order(data, card)
+    if distributed.is_first() and (count := right_to_left(data, card)):
+        logger.warning("%s: %d %s", data.annotations.file, count, VISUAL_ORDER)
     if data.defects and distributed.is_first():
         quarantine = config.directory / f"quarantine-{root.resolve().name}-{split}.txt"
         write_lines(quarantine, [str(defect) for defect in data.defects])
@@ -281,11 +282,6 @@ def _checked(root: Path, split: str, config: TrainConfig, card: ModelCard) -> Da
             data.annotations.file, len(data.defects), quarantine,
         )  # fmt: skip
     return data
-
-
-def _warn_of_order(data: DataSet, card: ModelCard) -> None:
-    if distributed.is_first() and (count := right_to_left(data, card)):
-        logger.warning("%s: %d %s", data.annotations.file, count, VISUAL_ORDER)
 
 
 def write_lines(path: Path, lines: list[str]) -> None:

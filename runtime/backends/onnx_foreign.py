@@ -207,7 +207,8 @@ def _describe(
             found = read_dictionary(beside, is_given=False)
     except CrnnError as error:
         raise ModelError(str(error)) from error
-    if card is None and (PPOCR_KEY in metadata or beside is not None or _is_paddles(session)):
+    is_paddles = PPOCR_KEY in metadata or _PADDLE in session.graph.get_modelmeta().graph_name
+    if card is None and (is_paddles or beside is not None):
         fields = dict(PPOCR_FIELDS)
     elif card is None:
         raise ModelError(
@@ -221,10 +222,6 @@ def _describe(
             "alphabet_file in its card"
         )
     return Description(fields, found)
-
-
-def _is_paddles(session: "OnnxSession") -> bool:
-    return _PADDLE in session.graph.get_modelmeta().graph_name
 
 
 def _demand_same_alphabet(session: "OnnxSession", card: ModelCard) -> None:

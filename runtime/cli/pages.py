@@ -63,7 +63,8 @@ def read_pages_of(
                 _say(f"{_shown(path)}: warning, the picture may be damaged: {warning}")
             for line in page.lines:
                 if line.line.error:
-                    _say(f"{_shown(path)}: a line at {_where(line.bounds)}: {line.line.error}")
+                    x, y = line.bounds[:2]
+                    _say(f"{_shown(path)}: a line at x {x:.0f}, y {y:.0f}: {line.line.error}")
             if folder is not None:
                 folder.write(path, page, shape(path, page))
             else:
@@ -163,7 +164,3 @@ def _say(text: str) -> None:
 def _shown(path: str) -> str:
     """A path in one line."""
     return path.replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
-
-
-def _where(bounds: tuple[float, ...]) -> str:
-    return f"x {bounds[0]:.0f}, y {bounds[1]:.0f}"

@@ -169,7 +169,8 @@ def run_parts(job: Job, parts: Sequence[int], workers: Workers) -> Iterator[Outc
             compute=ray.data.ActorPoolStrategy(size=workers.number),
             num_cpus=workers.threads,
             num_gpus=workers.gpus,
-            ray_remote_args_fn=_retries,
+            # Without an end Ray would try a picture that kills its worker again and again.
+            ray_remote_args_fn=lambda: {"max_task_retries": _RETRIES},
         )
     try:
         for batch in done.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
@@ -179,11 +180,6 @@ def run_parts(job: Job, parts: Sequence[int], workers: Workers) -> Iterator[Outc
         if "ModuleNotFoundError" in reason:
             reason += ": every machine needs this version with the extra bulk"
         raise CrnnError(f"Ray came to an end: {reason}") from error
-
-
-def _retries() -> dict[str, int]:
-    """Without an end Ray would try a picture that kills its worker again and again."""
-    return {"max_task_retries": _RETRIES}
 
 
 def _outcomes(batch: dict[str, Any]) -> Iterator[Outcome]:

@@ -23,7 +23,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Never, Self
+from typing import Self
 
 import click
 
@@ -291,7 +291,7 @@ def main(repository: Path, port: int) -> None:
 
     The first time, it installs the server in an environment of its own in the cache.
     """
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise CrnnError(f"something listens on port {port} already: choose another with --port")
@@ -303,10 +303,6 @@ def main(repository: Path, port: int) -> None:
         if (status := server.process.wait()) != 0:
             lines = server.log.strip().splitlines() or ["no message"]
             raise CrnnError(f"the server ended with status {status}: {lines[-1]}")
-
-
-def _end(*_: object) -> Never:
-    sys.exit(0)
 
 
 if __name__ == "__main__":

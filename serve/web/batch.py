@@ -12,7 +12,7 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 
-from crnn_runtime import CrnnError, ImageError, Line, Recognizer
+from crnn_runtime import CrnnError, ImageError, Recognizer
 from crnn_runtime.picture.files import IMAGE_SUFFIXES, iter_paths
 from crnn_runtime.picture.load import MAX_FILE_BYTES
 from crnn_runtime.picture.sources import ImageSource
@@ -162,7 +162,8 @@ def read_all(
             if stop():
                 report.stopped = True
                 break
-            row = _row(ahead.popleft(), line)
+            confidence = "" if line.error else f"{line.confidence:.4f}"
+            row = ahead.popleft(), line.text, confidence, line.error or ""
             writer.writerow(row)
             report.done += 1
             report.failed += bool(row[3])
@@ -199,10 +200,6 @@ def report_html(report: Report) -> str:
         f'<div class="cw-scroll"><table class="cw-table"><thead><tr><th>picture</th><th>text</th>'
         f"<th>confidence</th></tr></thead><tbody>{rows}</tbody></table></div>{rest}</div>"
     )
-
-
-def _row(name: str, line: Line) -> tuple[str, str, str, str]:
-    return name, line.text, "" if line.error else f"{line.confidence:.4f}", line.error or ""
 
 
 def _opened(each: Given) -> zipfile.ZipFile:

@@ -3,9 +3,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import cv2
 import pytest
-from barcode import draw_barcode
+from barcode import write_labelled
 from bench_reports import MACHINE, full_report
 from click.testing import CliRunner, Result
 from tiny_reader import write_tiny_reader
@@ -32,13 +31,7 @@ def reader(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "some_digits"
-    folder.mkdir()
-    for number in range(6):
-        cv2.imwrite(str(folder / f"{number}.jpg"), draw_barcode(str(number)))
-    rows = [f"{number}.jpg\t{number}\n" for number in range(6)]
-    (folder / "labels.tsv").write_text("".join(rows))
-    return folder
+    return write_labelled(tmp_path / "some_digits", "012345", ".jpg")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from barcode import draw_barcode
+from barcode import draw_barcode, write_labelled
 from refusals import refused
 
 from crnn_benchmarks.harness.datasets import (
@@ -18,13 +18,9 @@ from crnn_runtime.errors import CrnnError
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Twenty lines of digits."""
-    folder = tmp_path / "digits_here"
-    folder.mkdir()
-    rows = []
-    for number in range(20):
-        cv2.imwrite(str(folder / f"{number}.png"), draw_barcode(str(number)))
-        rows.append(f"{number}.png\t{number}\n")
-    (folder / "labels.tsv").write_text("\ufeff" + "".join(rows) + "\n")
+    folder = write_labelled(tmp_path / "digits_here", [*map(str, range(20))])
+    labels = (folder / "labels.tsv").read_text()
+    (folder / "labels.tsv").write_text(f"\ufeff{labels}\n")
     return folder
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from barcode import draw_barcode
+from barcode import draw_barcode, write_labelled
 from tiny_reader import write_tiny_reader
 
 from crnn_benchmarks.cases.peers import (
@@ -33,13 +33,7 @@ def silent(_: str) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> str:
-    folder = tmp_path / "digits_here"
-    folder.mkdir()
-    for number in range(20):
-        cv2.imwrite(str(folder / f"{number}.png"), draw_barcode(str(number)))
-    rows = [f"{number}.png\t{number}\n" for number in range(20)]
-    (folder / "labels.tsv").write_text("".join(rows))
-    return str(folder)
+    return str(write_labelled(tmp_path / "digits_here", [*map(str, range(20))]))
 
 
 def test_ours_is_read_beside_peers_that_fail_in_every_way(

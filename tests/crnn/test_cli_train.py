@@ -9,13 +9,13 @@ import cv2
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from digit_lines import write_data_set
 from refusals import assert_line, assert_usage_error, refused
 
 from crnn.checkpoints import save_checkpoint
 from crnn.cli.train import main
 from crnn.model import build_model, default_card
 from crnn.recipes import load_recipe, recipe_names, recipes_before
-from crnn.synth import Synthesizer
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
@@ -39,20 +39,7 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A data set in the original's format."""
-    synthesizer = Synthesizer("digits", seed=9)
-    root = tmp_path / "data"
-    (root / "images").mkdir(parents=True)
-    for split in ("train", "dev"):
-        lines = []
-        for index in range(8):
-            sample = synthesizer.line(index)
-            _, data = cv2.imencode(".jpg", cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR))
-            (root / "images" / f"{split}_{index}.jpg").write_bytes(data.tobytes())
-            codes = " ".join(str(1 + int(digit)) for digit in sample.text)
-            lines.append(f"{split}_{index}.jpg {codes}\n")
-        (root / f"{split}.txt").write_text("".join(lines))
-    return root
+    return write_data_set(tmp_path / "data")
 
 
 def test_a_folder_of_the_original_is_trained_on_and_tested(root: Path) -> None:

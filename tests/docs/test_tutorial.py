@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 import pytest
 from known_readers import KNOWN, find_file
+from processes import listening
 
 httpx = pytest.importorskip("httpx", reason="the extra label is not installed")
 pytest.importorskip("fastapi", reason="the extra label is not installed")
@@ -43,15 +43,11 @@ def labelling(folder: Path, detector: Path) -> Iterator[Any]:
         sys.executable, "-m", "crnn_serve.label.cli", str(folder), "--pages", "--reader", "latin",
         "--detector", str(detector), "--port", "0", "--threads", "1",
     ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            found = re.match(r"Listening on (\S+)", process.stdout.readline())
-            assert found
-            with httpx.Client(base_url=found[1], headers={"origin": found[1]}, timeout=60) as page:
-                yield page
-        finally:
-            process.kill()
+    with (
+        listening(command) as (address, _),
+        httpx.Client(base_url=address, headers={"origin": address}, timeout=60) as page,
+    ):
+        yield page
 
 
 def label(page: Any, truth: dict[str, list[str]]) -> dict[str, str]:  # noqa: ANN401 (httpx)

@@ -1,7 +1,5 @@
 """Both pages behind a proxy, under another name and a sub-path, in a real browser."""
 
-import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from processes import listening
 from proxy import Proxy, proxied
 
 pytest.importorskip("gradio", reason="the extra web is not installed")
@@ -28,16 +27,10 @@ def _served(module: str, *arguments: str) -> Iterator[tuple[Proxy, str]]:
     with proxied("/team/lines") as proxy:
         public = f"http://{NAME}:{proxy.server_port}/team/lines"
         command = [sys.executable, "-m", module, "--port", "0", "--public-url", public, *arguments]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                assert process.stdout is not None
-                found = re.match(r"Listening on (\S+)", process.stdout.readline())
-                assert found
-                assert process.stdout.readline().split()[-1] == f"{public}/"
-                proxy.target = found[1]
-                yield proxy, public
-            finally:
-                process.kill()
+        with listening(command) as (proxy.target, process):
+            assert process.stdout is not None
+            assert process.stdout.readline().split()[-1] == f"{public}/"
+            yield proxy, public
 
 
 @contextmanager

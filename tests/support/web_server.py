@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from processes import listening
 
 LINES = Path(__file__).parents[2] / "examples" / "lines"
 LARGEST = 100  # MB that may be uploaded to the server of the tests
@@ -70,16 +71,8 @@ class Served:
 def served(asked: Path, *arguments: str) -> Iterator[Served]:
     """A server on a free port, its wishes to the network written to ``asked``."""
     command = [sys.executable, "-c", _WATCHED, str(asked), "--port", "0", *arguments]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            found = re.match(r"Listening on (\S+)", process.stdout.readline())
-            assert found, process.communicate()[1]
-            yield Served(found[1], process, asked)
-        finally:
-            process.kill()
+    with listening(command) as (address, process):
+        yield Served(address, process, asked)
 
 
 def text_of(html: str) -> list[str]:

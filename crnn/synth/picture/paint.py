@@ -218,7 +218,8 @@ def paint(
     if panel is not None:
         _blend(picture, 255 - panel, _surroundings(rng))
     if shadow := look.ink.shadow.draw(rng):
-        _lay(picture, _shadow(alpha, shadow, rng), paper, -rng.uniform(30, 110))
+        darkened = _shadow(alpha, shadow, rng).astype(np.float32)[:, :, None]
+        picture += darkened * np.float32(-rng.uniform(30, 110) / 255)
     if outline := look.ink.outline.draw(rng):
         wide = np.asarray(cv2.dilate(alpha, _CROSS3, iterations=max(1, round(outline))), np.uint8)
         away = 255.0 if luma(ink) < 128 else 0.0
@@ -260,11 +261,6 @@ def _surroundings(rng: random.Random) -> Colour:
     """Returns the colour beside a plate: the car's paint, or its shadow."""
     dark = rng.random() < 0.4
     return _grey(rng.uniform(0, 50), rng, 6) if dark else _lit(_muted(rng), rng)
-
-
-def _lay(picture: Pixels, coverage: Mask, paper: Colour, change: float) -> None:
-    """Darken where ``coverage`` is."""
-    picture += coverage.astype(np.float32)[:, :, None] * np.float32(change / 255)
 
 
 def _shadow(alpha: Mask, offset: float, rng: random.Random) -> Mask:

@@ -108,7 +108,9 @@ class Browser:
         if self._session is not None:
             message["sessionId"] = self._session
         try:
-            _write(self._out, json.dumps(message).encode() + b"\0")
+            data = json.dumps(message).encode() + b"\0"
+            while data:
+                data = data[os.write(self._out, data) :]
         except BrokenPipeError as error:
             raise CrnnError(f"the browser ended at {method}") from error
         while True:
@@ -128,11 +130,6 @@ class Browser:
             self._buffer += more
         message, self._buffer = self._buffer.split(b"\0", 1)
         return message
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def test_code_is_refused_and_not_run(saved: Path, zipped: bool, nested: bool) ->
     torch.save(
         content if nested else content["extra"], saved, _use_new_zipfile_serialization=zipped
     )
-    assert "code" in _refusal(saved)
+    assert "run code" in _refusal(saved)
     assert not trace.exists()
 
 

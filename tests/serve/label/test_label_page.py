@@ -1,17 +1,16 @@
 """The page in a real browser: lines labelled by keyboard alone, over a server that dies."""
 
-import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import pytest
 from barcode import barcode_card, draw_barcode, write_barcode_reader
+from processes import listening
 
 pytest.importorskip("fastapi", reason="the extra label is not installed")
 
@@ -23,20 +22,11 @@ HOSTILE = "<img src=x onerror=alert(1)>'&.png"
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]
 
 
-@contextmanager
-def _served(folder: Path, reader: Path, port: str = "0") -> Iterator[tuple[str, subprocess.Popen]]:
+def _served(
+    folder: Path, reader: Path, port: str = "0"
+) -> AbstractContextManager[tuple[str, subprocess.Popen[str]]]:
     command = [sys.executable, "-m", "crnn_serve.label.cli", str(folder), "--port", port]
-    command += ["--reader", str(reader), "--threads", "1"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            found = re.match(r"Listening on (\S+)", process.stdout.readline())
-            assert found, process.communicate()[1]
-            yield found[1], process
-        finally:
-            process.kill()
+    return listening([*command, "--reader", str(reader), "--threads", "1"])
 
 
 def _written(folder: Path) -> dict[str, str]:
@@ -155,7 +145,8 @@ def test_back_and_a_second_window(browser: "Browser", tmp_path: Path) -> None:
         second = one.line()
         one.press("PageUp")
         assert one.line() == first
-        two.page.evaluate("async key => show((await ask(`api/line/${key}`)).body)", _key(one))
+        key = one.page.evaluate("shown.line.key")
+        two.page.evaluate("async key => show((await ask(`api/line/${key}`)).body)", key)
         assert two.line() == first
         one.press("End", "2", "Enter")
         assert one.line() == second
@@ -168,7 +159,3 @@ def test_back_and_a_second_window(browser: "Browser", tmp_path: Path) -> None:
         assert _written(folder)[str(first)].endswith("124")
         for typist in (one, two):
             typist.page.close()
-
-
-def _key(typist: _Typist) -> str:
-    return str(typist.page.evaluate("shown.line.key"))

@@ -6,8 +6,10 @@ class: white is the blank, character i of the alphabet is level
 the runtime need neither training nor PyTorch.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -42,6 +44,16 @@ def draw_barcode(text: str, *, height: int = 32) -> NDArray[np.uint8]:
         levels += [255 - STEP * ALPHABET.codes[character], 255]
     row = np.repeat(np.array([255, *levels], np.uint8), STRIDE)
     return np.tile(row, (height, 1))
+
+
+def write_labelled(folder: Path, texts: Sequence[str], suffix: str = ".png") -> Path:
+    """A new folder with a picture of each text, ``0.png`` and so on, and labels.tsv."""
+    folder.mkdir()
+    for number, text in enumerate(texts):
+        cv2.imwrite(str(folder / f"{number}{suffix}"), draw_barcode(text))
+    rows = [f"{number}{suffix}\t{text}\n" for number, text in enumerate(texts)]
+    (folder / "labels.tsv").write_text("".join(rows))
+    return folder
 
 
 def logits_nodes(images: str) -> list[onnx.NodeProto]:
