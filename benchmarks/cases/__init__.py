@@ -1,1 +1,1 @@
-"""The measurements, one file for each question."""
+"""The measurements, one file for each question; `crnn_benchmarks.cli.bench.CASES` lists them."""

@@ -97,7 +97,7 @@ def model_file(subject: Subject, precision: str = "fp32") -> Path:
         return path
     import numpy as np  # noqa: PLC0415
 
-    from crnn_export.precision.reduce import convert_precision  # noqa: PLC0415
+    from crnn_export.precision.gate import convert_precision  # noqa: PLC0415
 
     source = model_file(subject)
     card = card_of(source)

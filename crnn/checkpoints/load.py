@@ -22,8 +22,8 @@ from crnn.checkpoints.fit import (
     is_counter,
 )
 from crnn.checkpoints.names import foreign_card, in_its_size, our_names
+from crnn.checkpoints.ppocr_names import from_transformers, transformers_arch
 from crnn.checkpoints.safetensors_file import read_safetensors
-from crnn.checkpoints.transformers_names import from_transformers, transformers_arch
 from crnn.model import CRNN, default_card
 from crnn.plainfile import read_plain
 from crnn_runtime.errors import CrnnError, ModelError

@@ -1,8 +1,8 @@
 """Other projects' names of tensors, and what their files leave unsaid.
 
 Architecture → what its home project calls things. An architecture that has no
-entry is this project's own, or is read by the order of its layers
-(`crnn.checkpoints.order`).
+entry is this project's own, is read by the order of its layers
+(`crnn.checkpoints.order`), or is PP-OCR's (`crnn.checkpoints.ppocr_names`).
 """
 
 import re

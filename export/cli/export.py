@@ -208,7 +208,7 @@ class _Job:
             raise click.UsageError("an engine's precision is what it is: give its ONNX file")
         if (to, precision) == ("trt", "int8-cpu"):
             raise click.UsageError("int8-cpu is for ONNX Runtime on a CPU: engines take int8")
-        from crnn_export.precision.reduce import check_precision  # noqa: PLC0415
+        from crnn_export.precision.gate import check_precision  # noqa: PLC0415
 
         check_precision(precision, has_lines=self.data is not None)
 
@@ -327,7 +327,7 @@ def _group(kind: type[Group], options: dict[str, Any]) -> Group:
 
 def _convert(source: Path, target: Path, options: _PrecisionOptions, data: str | None) -> "Gain":
     from crnn_export.precision.gain import measure_gain  # noqa: PLC0415
-    from crnn_export.precision.reduce import convert_precision  # noqa: PLC0415
+    from crnn_export.precision.gate import convert_precision  # noqa: PLC0415
 
     lines = load(data, card_of(source))
     _, agreement = convert_precision(

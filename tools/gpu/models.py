@@ -116,7 +116,7 @@ def list_candidates(
 
     def build(precision: str) -> tuple[Path, str]:
         from crnn_export.onnx_file import read_source  # noqa: PLC0415
-        from crnn_export.precision.reduce import convert_precision  # noqa: PLC0415
+        from crnn_export.precision.gate import convert_precision  # noqa: PLC0415
         from crnn_export.trt import build_engine  # noqa: PLC0415
 
         graph, engine = folder / f"{precision}.onnx", folder / f"{precision}.trt"

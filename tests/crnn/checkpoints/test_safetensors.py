@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from used_model import used_model
 
 from crnn.checkpoints import load_checkpoint, load_model
-from crnn.checkpoints.transformers_names import from_transformers
+from crnn.checkpoints.ppocr_names import from_transformers
 from crnn.model import CRNN
 from crnn_runtime import Alphabet, CrnnError
 

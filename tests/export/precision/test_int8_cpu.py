@@ -13,7 +13,7 @@ from tiny_reader import write_tiny_reader
 
 from crnn_export.cli.export import main
 from crnn_export.precision.gain import Gain, measure_gain
-from crnn_export.precision.reduce import convert_precision
+from crnn_export.precision.gate import convert_precision
 from crnn_runtime.backends import open_backend
 
 LINES = [draw_barcode(text)[:, :, None] for text in ("0123456789", "55", "9081726354")]

@@ -18,9 +18,9 @@ from refusals import refused
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
 from crnn.model import build_model, default_card
+from crnn_export.precision.gate import PrecisionError, convert_precision
 from crnn_export.precision.measure import error_rate, measure
 from crnn_export.precision.modelopt import emulate_bf16
-from crnn_export.precision.reduce import PrecisionError, convert_precision
 from crnn_export.to_onnx import export_onnx
 from crnn_export.trt import build_engine
 from crnn_runtime import Alphabet, CrnnError, MissingDependencyError

@@ -8,7 +8,7 @@ import pytest
 from gpu_here import needs_engine
 
 from crnn import BACKBONES, build_model
-from crnn_export.precision.reduce import convert_precision
+from crnn_export.precision.gate import convert_precision
 from crnn_export.trt import build_engine
 from crnn_export.trt.options import DEFAULT_BATCH, DEFAULT_WIDTH
 from crnn_runtime.backends import open_backend

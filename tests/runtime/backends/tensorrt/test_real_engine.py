@@ -19,7 +19,7 @@ from crnn_runtime.picture.preprocess import to_input
 @needs_engine
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_real_engine_reads_what_the_onnx_file_reads(tmp_path: Path, precision: str) -> None:
-    from crnn_export.precision.reduce import convert_precision
+    from crnn_export.precision.gate import convert_precision
     from crnn_export.trt import build_engine
 
     source = write_tiny_reader(tmp_path / "fp32.onnx")
