@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from crnn_benchmarks.harness.backends import BACKENDS
+from crnn_benchmarks.harness.backends import WAYS_TO_RUN
 from crnn_benchmarks.harness.child import ChildError
 from crnn_benchmarks.harness.inputs import write_pictures
 from crnn_benchmarks.harness.models import Subject
@@ -62,8 +62,8 @@ def points(
     return [
         point
         for point in every
-        if point.precision in BACKENDS[point.backend].precisions
-        or not asked & set(BACKENDS[point.backend].precisions)
+        if point.precision in WAYS_TO_RUN[point.backend].precisions
+        or not asked & set(WAYS_TO_RUN[point.backend].precisions)
     ]
 
 
@@ -260,7 +260,7 @@ def _peaks(crew: Workers, rows: Sequence[Latency], log: Log) -> list[Peak]:
     asked = {
         (library, row.threads)
         for row in rows
-        if row.problem is None and (library := BACKENDS[row.backend].library)
+        if row.problem is None and (library := WAYS_TO_RUN[row.backend].library)
     }
     found = []
     for library, threads in sorted(asked):

@@ -9,7 +9,7 @@ from crnn_runtime.cli.console import explain_missing
 
 
 class _Case(NamedTuple):
-    """The place of a command, relative to this package, its function there, and its help."""
+    """The module of a command within `crnn_benchmarks`, its function there, and its help."""
 
     module: str
     function: str

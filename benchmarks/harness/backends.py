@@ -100,7 +100,7 @@ def _tensorrt(subject: Subject, precision: str, threads: int) -> Opened:
     return _runtime(file, subject, "cuda", threads)
 
 
-BACKENDS: dict[str, Backend] = {
+WAYS_TO_RUN: dict[str, Backend] = {
     "onnxruntime": Backend(
         title="ONNX Runtime",
         precisions=("fp32", "fp16", "int8"),
@@ -151,7 +151,7 @@ def open_subject(subject: Subject, backend: str, precision: str, threads: int) -
         CrnnError: the backend lacks the precision, or the subject cannot run there.
         MissingDependencyError: a library or device is missing.
     """
-    known = BACKENDS[backend]
+    known = WAYS_TO_RUN[backend]
     if precision not in known.precisions:
         raise CrnnError(f"{known.title} runs {', '.join(known.precisions)} here, not {precision}")
     return known.open(subject, precision, threads)

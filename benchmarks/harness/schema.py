@@ -118,7 +118,7 @@ class Latency(Measured):
     """One configuration: model × backend × precision × batch × width × threads.
 
     Attributes:
-        backend: key of `crnn_benchmarks.harness.backends.BACKENDS`.
+        backend: key of `crnn_benchmarks.harness.backends.WAYS_TO_RUN`.
         batch: lines at a time.
         width: of the network's input in pixels.
         stages: seconds a batch, one entry for each of `STAGES`; empty if it failed.
@@ -143,7 +143,7 @@ class Throughput(Measured):
     """Picture files to text, as `crnn_runtime.Recognizer` reads them.
 
     Attributes:
-        backend: key of `crnn_benchmarks.harness.backends.BACKENDS`.
+        backend: key of `crnn_benchmarks.harness.backends.WAYS_TO_RUN`.
         batch: lines inferred together at most.
         data: what was read.
         pictures: how many.

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from crnn_benchmarks.harness.backends import BACKENDS
+from crnn_benchmarks.harness.backends import WAYS_TO_RUN
 from crnn_benchmarks.harness.schema import (
     STAGES,
     Accuracy,
@@ -109,7 +109,7 @@ def way(row: Latency) -> str:
 
 
 def _backend(row: Latency) -> str:
-    return BACKENDS[row.backend].title if row.backend in BACKENDS else row.backend
+    return WAYS_TO_RUN[row.backend].title if row.backend in WAYS_TO_RUN else row.backend
 
 
 def _roofline(rows: Sequence[Latency], report: Report) -> list[Table]:
@@ -152,7 +152,7 @@ def _roofline(rows: Sequence[Latency], report: Report) -> list[Table]:
 
 def roof_of(row: Latency, report: Report) -> tuple[float, float] | None:
     """(peak, roofline at this row's intensity) in FLOP/s; None off the measured roofs."""
-    backend = BACKENDS.get(row.backend)
+    backend = WAYS_TO_RUN.get(row.backend)
     if backend is None or row.precision != "fp32" or not row.traffic:
         return None
     for peak in report.peaks:

@@ -86,7 +86,11 @@ BACKENDS: dict[Kind, Callable[[Path, Options], Backend]] = {
     "onnx": _onnx_runtime,
     "engine": _tensorrt,
 }
-"""Kind of model file → backend. A new library is one file and one entry."""
+"""Kind of model file → the library that runs it.
+
+For a new kind add a file beside this one, an entry here, and its recognition in
+`crnn_runtime.model.model_file`. A kind that is here already has one library.
+"""
 
 
 def open_backend(

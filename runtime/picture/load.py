@@ -113,6 +113,7 @@ def _load(
         if not jpeg_is_complete(data):
             raise ImageError("image is truncated: the end of the JPEG data is missing")
         reduction = reduction_of(*stored)
+        # The decoder turns JPEGs by their EXIF orientation; PNG and WebP are turned below.
         image = _decode(data, _REDUCED[reduction][color == "gray"], source)
         if reduction > 1:
             # The decoder rounds up, and fills the last pixel with what is not in the picture.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from crnn_benchmarks.harness.backends import BACKENDS, open_subject
+from crnn_benchmarks.harness.backends import WAYS_TO_RUN, open_subject
 from crnn_benchmarks.harness.models import Subject
 from crnn_runtime.errors import MissingDependencyError
 
@@ -37,8 +37,8 @@ def test_what_is_compiled_gives_what_is_typed() -> None:
 
 
 def test_every_backend_on_a_gpu_computes_what_the_others_do() -> None:
-    on_gpu = [name for name in BACKENDS if "cuda" in name or name == "tensorrt"]
+    on_gpu = [name for name in WAYS_TO_RUN if "cuda" in name or name == "tensorrt"]
     assert {"torch-cuda", "torch-compile-cuda", "onnxruntime-cuda", "tensorrt"} == set(on_gpu)
     for name in on_gpu:
-        assert BACKENDS[name].library is None  # its roof is not the processor's
-        assert {"fp32", "fp16"} <= set(BACKENDS[name].precisions)
+        assert WAYS_TO_RUN[name].library is None  # its roof is not the processor's
+        assert {"fp32", "fp16"} <= set(WAYS_TO_RUN[name].precisions)

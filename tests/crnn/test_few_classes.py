@@ -7,7 +7,7 @@ from torch import Tensor
 from crnn.data.loader import Batch
 from crnn.few_classes import few_log_probs, with_rest
 from crnn.model import CRNN, build_model
-from crnn.training.objective.loss import ctc_loss, own_classes, taught_loss
+from crnn.training.objective.loss import ctc_loss, own_classes, placed_loss
 
 CLASSES = 1500
 
@@ -50,7 +50,7 @@ def gradients(model: CRNN, batch: Batch, classes: Tensor | None, teaching: float
     else:
         columns = model.columns(batch.images)
         log_probs = with_rest(few_log_probs(columns, model.classifier, classes))
-    loss = taught_loss(log_probs, batch, teaching) if teaching else ctc_loss(log_probs, batch)
+    loss = placed_loss(log_probs, batch, teaching) if teaching else ctc_loss(log_probs, batch)
     loss.backward()  # type: ignore[no-untyped-call]
     found = [parameter.grad for parameter in model.parameters()]
     return [loss.detach(), *(grad.clone() for grad in found if grad is not None)]

@@ -16,8 +16,8 @@ from crnn.training.objective.loss import (
     chosen_steps,
     ctc_loss,
     own_classes,
+    placed_loss,
     steps_loss,
-    taught_loss,
 )
 from crnn.training.objective.teacher import Advice, Teacher, divergence
 
@@ -32,7 +32,7 @@ class Objective(nn.Module):
 
     1. up to ``align_first``: the time steps on which characters are centred, and some blanks
        (`steps_loss`);
-    2. up to ``align``: CTC and, fading, the places of the characters (`taught_loss`);
+    2. up to ``align``: CTC and, fading, the places of the characters (`placed_loss`);
     3. from there on: CTC alone.
 
     From 2 on a teacher's distribution may be followed, too (`crnn.training.objective.teacher`).
@@ -96,7 +96,7 @@ class Objective(nn.Module):
     def _loss(self, log_probs: Tensor, batch: Batch, progress: float) -> Tensor:
         if progress < self.align:
             faded = (progress - self.align_first) / (self.align - self.align_first)
-            return taught_loss(log_probs, batch, 1 - faded)
+            return placed_loss(log_probs, batch, 1 - faded)
         return ctc_loss(log_probs, batch)
 
     def _loss_of_steps(self, batch: Batch) -> Tensor:

@@ -63,21 +63,21 @@ def ctc_loss(log_probs: Tensor, batch: Batch, weights: Tensor | None = None) -> 
 
 
 @uncompiled
-def taught_loss(log_probs: Tensor, batch: Batch, teaching: float) -> Tensor:
-    """CTC and the teacher of alignment, for the lines that know where their characters are.
+def placed_loss(log_probs: Tensor, batch: Batch, weight: float) -> Tensor:
+    """CTC and the places of the characters, for the lines that know them.
 
     The others, such as photographs in a mix, have CTC alone, at its full weight.
 
     Args:
         log_probs: (N, T, C).
         batch: on the same device.
-        teaching: weight of the teacher, 0 to 1.
+        weight: of the places beside CTC, 0 to 1.
     """
     lines = torch.arange(len(batch.lengths), device=log_probs.device)
     known = torch.zeros(len(lines), device=log_probs.device)
     known[lines.repeat_interleave(batch.lengths)[batch.columns >= 0]] = 1.0
-    ctc = ctc_loss(log_probs, batch, 1 - teaching * known)
-    return ctc + alignment_loss(log_probs, batch) * teaching * known.mean()
+    ctc = ctc_loss(log_probs, batch, 1 - weight * known)
+    return ctc + alignment_loss(log_probs, batch) * weight * known.mean()
 
 
 _BLANK_WEIGHT = 0.1

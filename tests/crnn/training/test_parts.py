@@ -23,8 +23,8 @@ from crnn.training.objective.loss import (
     alignment_loss,
     chosen_steps,
     ctc_loss,
+    placed_loss,
     steps_loss,
-    taught_loss,
 )
 from crnn.training.optim import Ema, learning_rate, make_optimizer
 from crnn.training.start.transfer import init_weights, match_alphabets
@@ -106,7 +106,7 @@ def test_lines_that_do_not_know_are_taught_by_ctc_alone_at_its_full_weight() -> 
     mixed = batch([[1, 2], [2]], [6, 5], [0, 2, -1])
 
     def gradient(teaching: float, lines: Batch) -> torch.Tensor:
-        loss = taught_loss(scores.log_softmax(-1), lines, teaching)
+        loss = placed_loss(scores.log_softmax(-1), lines, teaching)
         return torch.autograd.grad(loss, scores)[0]
 
     plain = torch.autograd.grad(ctc_loss(scores.log_softmax(-1), mixed), scores)[0]
