@@ -34,7 +34,7 @@ def figures(report: Report) -> dict[str, list[str]]:
     for name, time in taken.items():
         own = [rows[name, data] for data in sets]
         size = f"{own[0].model.size / 1e6:.1f}"
-        found[name] = [*map(_right, own), f"{time.value:.2g}", size]
+        found[name] = [*map(_right, own), f"{time.value:.1f}", size]
     return found
 
 
