@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := build/demo
 MINIMUMS := build/minimums
+LOWEST := $(MINIMUMS)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install system demo docs docker-lint test lint types layers unit minimums fast gpu-check fonts texts style clean
+.PHONY: help install system demo docs docker-lint test checks lint types layers unit minimums fast gpu-check fonts texts style clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,7 +18,7 @@ install: $(INSTALLED)  ## make .venv with everything that development needs
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
 demo: $(INSTALLED)  ## checkpoint -> verified ONNX -> TensorRT engine -> text
@@ -32,7 +33,12 @@ docs: $(INSTALLED)  ## the site, strictly: build/site
 docker-lint: $(INSTALLED)  ## hadolint: the Dockerfiles
 	$(BIN)/hadolint docker/*.Dockerfile
 
-test: lint types layers docs docker-lint unit minimums  ## lint, types, import layers, the site and all tests
+test:  ## lint, types, import layers, the site and all tests
+	$(MAKE) checks
+	$(MAKE) unit
+
+checks:  ## all of `make test` but the tests themselves, two things at a time
+	$(MAKE) --jobs 2 --output-sync lint layers minimums types docs docker-lint
 
 lint: $(INSTALLED)  ## ruff: mistakes and formatting
 	$(BIN)/ruff check .
@@ -48,13 +54,17 @@ unit: $(INSTALLED)  ## all tests
 	$(BIN)/pytest -n 2 --dist loadgroup --ignore tests/test_proof.py
 	$(BIN)/pytest tests/test_proof.py
 
-minimums:  ## the runtime's tests on the lowest versions that setup.cfg declares
+minimums: $(INSTALLED) $(LOWEST)  ## the runtime's tests on the lowest versions that setup.cfg declares
+	$(MINIMUMS)/bin/pip install --quiet --no-deps --editable .
+	$(MINIMUMS)/bin/pytest -p no:cacheprovider -m "not slow and not gpu" --hypothesis-seed 0 tests/runtime
+
+# Beside the other environment, so without the project: two builds in one folder would meet.
+$(LOWEST): setup.cfg tools/minimums.py
 	$(PYTHON) -m venv $(MINIMUMS)
-	$(PYTHON) -m tools.minimums > $(MINIMUMS)/constraints.txt
-	$(MINIMUMS)/bin/pip install --quiet --constraint $(MINIMUMS)/constraints.txt --editable ".[cpu]" \
-	  hypothesis onnx pillow pytest pytest-xdist
-	$(MINIMUMS)/bin/pytest -n 2 -p no:cacheprovider -m "not slow and not gpu" \
-	  --hypothesis-seed 0 tests/runtime
+	$(PYTHON) -m tools.minimums > $(MINIMUMS)/lowest.txt
+	$(MINIMUMS)/bin/pip install --quiet --requirement $(MINIMUMS)/lowest.txt \
+	  hypothesis onnx pillow pytest
+	touch $@
 
 fast: $(INSTALLED)  ## the tests that take seconds
 	$(BIN)/pytest -n 2 -m "not slow"

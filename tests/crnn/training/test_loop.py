@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,11 +15,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from digit_lines import write_data_set
 from refusals import refused
 from small_run import DIGITS, small_run
 
 from crnn.checkpoints import load_checkpoint, load_model, save_checkpoint
+from crnn.cli.train import main
 from crnn.recipes import recipe_config
 from crnn.training import train
 from crnn_runtime.errors import CrnnError, MissingDependencyError
@@ -253,10 +256,15 @@ def command(tmp_path: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def run_here(command: list[str]) -> None:
+    """Without a process of its own, which costs seconds until it has imported PyTorch."""
+    assert CliRunner().invoke(main, command[3:]).exit_code == 0
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, command: list[str]) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run([*command, "--directory", str(whole)], check=True, capture_output=True)
+    run_here([*command, "--directory", str(whole)])
     command += ["--directory", str(killed)]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     log = killed / "log.jsonl"
@@ -276,9 +284,8 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path, command: list[str]) ->
 def test_two_processes_do_what_one_that_accumulates_does_which_may_take_over(
     tmp_path: Path, command: list[str]
 ) -> None:
-    command += ["--max-steps", "50", "--schedule", "constant"]
-    one = [*command, "--accumulate", "2", "--directory", str(tmp_path / "one")]
-    subprocess.run(one, check=True, capture_output=True)
+    command += ["--max-steps", "30", "--schedule", "constant"]
+    run_here([*command, "--accumulate", "2", "--directory", str(tmp_path / "one")])
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     alone = [*command, "--directory", str(tmp_path / "two")]
     two = [sys.executable, *launch, *alone[1:], "--save-steps", "1"]
@@ -287,9 +294,8 @@ def test_two_processes_do_what_one_that_accumulates_does_which_may_take_over(
             assert run.poll() is None
             time.sleep(0.02)
         run.terminate()  # torchrun tells its processes
-    # One process goes on with the lines of both.
-    subprocess.run(alone, check=True, capture_output=True)
-    assert len(losses(tmp_path / "one")) == 50
+    run_here(alone)  # one process goes on with the lines of both
+    assert len(losses(tmp_path / "one")) == 30
     np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), atol=1e-5)
 
 
@@ -298,16 +304,27 @@ def test_two_processes_train_one_recipe_after_another(tmp_path: Path) -> None:
     plain = 'arch = "lite"\nsynth = "digits"\nalphabet = "digits"\n'
     (tmp_path / "one.toml").write_text(plain)
     (tmp_path / "two.toml").write_text(f'{plain}after = "one.toml"\n')
-    launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    # As torchrun sets it, which the test before this one starts.
+    pair = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
     small = ["--synth-lines", "16", "--dev-lines", "4", "--batch-size", "4", "--max-epoch", "1"]
     command = [
-        sys.executable, *launch, "-m", "crnn.cli.train", "--recipe", "two.toml", *small,
+        sys.executable, "-m", "crnn.cli.train", "--recipe", "two.toml", *small,
         "--directory", "out", "--gpu-id", "-1", "--workers", "0", "--threads", "1",
     ]  # fmt: skip
     for _ in range(2):  # the second time there is nothing left to do
-        run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stderr
-        assert run.stdout.count("best: out/best.pth") == 1
+        runs = [
+            subprocess.Popen(
+                command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                env={**os.environ, **pair, "RANK": rank, "LOCAL_RANK": rank},
+            )
+            for rank in "01"
+        ]  # fmt: skip
+        said = [run.communicate() for run in runs]
+        assert [run.returncode for run in runs] == [0, 0], said
+        assert [stdout.count("best: out/best.pth") for stdout, _ in said] == [1, 0]
     assert (tmp_path / "out" / "one" / "best.pth").exists()
 
 
