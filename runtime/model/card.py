@@ -187,7 +187,7 @@ class ModelCard:
         stated = content.pop("num_classes", "no number of")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(content.keys() - known):
-            raise ModelError(f"model card has unknown fields: {', '.join(unknown)}")
+            raise ModelError(f"model card has unknown fields: {', '.join(map(repr, unknown))}")
         try:
             content["alphabet"] = Alphabet(content["alphabet"])
             if content.get("graph") is not None:

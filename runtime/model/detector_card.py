@@ -85,7 +85,7 @@ class DetectorCard:
             raise ModelError("detector card is not a JSON object")
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(content.keys() - known):
-            raise ModelError(f"detector card has unknown fields: {', '.join(unknown)}")
+            raise ModelError(f"detector card has unknown fields: {', '.join(map(repr, unknown))}")
         try:
             for name in {"mean", "std"} & content.keys():
                 content[name] = tuple(float(value) for value in content[name])

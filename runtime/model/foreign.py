@@ -55,7 +55,7 @@ class Graph:
         known = [field.name for field in dataclasses.fields(cls)]
         if unknown := sorted(set(fields) - set(known)):
             raise ModelError(
-                f"model card: graph has unknown fields {', '.join(unknown)}: "
+                f"model card: graph has unknown fields {', '.join(map(repr, unknown))}: "
                 f"known are {', '.join(known)}"
             )
         return cls(**fields)

@@ -43,6 +43,7 @@ def test_the_number_of_classes_is_derived() -> None:
         ({"head": "softmax"}, "'softmax' .*greedy, topk, log-probs"),
         ({"width": 4000}, r"width 4000 .*1\.\.2048"),
         ({"surprise": 1}, "surprise"),
+        ({"surp\x85rise": 1}, r"'surp\\x85rise'"),  # one line
         ({"alphabet": ""}, "alphabet"),
         ({"height": "32"}, "height"),
         ({"mean": None}, "model card"),
