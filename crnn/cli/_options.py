@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
 
+from crnn.cli.completion import complete_arch
 from crnn.training.config import TrainConfig, declared_options
 from crnn.training.config.option import Option, plain_type
 
@@ -47,6 +48,8 @@ def training_options(command: F) -> F:
 def _option(name: str, option: Option, default: Any) -> Callable[[F], F]:  # noqa: ANN401
     flags = _NAMES.get(name, "--" + name.replace("_", "-"))
     settings: dict[str, Any] = {"help": option.text, "metavar": _METAVARS.get(name)}
+    if name == "arch":
+        settings["shell_complete"] = complete_arch
     kind = plain_type(option.type)
     if get_origin(kind) is tuple:
         return click.option(flags, name, multiple=True, **settings)

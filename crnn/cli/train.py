@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crnn.cli._options import training_options
+from crnn.cli.completion import RECIPE
 from crnn.training.config import TrainConfig
 from crnn.training.config.optimisation import INIT
 from crnn.training.config.option import parse_share, parse_shares
@@ -30,7 +31,12 @@ logger = logging.getLogger(__name__)
 
 
 @click.command(cls=Command)
-@click.option("--recipe", help="Take the defaults of all options from crnn/recipes/NAME.toml.")
+@click.option(
+    "--recipe",
+    type=RECIPE,
+    metavar="NAME|FILE",
+    help="Take the defaults of all options from crnn/recipes/NAME.toml.",
+)
 @click.option(
     "--alphabet",
     help="Name, characters or UTF-8 file; from the checkpoint or the preset if left out.",

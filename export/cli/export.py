@@ -3,12 +3,14 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
+from crnn.cli.completion import complete_arch
 from crnn_export.cli.source import (
     GraphOptions,
     Source,
@@ -19,6 +21,7 @@ from crnn_export.cli.source import (
     refuse_itself,
 )
 from crnn_export.cli.triton import check_target, triton_options, write_repository
+from crnn_runtime.cli.completion import MODEL, PATH
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.page_options import finding_options, take_finding_options
 from crnn_runtime.errors import CrnnError
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 Target = Literal["onnx", "trt", "triton"]
 Group = TypeVar("Group")
 
+_path_option = partial(click.option, type=PATH)
 _SUFFIXES: dict[str, tuple[str, ...]] = {"onnx": (".onnx",), "trt": (".trt", ".engine", ".plan")}
 
 
@@ -47,18 +51,19 @@ class _PrecisionOptions:
 
 
 @click.command(cls=Command)
-@click.argument("model", required=False)
-@click.argument("repository", required=False, metavar="[REPO]")
-@click.option("--ckpt", help="Checkpoint; if it is an ONNX file, only its weights are taken.")
-@click.option("--arch", help="Architecture; needed where the checkpoint does not name it.")
-@click.option("--alphabet", help="Name, characters or UTF-8 file; where the model has none.")
+@click.argument("model", required=False, type=MODEL)
+@click.argument("repository", required=False, metavar="[REPO]", type=PATH)
+@_path_option("--ckpt", help="Checkpoint; if it is an ONNX file, only its weights are taken.")
 @click.option(
-    "--card", help="Model card (JSON) of an ONNX file that has none inside: docs/foreign.md."
-)
+    "--arch", shell_complete=complete_arch,
+    help="Architecture; needed where the checkpoint does not name it.",
+)  # fmt: skip
+@click.option("--alphabet", help="Name, characters or UTF-8 file; where the model has none.")
+@_path_option("--card", help="Model card (JSON) of an ONNX file without one: docs/foreign.md.")
 @click.option(
     "--to", type=click.Choice(["onnx", "trt", "triton"]), default="onnx", show_default=True
 )
-@click.option("--out", help="File to write (default: the source's name with the new suffix).")
+@_path_option("--out", help="File to write (default: the source's name with the new suffix).")
 @click.option(
     "--head",
     type=click.Choice(HEADS),
@@ -69,18 +74,15 @@ class _PrecisionOptions:
 @click.option("--topk", default=8, show_default=True, help="Number of classes of the topk head.")
 @click.option("--width", type=click.IntRange(min=1), help="Stretch every line to this width.")
 @click.option("--keep-ratio", is_flag=True, help="Keep every line's aspect ratio.")
-@click.option(
+@_path_option(
     "--data",
     help="Real lines to compare on, and to calibrate int8: pictures (file, folder, glob). With "
     "labels, for the true error rate: an annotation file (.tsv, .txt) or LMDB folder.",
 )
 @click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default="fp32",
-    show_default=True,
+    "--precision", type=click.Choice(PRECISIONS), default="fp32", show_default=True,
     help="Precision of the file.",
-)
+)  # fmt: skip
 @click.option(
     "--max-cer-loss",
     type=click.FloatRange(-1, 1),
@@ -107,7 +109,7 @@ class _PrecisionOptions:
     help="Width in pixels, as MIN:OPT:MAX for every --batch, or as BATCHxWIDTH for a batch of "
     "its own; may be repeated.  [default: 32:320:2048, or the model's widths]",
 )
-@click.option("--profile-from", help="Take the widths of --profile from these lines instead.")
+@_path_option("--profile-from", help="Take the widths of --profile from these lines instead.")
 @click.option("--target", default="", help="GPUs to build for, as sm_86,sm_89 (rtx only).")
 @click.option("--opt-level", type=click.IntRange(0, 5), help="0 builds fast, 5 runs fast.")
 @click.option(

@@ -41,12 +41,7 @@ class Command(click.Command):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (click's own signature)
         """Run as a program."""
-        logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-        logging.getLogger("crnn_runtime.model").setLevel(logging.INFO)  # how a file was read
-        for stream in (sys.stdin, sys.stdout, sys.stderr):
-            # Paths may hold bytes that are not UTF-8: pass them on as they are.
-            if reconfigure := getattr(stream, "reconfigure", None):
-                reconfigure(encoding="utf-8", errors="surrogateescape")
+        prepare_streams()
         return super().main(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
@@ -68,6 +63,16 @@ class Command(click.Command):
             # The interpreter flushes at exit: give it somewhere to flush to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             ctx.exit(EXIT_SOME_UNREAD if isinstance(error, BrokenPipeError) else EXIT_USAGE)
+
+
+def prepare_streams() -> None:
+    """What a program does before anything else: log in one form, and take any path for text."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    logging.getLogger("crnn_runtime.model").setLevel(logging.INFO)  # how a file was read
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        # Paths may hold bytes that are not UTF-8: pass them on as they are.
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def explain_missing(error: ModuleNotFoundError) -> NoReturn:

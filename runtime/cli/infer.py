@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from crnn_runtime.cli.completion import MODEL, PATH
 from crnn_runtime.cli.console import EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
 from crnn_runtime.cli.model_options import (
@@ -45,8 +46,8 @@ def _batch_size(ctx: click.Context, param: click.Parameter, value: str) -> int |
 
 
 @click.command(cls=Command)
-@click.argument("model")
-@click.argument("images", nargs=-1, required=True)
+@click.argument("model", type=MODEL)
+@click.argument("images", nargs=-1, required=True, type=PATH)
 @click.option("--raw", is_flag=True, help="Print the best class of every time step => the text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @device_option

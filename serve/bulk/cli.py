@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import click
 
+from crnn_runtime.cli.completion import MODEL, PATH
 from crnn_runtime.cli.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
 from crnn_runtime.cli.model_options import (
@@ -22,10 +23,14 @@ _LINES, _PAGES = 1024, 32
 
 
 @click.command(cls=Command)
-@click.argument("inputs", metavar="IN...", nargs=-1, required=True)
-@click.argument("out")
+@click.argument("inputs", metavar="IN...", nargs=-1, required=True, type=PATH)
+@click.argument("out", type=PATH)
 @click.option(
-    "--model", required=True, help="A file that crnn-export wrote, or a reader's name (--list)."
+    "--model",
+    required=True,
+    type=MODEL,
+    metavar="NAME|FILE",
+    help="A file that crnn-export wrote, or a reader's name (--list).",
 )
 @click.option(
     "--num-workers",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crnn_runtime.cli.completion import MODEL
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import card_option, device_option, list_option, threads_option
 from crnn_runtime.picture.messages import silence_opencv
@@ -24,7 +25,7 @@ _GOODBYE = 1  # seconds that open connections have to end
 @click.command(cls=Command)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
-    "--reader", default="zh", show_default=True, metavar="NAME|FILE",
+    "--reader", type=MODEL, default="zh", show_default=True, metavar="NAME|FILE",
     help="Shipped reader or model file that reads the lines beforehand.",
 )  # fmt: skip
 @card_option

@@ -6,6 +6,7 @@ from typing import Literal
 
 import click
 
+from crnn_runtime.cli.completion import MODEL
 from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import device_option, list_option, threads_option, turn_option
 from crnn_runtime.picture.messages import silence_opencv
@@ -19,7 +20,7 @@ from crnn_serve.public import PublicUrl, public_option
 )
 @public_option
 @click.option(
-    "--reader", "readers", multiple=True, metavar="NAME|FILE",
+    "--reader", "readers", type=MODEL, multiple=True, metavar="NAME|FILE",
     help="Shipped reader or model file to offer first; may be repeated.",
 )  # fmt: skip
 @click.option(
