@@ -14,10 +14,11 @@ from tiny_reader import tiny_card, write_tiny_reader
 from crnn_export.cli.engine import describe_engine
 from crnn_export.onnx_file import read_source
 from crnn_export.trt import build, build_engine
+from crnn_export.trt.build import EngineInfo
 from crnn_export.trt.readback import EngineFacts
 from crnn_export.trt.verify import verify_plan
 from crnn_runtime import ModelError
-from crnn_runtime.model.engine_file import EngineRecord, read_engine, sidecar_path
+from crnn_runtime.model.engine_file import EngineRecord, Flavour, read_engine, sidecar_path
 
 Outputs = dict[str, np.ndarray]
 
@@ -102,6 +103,17 @@ def test_an_engine_that_cannot_run_its_largest_shape_is_not_written(
     gpu.cuda.limit = 200_000
     assert "out of memory" in refusal(build_tiny, tmp_path)
     assert not (tmp_path / "x.trt").exists()
+
+
+@pytest.mark.parametrize("flavour", ["tensorrt", "rtx"])
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_fp16_is_recommended_for_int8_of_rtx(flavour: Flavour, precision: str) -> None:
+    record = EngineRecord(
+        flavour=flavour, version="1", profiles=PROFILES, size=1, sha256="", onnx_sha256=""
+    )
+    card = tiny_card(precision=precision)
+    words = describe_engine(EngineInfo(Path("x.trt"), Path("x.trt.json"), card, record, 1.0))
+    assert ("--precision fp16" in words) == ((flavour, precision) == ("rtx", "int8"))
 
 
 def test_what_cannot_be_compared_says_why(gpu: fake_gpu.FakeGpu, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The kernels of TensorRT for RTX, kept beside the engine."""
 
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,6 +60,26 @@ def test_a_cache_of_elsewhere_is_ignored(
     cache.write_bytes(content)
     assert len(run(gpu, rtx_engine, (64,))) == 1
     assert cache.read_bytes().startswith(FakeCache.RELEASE)
+
+
+def test_nothing_is_saved_while_a_call_runs(gpu: fake_gpu.FakeGpu, rtx_engine: Path) -> None:
+    cache = rtx_engine.with_name(rtx_engine.name + ".rtxcache")
+    runs, may_end = threading.Event(), threading.Event()
+
+    def hold(name: str) -> None:
+        if name == "execute_async_v3" and threading.current_thread() is not threading.main_thread():
+            runs.set()
+            assert may_end.wait(10)
+
+    with TensorRTBackend(rtx_engine) as backend, ThreadPoolExecutor(1) as pool:
+        gpu.engines[0].asked = hold
+        call = pool.submit(backend.infer, noise(4, 96))
+        assert runs.wait(10)
+        backend.infer(noise(4, 64))
+        assert not cache.exists()
+        may_end.set()
+        call.result(10)
+        assert cache.exists()
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(

@@ -1,5 +1,7 @@
 """The choice of a TensorRT, and its log."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,8 @@ from crnn_runtime import MissingDependencyError
 from crnn_runtime.backends.tensorrt import library
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
 from crnn_runtime.model.engine_file import Flavour
+
+ROOT = Path(__file__).parents[4]
 
 
 @pytest.mark.parametrize(
@@ -51,6 +55,40 @@ def test_a_library_that_cannot_start_says_why(gpu: fake_gpu.FakeGpu, engine: Pat
     assert "13.2" in message  # of the driver
     with pytest.raises(MissingDependencyError):
         library.create("tensorrt", "Builder")
+
+
+LATE = """
+import logging, sys
+import fake_gpu, pytest
+from crnn_runtime.backends.tensorrt.library import shared_logger
+logging.basicConfig(level=logging.DEBUG)
+fake_gpu.install(pytest.MonkeyPatch(), ())
+
+class Late:
+    def __init__(self, say):
+        self.say = say
+
+    def __del__(self):
+        self.say("late")
+
+logger = shared_logger("rtx")
+Late(lambda words: logger.log(logger.Severity.ERROR, words.replace("late", "early")))
+sys.late = Late(lambda words, log=logger.log, level=logger.Severity.ERROR: log(level, words))
+"""
+
+
+def test_an_interpreter_that_ends_is_not_logged_to() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", LATE],
+        env={"PYTHONPATH": f"{ROOT / '.typing'}:{ROOT / 'tests/support/engines'}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert "early" in result.stderr
+    assert "late" not in result.stderr
+    assert "Exception" not in result.stderr
 
 
 def test_the_first_error_of_a_cascade_is_the_cause(gpu: fake_gpu.FakeGpu) -> None:
@@ -118,8 +156,6 @@ def test_a_listener_that_comes_while_another_leaves_is_heard(
 
 def run_at_once(functions: list[Callable[[], None]]) -> None:
     """Run each in a thread of its own, switching between them as often as possible."""
-    import sys
-
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     threads = [threading.Thread(target=function) for function in functions]
