@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any, Protocol
 
+from crnn_export.trt.options import not_for_this_gpu
 from crnn_export.trt.progress import Progress, make_monitor
 from crnn_export.trt.readback import EngineFacts, from_build_log, from_engine
 from crnn_runtime.backends import INPUT_NAME
@@ -95,7 +96,7 @@ def build_plan(
             raise
         if failure:
             raise failure[0]
-        return plan[0], _read_back(plan[0], options.flavour, lines)
+        return plan[0], _read_back(plan[0], options, lines)
 
 
 def _build(
@@ -175,16 +176,15 @@ def _timing_cache(config: Any, options: BuildOptions) -> Any:  # noqa: ANN401
     return cache
 
 
-def _read_back(plan: bytes, flavour: Flavour, lines: list[LogLine]) -> EngineFacts:
+def _read_back(plan: bytes, options: BuildOptions, lines: list[LogLine]) -> EngineFacts:
     """Facts from the loaded engine where there is a GPU, else from the builder's log."""
     facts = from_build_log(lines, INPUT_NAME)
-    if device_count() == 0:
+    if device_count() == 0 or not_for_this_gpu(options.flavour, options.targets):
         return facts
-    trt = load_library(flavour)
-    engine = create(flavour, "Runtime").deserialize_cuda_engine(plan)
-    if engine is None:  # built for other GPUs than the one here
+    engine = create(options.flavour, "Runtime").deserialize_cuda_engine(plan)
+    if engine is None:  # whoever runs it is told why
         return facts
-    inspected = from_engine(trt, engine, INPUT_NAME)
+    inspected = from_engine(load_library(options.flavour), engine, INPUT_NAME)
     if sum(inspected.weights.values()) >= sum(facts.weights.values()):
         return inspected
     # TensorRT for RTX names the types of weights in its log only.

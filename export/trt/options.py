@@ -108,6 +108,18 @@ def builds_for_this_gpu(flavour: Flavour, targets: Sequence[str]) -> bool:
     return f"sm_{capability(0)}" in RTX_TARGETS
 
 
+def not_for_this_gpu(flavour: Flavour, targets: Sequence[str]) -> str:
+    """Why an engine for these targets cannot run on the GPU here; empty if it may.
+
+    TensorRT for RTX may build where it cannot run, for other machines.
+    """
+    here = f"sm_{capability(0)}"
+    served = tuple(targets) or (RTX_TARGETS if flavour == "rtx" else ())
+    if not served or here in served:
+        return ""
+    return f"it is built for {', '.join(served)}, this GPU is {here}"
+
+
 def check_precision(flavour: Flavour, targets: Sequence[str], precision: str) -> None:
     """Refuse a graph's precision that no engine can have.
 

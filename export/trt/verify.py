@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from crnn_export.onnx_file import OnnxSource
+from crnn_export.onnx_file import OnnxSource, save_reader
+from crnn_export.precision.modelopt import emulate_bf16
+from crnn_export.trt.options import not_for_this_gpu
 from crnn_runtime.backends import Backend, open_backend
-from crnn_runtime.backends.cuda_device import capability, device_count
+from crnn_runtime.backends.cuda_device import device_count
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
 from crnn_runtime.decode.greedy import best_path
 from crnn_runtime.errors import CrnnError, ModelError
@@ -70,20 +73,22 @@ def verify_plan(
     """
     if device_count() == 0:
         return {}
-    here = f"sm_{capability(0)}"
-    if record.targets and here not in record.targets:
-        return {"reason": f"it is built for {', '.join(record.targets)}, this GPU is {here}"}
-    with tempfile.TemporaryDirectory() as folder, open_backend(source.path, "cpu") as reference:
-        path = Path(folder) / "engine.trt"
-        with TensorRTBackend.of_plan(path, plan, card, record) as engine:
-            try:
+    if reason := not_for_this_gpu(record.flavour, record.targets):
+        return {"reason": reason}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            with (
+                _open_reference(source, folder) as reference,
+                TensorRTBackend.of_plan(folder / "engine.trt", plan, card, record) as engine,
+            ):
                 found = compare(engine, reference, record.profiles)
-            except _NoReferenceError as error:
-                return {"reason": str(error)}
-            except CrnnError as error:
-                raise ModelError(
-                    f"the engine was built and does not run on this GPU: {error}"
-                ) from error
+        except _NoReferenceError as error:
+            return {"reason": str(error)}
+        except CrnnError as error:
+            raise ModelError(
+                f"the engine was built and does not run on this GPU: {error}"
+            ) from error
     least, most = TOLERANCES[card.precision]
     if not (found.equal >= least and found.difference <= most):
         raise ModelError(
@@ -97,6 +102,22 @@ def verify_plan(
 
 class _NoReferenceError(CrnnError):
     """ONNX Runtime's CPU provider cannot run the graph, as those of fp8."""
+
+
+def _open_reference(source: OnnxSource, folder: Path) -> Backend:
+    """The ONNX file on the CPU; for bf16, which no CPU runs, one that rounds as it does.
+
+    Raises:
+        _NoReferenceError: ONNX Runtime does not load it.
+    """
+    path = source.path
+    if source.card.precision == "bf16":
+        path = folder / "reference.onnx"
+        save_reader(emulate_bf16(onnx.load_from_string(source.data)), source.card, path)
+    try:
+        return open_backend(path, "cpu")
+    except CrnnError as error:
+        raise _NoReferenceError(f"ONNX Runtime cannot run the graph: {error}") from error
 
 
 def compare(engine: Backend, reference: Backend, profiles: tuple[Profile, ...]) -> Agreement:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from fake_cuda import FakeCuda, stand_in
 from onnx import TensorProto, helper
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
@@ -94,6 +95,18 @@ def test_where_a_gpu_is_the_build_is_for_it_alone(
     with pytest.raises(ModelError, match="generateForCurrent"):
         build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
     build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL, targets=("sm_86",))
+
+
+def test_a_gpu_that_rtx_does_not_serve_builds_for_others(
+    tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuda = FakeCuda()
+    cuda.capability = (9, 0)
+    with stand_in(monkeypatch, cuda):  # of CUDA alone: the library is the real one
+        info = build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
+    assert (info.record.targets, info.record.evidence) == ((), "build log")
+    assert "sm_90" in info.record.verified["reason"]
+    assert cuda.is_empty
 
 
 @pytest.mark.parametrize("target", ["sm_90", "H100", "", "sm_999"])

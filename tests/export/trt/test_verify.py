@@ -1,18 +1,23 @@
 """An engine that was built is run before it is written, where there is a GPU."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import fake_gpu
+import ml_dtypes
 import numpy as np
+import onnx
 import pytest
 from engine_checks import PROFILES, refusal
 from fake_tensorrt import FakeEngine
-from tiny_reader import tiny_card, write_tiny_reader
+from onnx import helper, numpy_helper
+from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
 from crnn_export.cli.engine import describe_engine
-from crnn_export.onnx_file import read_source
+from crnn_export.onnx_file import read_source, save_reader
+from crnn_export.precision.modelopt import emulate_bf16
 from crnn_export.trt import build, build_engine
 from crnn_export.trt.build import EngineInfo
 from crnn_export.trt.readback import EngineFacts
@@ -116,13 +121,54 @@ def test_fp16_is_recommended_for_int8_of_rtx(flavour: Flavour, precision: str) -
     assert ("--precision fp16" in words) == ((flavour, precision) == ("rtx", "int8"))
 
 
+def bf16_model() -> onnx.ModelProto:
+    """The tiny reader with all weights and products in bfloat16."""
+    model = tiny_model()
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT:
+            values = numpy_helper.to_array(tensor).astype(ml_dtypes.bfloat16)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    nodes = list(model.graph.node)
+    nodes[0].input[0] = "rounded"
+    last = next(index for index, node in enumerate(nodes) if "logits" in node.output)
+    for node in nodes[last + 1 :]:
+        node.input[:] = ["exact" if name == "logits" else name for name in node.input]
+    down = helper.make_node("Cast", ["images"], ["rounded"], to=onnx.TensorProto.BFLOAT16)
+    up = helper.make_node("Cast", ["logits"], ["exact"], to=onnx.TensorProto.FLOAT)
+    del model.graph.node[:], model.graph.value_info[:]
+    model.graph.node.extend([down, *nodes[: last + 1], up, *nodes[last + 1 :]])
+    return model
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_graphs_that_no_cpu_runs(
+    gpu: fake_gpu.FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """Those in bf16 are compared with one that rounds as they do, of others it is said."""
+    model = bf16_model()
+    plan = fake_gpu.fake_plan(emulate_bf16(model).SerializeToString())
+    monkeypatch.setattr(build, "build_plan", lambda *_: (plan, EngineFacts(profiles=PROFILES)))
+    save_reader(model, tiny_card(precision=precision), tmp_path / "x.onnx")
+    info = build_engine(
+        tmp_path / "x.onnx", tmp_path / "x.trt", flavour="tensorrt", profiles=PROFILES
+    )
+    if precision == "bf16":
+        assert info.record.verified["equal"] == 1.0
+    else:
+        assert "ONNX Runtime cannot run" in info.record.verified["reason"]
+    assert gpu.cuda.is_empty
+
+
 def test_what_cannot_be_compared_says_why(gpu: fake_gpu.FakeGpu, tmp_path: Path) -> None:
     source = read_source(write_tiny_reader(tmp_path / "x.onnx"))
     fields = {"profiles": PROFILES, "size": 1, "sha256": "", "onnx_sha256": ""}
     record = EngineRecord(flavour="rtx", version="1.7.1.116", targets=("sm_120",), **fields)  # type: ignore[arg-type]
     plan = fake_gpu.fake_plan(source.data, "rtx")
     assert "sm_86" in verify_plan(plan, source, source.card, record)["reason"]
-    gpu.cuda.devices = 0
+    for_all = dataclasses.replace(record, targets=())
+    gpu.cuda.capability = (9, 0)
+    assert "sm_90" in verify_plan(plan, source, source.card, for_all)["reason"]
+    gpu.cuda.devices, gpu.cuda.capability = 0, (8, 6)
     assert verify_plan(plan, source, source.card, record) == {}
     gpu.cuda.devices = 1
     gpu.validity = (fake_gpu.Validity.INVALID, 1)

@@ -71,7 +71,7 @@ class FakeCuda:
     def __init__(self, devices: int = 1) -> None:
         self.devices = devices
         self.driver, self.runtime = 13020, 13050
-        self.name = b"Fake GPU"
+        self.name, self.capability = b"Fake GPU", (8, 6)
         self.memory: dict[int, ctypes.Array[Any]] = {}
         self.kinds: dict[int, str] = {}
         self.streams: dict[int, list[Work]] = {}
@@ -147,7 +147,7 @@ class FakeCuda:
         return (0,)
 
     def cudaDeviceGetAttribute(self, attribute: int, _index: int) -> tuple[int, int]:
-        return 0, (8, 6)[attribute]
+        return 0, self.capability[attribute]
 
     def cudaGetDeviceProperties(self, _index: int) -> tuple[int, SimpleNamespace]:
         return 0, SimpleNamespace(name=self.name)
