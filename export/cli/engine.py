@@ -19,6 +19,7 @@ from crnn_export.trt.options import (
     profile_from_widths,
 )
 from crnn_runtime.model.card import ModelCard
+from crnn_runtime.model.detector_card import DetectorCard
 from crnn_runtime.model.engine_file import Profile, Range
 
 if TYPE_CHECKING:
@@ -134,16 +135,17 @@ def describe_engine(info: "EngineInfo | DetectorInfo") -> str:
         f"  precision {record.precision}, read back from the {record.evidence} ({weights} weights)"
         f"{memory if record.activation_bytes else ''}\n"
         f"  profiles: {profiles}\n"
-        f"  {_verified(record.verified)}"
+        f"  {_verified(record.verified, info.card)}"
         + (f"\n  {_RTX_INT8}" if (record.flavour, info.card.precision) == ("rtx", "int8") else "")
     )
 
 
-def _verified(found: Mapping[str, Any]) -> str:
+def _verified(found: Mapping[str, Any], card: ModelCard | DetectorCard) -> str:
     """Says how the engine ran, or why it did not."""
+    unit = "pixels" if isinstance(card, DetectorCard) else "time steps"
     if "equal" in found:
         return (
             f"run on this GPU in {found['shapes']} shapes: {found['equal']:.2%} of "
-            f"{found['steps']} time steps as {found['reference']} reads them"
+            f"{found['steps']} {unit} as {found['reference']} reads them"
         )
     return f"not run: {found.get('reason', 'there is no GPU here, so run it where it will read')}"

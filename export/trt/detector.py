@@ -6,9 +6,13 @@ a square, onto which pages are scaled and put.
 
 import dataclasses
 import hashlib
+import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 
 from crnn_export.trt.build import (
@@ -18,11 +22,13 @@ from crnn_export.trt.build import (
     write_pair,
 )
 from crnn_export.trt.builder import BuildOptions, build_plan
-from crnn_export.trt.options import builds_for_this_gpu, check_request
+from crnn_export.trt.options import builds_for_this_gpu, check_request, not_for_this_gpu
 from crnn_export.trt.progress import Progress, ProgressCallback
 from crnn_export.trt.readback import check_facts, weigh
+from crnn_export.trt.verify import Agreement, judge
 from crnn_runtime.backends import INPUT_NAME
-from crnn_runtime.errors import CrnnError
+from crnn_runtime.backends.cuda_device import device_count
+from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.detector_card import DetectorCard
 from crnn_runtime.model.engine_file import (
     FLAVOUR_NAMES,
@@ -32,9 +38,10 @@ from crnn_runtime.model.engine_file import (
     sidecar_path,
 )
 from crnn_runtime.page.detect import MARGIN, SIDE
-from crnn_runtime.page.network import MAPS, OnnxNetwork
+from crnn_runtime.page.network import MAPS, EngineNetwork, OnnxNetwork
 
 _CHANNELS = 3
+_CELL = 16  # pixels of one colour in the picture that an engine is tried on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,11 +118,47 @@ def build_detector(
     record = describe_plan(plan, facts, source, options)
     name = FLAVOUR_NAMES[record.flavour]
     card = source.card.replace(versions={**source.card.versions, name: record.version})
-    reason = {"reason": "a detector's engine is not compared with its ONNX file"}
-    record = write_pair(engine_path, plan, card, dataclasses.replace(record, verified=reason))
+    verified = _verify(plan, source, card, record)
+    record = write_pair(engine_path, plan, card, dataclasses.replace(record, verified=verified))
     return DetectorInfo(
         engine_path, sidecar_path(engine_path), card, record, time.monotonic() - started
     )
+
+
+def _verify(
+    plan: bytes, source: DetectorSource, card: DetectorCard, record: EngineRecord
+) -> dict[str, Any]:
+    """Run the engine on the GPU that is here, as `crnn_export.trt.verify` does a reader's.
+
+    Raises:
+        ModelError: it does not load or run, or finds something else than the ONNX file.
+    """
+    if device_count() == 0:
+        return {}
+    if reason := not_for_this_gpu(record.flavour, record.targets):
+        return {"reason": reason}
+    side = -(-source.canvas // _CELL)
+    cells = np.random.default_rng(0).standard_normal((1, _CHANNELS, side, side), np.float32)
+    picture = cells.repeat(_CELL, axis=2).repeat(_CELL, axis=3)
+    picture = picture[:, :, : source.canvas, : source.canvas]
+    with (
+        tempfile.TemporaryDirectory() as name,
+        closing(OnnxNetwork(source.path, "cpu", None)) as reference,
+    ):
+        path = Path(name) / "engine.trt"
+        write_pair(path, plan, card, record)
+        try:
+            with closing(EngineNetwork(path, "cuda")) as engine:
+                found = engine.infer(picture)
+        except CrnnError as error:
+            raise ModelError(
+                f"the engine was built and does not run on this GPU: {error}"
+            ) from error
+        expected = reference.infer(picture)
+    same = (found >= card.threshold) == (expected >= card.threshold)
+    difference = float(np.abs(found - expected).mean())  # NaN, if there is one, fits no tolerance
+    agreement = Agreement(1, int(same.size), float(same.mean()), difference)
+    return judge(agreement, card.precision, source.path)
 
 
 def _read(path: Path, side: int) -> DetectorSource:

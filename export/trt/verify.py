@@ -48,9 +48,10 @@ class Agreement:
 
     Attributes:
         shapes: that were run.
-        steps: time steps compared.
-        equal: share of them with the same best class.
-        difference: of the best class's probability, on average, where the class is the same.
+        steps: time steps compared, or pixels of a detector's map.
+        equal: share of them with the same best class, or on the same side of the threshold.
+        difference: of the best class's probability, on average, where the class is the same,
+            or of a pixel's.
     """
 
     shapes: int
@@ -89,12 +90,21 @@ def verify_plan(
             raise ModelError(
                 f"the engine was built and does not run on this GPU: {error}"
             ) from error
-    least, most = TOLERANCES[card.precision]
+    return judge(found, card.precision, source.path)
+
+
+def judge(found: Agreement, precision: str, path: Path) -> dict[str, Any]:
+    """What a sidecar keeps of a comparison with the ONNX file at ``path``.
+
+    Raises:
+        ModelError: they agree less than `TOLERANCES` demand.
+    """
+    least, most = TOLERANCES[precision]
     if not (found.equal >= least and found.difference <= most):
         raise ModelError(
-            f"the engine was built and reads something else than {source.path}: {found.equal:.2%} "
-            f"of {found.steps} time steps have the same best class (at least {least:.1%} must), "
-            f"its probability differs by {found.difference:.1e} on average (at most {most:.0e} "
+            f"the engine was built and reads something else than {path}: {found.equal:.2%} "
+            f"of {found.steps} steps or pixels are classed the same (at least {least:.1%} must), "
+            f"the probabilities differ by {found.difference:.1e} on average (at most {most:.0e} "
             "may): build with another --profile or TensorRT release"
         )
     return {**dataclasses.asdict(found), "reference": f"onnxruntime {ort.__version__}"}

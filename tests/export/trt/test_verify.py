@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import fake_gpu
@@ -13,13 +14,15 @@ import pytest
 from engine_checks import PROFILES, refusal
 from fake_tensorrt import FakeEngine
 from onnx import helper, numpy_helper
+from tiny_detector import write_detector
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
 from crnn_export.cli.engine import describe_engine
 from crnn_export.onnx_file import read_source, save_reader
 from crnn_export.precision.modelopt import emulate_bf16
-from crnn_export.trt import build, build_engine
+from crnn_export.trt import build, build_engine, detector
 from crnn_export.trt.build import EngineInfo
+from crnn_export.trt.builder import Buildable, BuildOptions
 from crnn_export.trt.readback import EngineFacts
 from crnn_export.trt.verify import verify_plan
 from crnn_runtime import ModelError
@@ -119,6 +122,30 @@ def test_fp16_is_recommended_for_int8_of_rtx(flavour: Flavour, precision: str) -
     card = tiny_card(precision=precision)
     words = describe_engine(EngineInfo(Path("x.trt"), Path("x.trt.json"), card, record, 1.0))
     assert ("--precision fp16" in words) == ((flavour, precision) == ("rtx", "int8"))
+
+
+def test_a_detectors_engine_is_run_before_it_is_written(
+    gpu: fake_gpu.FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(source: Buildable, options: BuildOptions, *_: object) -> tuple[bytes, EngineFacts]:
+        gpu.profiles = options.profiles
+        return fake_gpu.fake_plan(source.data), EngineFacts(profiles=options.profiles)
+
+    monkeypatch.setattr(detector, "build_plan", built)
+    source, target = write_detector(tmp_path / "det.onnx"), tmp_path / "det.trt"
+    right = FakeEngine.compute
+    monkeypatch.setattr(
+        FakeEngine, "compute", lambda self, x: {k: 1 - v for k, v in right(self, x).items()}
+    )
+    build_one = partial(detector.build_detector, source, target, side=300, flavour="tensorrt")
+    assert "something else" in refusal(build_one)
+    assert not target.exists()
+    monkeypatch.setattr(FakeEngine, "compute", right)
+    info = build_one()
+    assert info.record.verified["equal"] == 1.0
+    assert info.record.verified["steps"] == 352 * 352
+    assert "pixels" in describe_engine(info)
+    assert gpu.cuda.is_empty
 
 
 def bf16_model() -> onnx.ModelProto:
