@@ -58,7 +58,7 @@ def test_a_library_that_cannot_start_says_why(gpu: fake_gpu.FakeGpu, engine: Pat
 
 
 LATE = """
-import logging, sys
+import logging
 import fake_gpu, pytest
 from crnn_runtime.backends.tensorrt.library import shared_logger
 logging.basicConfig(level=logging.DEBUG)
@@ -73,7 +73,7 @@ class Late:
 
 logger = shared_logger("rtx")
 Late(lambda words: logger.log(logger.Severity.ERROR, words.replace("late", "early")))
-sys.late = Late(lambda words, log=logger.log, level=logger.Severity.ERROR: log(level, words))
+late = Late(lambda words, log=logger.log, level=logger.Severity.ERROR: log(level, words))
 """
 
 
