@@ -102,6 +102,7 @@ def test_a_gpu_that_rtx_does_not_serve_builds_for_others(
 ) -> None:
     cuda = FakeCuda()
     cuda.capability = (9, 0)
+    monkeypatch.setattr("tensorrt_rtx.Runtime", None)  # nothing is loaded here
     with stand_in(monkeypatch, cuda):  # of CUDA alone: the library is the real one
         info = build_engine(tiny_onnx, tmp_path / "x.trt", flavour="rtx", profiles=SMALL)
     assert (info.record.targets, info.record.evidence) == ((), "build log")
