@@ -13,7 +13,8 @@ What it copies, and from where:
 - Work is done when the stream is synchronised, not when it is enqueued (CUDA programming
   guide); `cudaFree` waits for the device.
 - `cudaStreamEndCapture` ends a capture after errors as well, and may give a graph then
-  (CUDA reference: NULL only if the capture was invalidated).
+  (CUDA reference: NULL only if the capture was invalidated). On a stream that captures
+  nothing it fails; the number of that error, 401, was not looked up.
 - Graphs, and executable ones, take memory of the device until they are destroyed.
 - After an error such as 700 every call gives it again ("This leaves the process in an
   inconsistent state", docstring of `cudaError_t`).
