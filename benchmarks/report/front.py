@@ -82,11 +82,12 @@ def times(report: Report, sets: Sequence[DataSet], to: str = "") -> dict[str, In
         CrnnError: there is no such reader.
     """
     rows = [row for row in timed(report) if row.data in sets]
-    first = {row.data: row.cpu for row in reversed(rows) if row.cpu}
-    total = sum(first[data].value * data.lines for data in sets)
+    first = {row.data: row.cpu for row in rows if row.cpu and row.model == rows[0].model}
+    total = sum(cpu.value * data.lines for data, cpu in first.items())
     found: dict[str, list[tuple[float, Interval]]] = {}
     for row in rows:
-        assert row.cpu is not None
+        if row.cpu is None or row.data not in first:  # nothing to compare it with
+            continue
         at = first[row.data].value
         shared = (at * row.data.lines / total, row.ratio or row.cpu.scaled(1 / at))
         found.setdefault(row.model.name, []).append(shared)
@@ -106,7 +107,7 @@ def points(report: Report, sets: Sequence[DataSet], to: str = "") -> list[Point]
     rows = [row for row in timed(report) if row.data in sets and reads(row)]
     for name in dict.fromkeys(row.model.name for row in rows):
         own = [row for row in rows if row.model.name == name]
-        if len(own) == len(sets):
+        if len(own) == len(sets) and name in taken:
             right = _mean([row.scores[SCORE] for row in own])
             found.append(Point(name, taken[name], right, own[0].model.size))
     return found
@@ -159,7 +160,9 @@ def front_picture(
     with mpl.rc_context({**STYLE, "figure.facecolor": PAPER}):
         figure = new_figure(4.6, 5.2 * len(panels), len(panels))
         for axes, (title, sets) in zip(figure.axes, panels.items(), strict=True):
-            _draw(axes, points(report, sets, to), to or next(iter(times(report, sets))))
+            if not (shown := points(report, sets, to)):
+                raise CrnnError(f"{title}: no reader that was timed knows these characters")
+            _draw(axes, shown, to or next(iter(times(report, sets))))
             axes.set_title(title)
         if suffix == ".png":
             buffer = io.BytesIO()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 
-from crnn_benchmarks.harness.schema import STAGES, Latency, Report
+from crnn_benchmarks.harness.schema import STAGES, Accuracy, Latency, Report
 from crnn_benchmarks.report.drawing import (
     STYLE,
     Plot,
@@ -15,7 +15,7 @@ from crnn_benchmarks.report.drawing import (
     plain_ticks,
     svg_of,
 )
-from crnn_benchmarks.report.front import front_plots
+from crnn_benchmarks.report.front import SCORE, front_plots, reads
 from crnn_benchmarks.report.palette import INK, SERIES
 from crnn_benchmarks.report.tables import name, roof_of, way
 
@@ -26,6 +26,7 @@ def plots(report: Report) -> list[Plot]:
     with mpl.rc_context(STYLE):
         found = [
             *front_plots(report),
+            _untimed(report.accuracy),
             _overview(rows),
             _stages(rows),
             _against(rows, "width", "How does the time of a line grow with its width?"),
@@ -33,6 +34,29 @@ def plots(report: Report) -> list[Plot]:
             _roofline(rows, report),
         ]
     return [plot for plot in found if plot is not None]
+
+
+def _untimed(rows: Sequence[Accuracy]) -> Plot | None:
+    """Accuracies for which no time is known, a row for each reader and data set."""
+    shown = [row for row in rows if row.scores and row.cpu is None and reads(row)]
+    if not shown:
+        return None
+    sets = list(dict.fromkeys(row.data for row in shown))
+    shown.sort(key=lambda row: sets.index(row.data))
+    readers = list(dict.fromkeys(name(row.model) for row in shown))
+    figure = new_figure(1.3 + 0.3 * len(shown))
+    (axes,) = figure.axes
+    for place, row in enumerate(shown):
+        right = row.scores[SCORE].scaled(100)
+        look = look_of(readers.index(name(row.model)))
+        axes.errorbar(right.value, place, xerr=errors_of([right]), **look)
+    labels = [f"{row.data.name[:24]}, {name(row.model)[:16]}" for row in shown]
+    axes.set_yticks(range(len(shown)), labels, fontsize=9)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("lines exactly right, normalised, %")
+    caption = "Bars are 95 % intervals. A reader that lacks a character of most lines is left out."
+    return Plot("How many lines are read right?", svg_of(figure), caption)
 
 
 def _base(rows: Sequence[Latency]) -> list[Latency]:

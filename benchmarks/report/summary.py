@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from crnn_benchmarks.harness.schema import Accuracy, Latency, Machine, Measured, Report
+from crnn_benchmarks.harness.schema import Accuracy, DataSet, Latency, Machine, Measured, Report
 from crnn_benchmarks.harness.stats import Interval
 from crnn_benchmarks.report.front import SCORE, Point, data_sets, front_of, points
 from crnn_benchmarks.report.tables import name, number, percent, way
@@ -76,8 +76,8 @@ def _answers(report: Report) -> list[str]:
     sets = data_sets(report)
     if shown := points(report, sets):
         found.append(_front_answer(shown, len(sets)))
-    elif report.accuracy:
-        found += _best_of_each(report.accuracy)
+    elif scored := [row for row in report.accuracy if row.scores]:
+        found.append(_best_of_each(scored))
     rows = [row for row in report.latency if row.problem is None and row.total is not None]
     if rows:
         base = [row for row in rows if _shape(row) == _shape(rows[0])]
@@ -119,16 +119,15 @@ def _front_answer(shown: Sequence[Point], sets: int) -> str:
     return "; ".join(parts) + "."
 
 
-def _best_of_each(rows: Sequence[Accuracy]) -> list[str]:
-    found = []
-    for data in dict.fromkeys(row.data for row in rows):
-        own = [row for row in rows if row.data == data and row.scores]
-        if own:
-            best = max(own, key=lambda row: row.scores[SCORE].value)
-            found.append(f"{name(best.model)} reads {percent(best.scores[SCORE])} % of {data} "
-                         "exactly right after normalisation"
-                         + (", the most of them." if len(own) > 1 else "."))  # fmt: skip
-    return found
+def _best_of_each(rows: Sequence[Accuracy]) -> str:
+    best: dict[DataSet, Accuracy] = {}
+    for row in sorted(rows, key=lambda row: row.scores[SCORE].value, reverse=True):
+        best.setdefault(row.data, row)
+    found = [
+        f"by {name(best[data].model)} on {data.name} ({percent(best[data].scores[SCORE])} %)"
+        for data in dict.fromkeys(row.data for row in rows)
+    ]
+    return f"Most lines are read exactly right, after normalisation, {_listed(found)}."
 
 
 def _shape(row: Latency) -> tuple[int, int, int]:

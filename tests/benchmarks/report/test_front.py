@@ -115,6 +115,14 @@ def test_a_mistake_is_one_line(tmp_path: Path, options: tuple[str, ...], message
     assert len(result.output.splitlines()) == 1
 
 
+def test_sets_that_the_first_reader_failed_on_have_no_times() -> None:
+    rows = tuple(r for r in REPORT.accuracy if (r.model.name, r.data) != ("first", SIGNS))
+    report = dataclasses.replace(REPORT, accuracy=rows)
+    assert times(report, [BOOKS, SIGNS]).keys() == set()
+    assert points(report, [BOOKS, SIGNS]) == []
+    assert {point.name for point in points(report, [BOOKS])} == {"first", "quick", "letters"}
+
+
 def test_a_report_without_times_is_refused(tmp_path: Path) -> None:
     rows = tuple(dataclasses.replace(row, cpu=None, ratio=None) for row in REPORT.accuracy)
     Report.write(dataclasses.replace(REPORT, accuracy=rows), tmp_path / "a.json")

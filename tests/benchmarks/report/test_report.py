@@ -254,7 +254,10 @@ def test_an_accuracy_without_times_is_summed_up_set_by_set() -> None:
     report = dataclasses.replace(full_report(), accuracy=rows, latency=(), throughput=(),
                                  training=())  # fmt: skip
     assert title(report) == "3 readers: how many lines are read right"
-    assert "dear and better reads 95.0 [93.1, 96.9] % of some_lines" in summary(report)[-1]
+    assert "by dear and better on some_lines (95.0 [93.1, 96.9] %)" in summary(report)[-1]
+    (picture,) = plots(report)
+    assert picture.title == "How many lines are read right?"
+    assert "some_lines, dear and better" in picture.svg
     nothing = dataclasses.replace(report, accuracy=())
     assert title(nothing) == "Nothing was measured"
     assert len(summary(nothing)) == 1
