@@ -79,6 +79,23 @@ def test_a_real_engine_takes_memory_by_the_call(tmp_path: Path, onnx_file: Path)
 
 
 @needs_engine
+def test_a_real_detectors_engine_finds_what_the_onnx_file_finds(tmp_path: Path) -> None:
+    from tiny_detector import draw_page, write_detector
+
+    from crnn_export.trt.detector import build_detector
+    from crnn_runtime import Detector
+
+    source = write_detector(tmp_path / "det.onnx")
+    info = build_detector(source, tmp_path / "det.trt", side=640)
+    assert info.record.verified["equal"] >= 0.999
+    page = draw_page({(40, 30): "3141", (40, 90): "592", (370, 92): "65"})
+    with Detector(source, "cpu") as graph, Detector(tmp_path / "det.trt") as engine:
+        wanted = graph.detect(page)
+        for _ in range(5):
+            assert len(engine.detect(page)) == len(wanted) == 3
+
+
+@needs_engine
 def test_no_line_is_lost_between_an_engine_and_its_recognizer(
     tmp_path: Path, onnx_file: Path
 ) -> None:
