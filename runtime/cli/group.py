@@ -66,10 +66,10 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List them without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, self.describe(name)) for name in self.entries])
+            formatter.write_dl([(name, self.describe(name)) for name in self.list_commands(ctx)])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names that begin so, and the group's own options."""
-        names = [name for name in self.entries if name.startswith(incomplete)]
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
         found = [CompletionItem(name, help=self.entries[name].help) for name in names]
         return found + click.Command.shell_complete(self, ctx, incomplete)
