@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LIMIT = 22_000_000
 """Bytes that a shipped reader may have."""
 
-_NEXT = "python -m tools.zoo makes the page"
+_NEXT = "python -m tools.zoo makes the pages, once crnn-bench peers --update has recorded it"
 CHECKPOINTS = Path(__file__).resolve().parent.parent / "examples"
 
 
