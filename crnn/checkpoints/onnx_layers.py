@@ -25,7 +25,6 @@ _FOLDED = frozenset(
         *("Reshape", "Squeeze", "Sub", "Transpose", "Unsqueeze"),
     )
 )
-_KEYS = ("weight", "bias", "running_mean", "running_var")
 _MAX_FOLDED = 1 << 28
 """Numbers that a tensor may have: a small file must not unfold to a large one."""
 

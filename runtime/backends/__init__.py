@@ -1,7 +1,6 @@
 """Inference libraries behind one interface, chosen by the kind of the model file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -44,45 +43,35 @@ class Backend(Protocol):
         self.close()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """The options with which `open_backend` opens a model file."""
-
-    device: str | None = None
-    threads: int | None = None
-    gpu_memory_limit: int | None = None
-    card: str | Path | ModelCard | None = None
-    alphabet: AlphabetSource | None = None
-
-
-def _onnx_runtime(path: Path, options: Options) -> Backend:
+def _onnx_runtime(path: Path, device: str | None, **options: Any) -> Backend:  # noqa: ANN401
     from crnn_runtime.backends.onnx_runtime import OnnxRuntimeBackend  # noqa: PLC0415
 
-    return OnnxRuntimeBackend(
-        path,
-        device=options.device or "cpu",
-        threads=options.threads,
-        gpu_memory_limit=options.gpu_memory_limit,
-        card=options.card,
-        alphabet=options.alphabet,
-    )
+    return OnnxRuntimeBackend(path, device=device or "cpu", **options)
 
 
-def _tensorrt(path: Path, options: Options) -> Backend:
+def _tensorrt(
+    path: Path,
+    device: str | None,
+    *,
+    threads: int | None,
+    gpu_memory_limit: int | None,
+    card: object,
+    alphabet: object,
+) -> Backend:
     from crnn_runtime.backends.tensorrt.backend import TensorRTBackend  # noqa: PLC0415
 
-    if options.gpu_memory_limit is not None:
+    if gpu_memory_limit is not None:
         raise CrnnError(
             f"{path}: gpu_memory_limit bounds ONNX Runtime's arena; an engine takes what its "
             "largest call needs, so bound that with batch_size"
         )
-    if options.card is not None or options.alphabet is not None:
-        what = "model card" if options.card is not None else "alphabet"
+    if card is not None or alphabet is not None:
+        what = "model card" if card is not None else "alphabet"
         raise ModelError(f"{path}: an engine's model card lies beside it, no {what} can be given")
-    return TensorRTBackend(path, device=options.device or "cuda", threads=options.threads)
+    return TensorRTBackend(path, device=device or "cuda", threads=threads)
 
 
-BACKENDS: dict[Kind, Callable[[Path, Options], Backend]] = {
+BACKENDS: dict[Kind, Callable[..., Backend]] = {
     "onnx": _onnx_runtime,
     "engine": _tensorrt,
 }
@@ -116,11 +105,11 @@ def open_backend(
             that name is not installed.
     """
     path, kind = find_kind(path, *BACKENDS)
-    options = Options(
-        device=device,
+    return BACKENDS[kind](
+        path,
+        device,
         threads=threads,
         gpu_memory_limit=gpu_memory_limit,
         card=card,
         alphabet=alphabet,
     )
-    return BACKENDS[kind](path, options)

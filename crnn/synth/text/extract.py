@@ -18,8 +18,6 @@ _LONGEST = 300  # characters; longer blocks are cut at the ends of sentences
 _ENDS = re.compile(r"(?<=[。！？；])|(?<=[.!?])\s+(?=[A-Z\"“(])")
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 _WIDE = r"[\u3000-\u9fff\uff00-\uffef]"
-_BROKEN = re.compile(rf"(?<={_WIDE})\s*\n\s*(?={_WIDE})")  # no space between two words
-_TRANSLATED = re.compile(r"(?<!l10n)-zh\b")
 _OTHER_SCRIPT = re.compile(r"[\u0370-\u1fff\u3040-\u30ff\uac00-\ud7af\ue000-\uf8ff\x00-\x08]")
 _CHINESE = re.compile(r"zh([-_]?(cn|hans))?\b|chinese|/(tang300|song100)$", re.I)
 _TRADITIONAL = re.compile(r"zh[-_]?(tw|hk|hant)", re.I)
