@@ -44,7 +44,7 @@ class PublicUrl:
         rest = parts.query or parts.fragment or parts.username or parts.password
         if parts.scheme not in ("http", "https") or not parts.hostname or rest:
             raise CrnnError(
-                f"--public-url {given}: give what visitors type, "
+                f"--public-url {given}: give the address that visitors type, "
                 "such as https://tools.example.org/lines"
             )
         if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):

@@ -26,8 +26,8 @@ def check_update(old: Report, machine: Machine, first: Model, sets: Sequence[Dat
     for data in sets:
         if known.get(data.name) != data:
             raise CrnnError(
-                f"--update: {data} is not what was recorded, {known.get(data.name, 'no such set')}:"
-                " measure all readers anew"
+                f"--update: {data} has changed, recorded is {known.get(data.name, 'no such set')}: "
+                "measure all readers anew"
             )
 
 

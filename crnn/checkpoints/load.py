@@ -77,7 +77,7 @@ def load_checkpoint(
             raise ModelError(f"{path} does not fit {from_elsewhere}: {error}") from error
     found = content.get("arch") or from_elsewhere or _recognise(path, tensors, arch)
     if not isinstance(found, str):
-        raise ModelError(f"{path} holds {found!r}, which is none of {', '.join(BACKBONES)}")
+        raise ModelError(f"{path} holds the architecture {found!r}: known {', '.join(BACKBONES)}")
     try:
         backbone_class(found)
     except CrnnError as error:

@@ -262,8 +262,7 @@ def warn_of_shared(dev: DataSet, train: DataSet) -> None:
     """Say so if lines that are validated on were trained on."""
     if count := dev.shared_with(train):
         logger.warning(
-            "%d of %d pictures of %s are in %s, too: what is read of them says nothing about "
-            "new lines",
+            "%d of %d pictures of %s are in %s, too: their accuracy says nothing about new lines",
             count, len(dev), dev.annotations.file, train.annotations.file,
         )  # fmt: skip
 

@@ -216,9 +216,9 @@ def demand_same_data(state: State, identity: dict[str, str]) -> None:
     for (name, now), before in zip(identity.items(), saved, strict=True):
         if now != before:
             raise CrnnError(
-                f"{name} is not what it was when the run was saved (then {before}; now {now}), so "
-                "the run cannot go on where it was: start over with --fresh or another "
-                "--directory, perhaps with --init"
+                f"{name} has changed since the run was saved (then {before}; now {now}), so the "
+                "run cannot go on: start over with --fresh or another --directory, perhaps with "
+                "--init"
             )
     state.data = list(identity.values())
 

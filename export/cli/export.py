@@ -207,7 +207,7 @@ class _Job:
         if precision == "fp32":
             return
         if self.source.kind == "engine":
-            raise click.UsageError("an engine's precision is what it is: give its ONNX file")
+            raise click.UsageError("an engine's precision cannot be changed: give its ONNX file")
         if (to, precision) == ("trt", "int8-cpu"):
             raise click.UsageError("int8-cpu is for ONNX Runtime on a CPU: engines take int8")
         from crnn_export.precision.gate import check_precision  # noqa: PLC0415

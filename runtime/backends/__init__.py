@@ -62,8 +62,8 @@ def _tensorrt(
 
     if gpu_memory_limit is not None:
         raise CrnnError(
-            f"{path}: gpu_memory_limit bounds ONNX Runtime's arena; an engine takes what its "
-            "largest call needs, so bound that with batch_size"
+            f"{path}: gpu_memory_limit bounds ONNX Runtime's arena, and this is an engine: "
+            "lower batch_size instead"
         )
     if card is not None or alphabet is not None:
         what = "model card" if card is not None else "alphabet"

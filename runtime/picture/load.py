@@ -217,7 +217,7 @@ def check_size(height: int, width: int) -> None:
     if height * width > MAX_PIXELS:
         raise ImageError(
             f"image has {width} × {height} pixels, more than {MAX_PIXELS // 10**6} million: "
-            "make it smaller, or cut out what is to be read"
+            "make it smaller, or cut out the text"
         )
     if height < MIN_HEIGHT or width < 1:
         raise ImageError(

@@ -68,7 +68,7 @@ class Serving:
         if self.buckets and not self.plain:
             raise CrnnError("--bucket is for --plain: without it the reader pads to buckets itself")
         if self.turn and self.plain:
-            raise CrnnError("--turn is not for --plain: a network alone reads what it is given")
+            raise CrnnError("--turn is not for --plain: a network alone turns no pictures")
         if self.pages and self.plain:
             raise CrnnError("--pages is not for --plain: a network alone finds no lines")
         if self.name is not None and not _NAME.fullmatch(self.name):

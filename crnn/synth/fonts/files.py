@@ -79,7 +79,7 @@ def find_fonts(where: str | Path | Sequence[str | Path] | None = None) -> list[P
     elif str(where).startswith(":") or ":" in str(where):
         files = _fontconfig(str(where))
     else:
-        raise CrnnError(f"no font file or folder {where}: see `fc-list` for what is installed")
+        raise CrnnError(f"no font file or folder {where}: `fc-list` lists installed fonts")
     if not files:
         raise CrnnError(f"no font in {where}: `make fonts` installs free ones")
     return files

@@ -101,8 +101,8 @@ class Optimisation(Topic):
         super().__post_init__()
         if self.align_first and self.align < self.align_first:
             raise CrnnError(
-                f"--align-first {self.align_first} is more than --align {self.align}: what is "
-                "taught fades from the one to the other"
+                f"--align-first {self.align_first} is more than --align {self.align}: make --align "
+                "the larger, the places are taught less and less from the one to the other"
             )
         if not all(0 <= share <= 1 for share in self.blend):
             raise CrnnError(f"--blend {','.join(map(str, self.blend))}: give shares from 0 to 1")

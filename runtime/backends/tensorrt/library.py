@@ -60,7 +60,7 @@ def load_library(flavour: Flavour) -> Any:  # noqa: ANN401
             raise MissingDependencyError.of_extra(FLAVOUR_NAMES[flavour], extra) from None
         raise MissingDependencyError(
             f"{FLAVOUR_NAMES[flavour]} is installed but does not load ({error}): reinstall "
-            f"what the extra {extra} brings, {install_command(extra)}"
+            f"the packages of the extra {extra}, {install_command(extra)}"
         ) from error
     least = LEAST_VERSIONS[flavour]
     if _version(module.__version__) < least:

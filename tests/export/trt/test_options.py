@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refused
 from tiny_reader import tiny_card
 
 from crnn_export.trt import options
@@ -62,13 +63,13 @@ def test_a_library_that_does_not_load_is_told_apart(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
     load_library.cache_clear()
-    with pytest.raises(MissingDependencyError, match="installed but does not load"):
+    with refused("libnvinfer_that_is_missing", kind=MissingDependencyError):
         load_library("tensorrt")
     load_library.cache_clear()
 
 
 def test_an_unknown_flavour_is_refused() -> None:
-    with pytest.raises(CrnnError, match="auto, tensorrt, rtx"):
+    with refused("auto", "tensorrt", "rtx"):
         choose_flavour("trt")
 
 
@@ -178,7 +179,7 @@ def test_widths_go_with_every_batch_and_pairs_stand_alone() -> None:
     assert parse_profiles(["1:1:8x1024:1536:2048"], []) == [
         Profile(Range(1, 1, 8), Range(1024, 1536, 2048))
     ]
-    with pytest.raises(CrnnError, match="1:1:1 are not used"):
+    with refused("1:1:1"):
         parse_profiles(["4x1024"], [one])
 
 
@@ -192,9 +193,9 @@ def test_what_needs_no_model_is_refused_without_one(tmp_path: Path) -> None:
     if not is_installed("rtx"):
         pytest.skip("no TensorRT for RTX")
     assert check_request("rtx", ["8.9", "sm_86"], 5, None) == ("rtx", ("sm_86", "sm_89"))
-    with pytest.raises(CrnnError, match=r"level 6 is outside 0\.\.5"):
+    with refused("6", "0..5"):
         check_request("rtx", [], 6, None)
-    with pytest.raises(CrnnError, match=r"timing cache"):
+    with refused("cache"):
         check_request("rtx", [], None, tmp_path / "cache")
     with pytest.raises(CrnnError, match="sm_86"):
         check_request("rtx", ["sm_90"], None, None)
@@ -206,7 +207,7 @@ def test_a_timing_cache_that_could_not_be_written_is_refused(
     monkeypatch.setattr(options, "choose_flavour", lambda *_: "tensorrt")
     assert check_request("tensorrt", [], None, tmp_path / "cache") == ("tensorrt", ())
     for path in (tmp_path, tmp_path / "gone" / "cache"):
-        with pytest.raises(CrnnError, match="is not a file in a folder"):
+        with refused(path):
             check_request("tensorrt", [], None, path)
 
 

@@ -208,4 +208,4 @@ class TestServed:
     def test_a_version_without_its_detector_is_not_served(self, server: TritonServer) -> None:
         status, _ = post(server, infer_request("broken", [b""], OUTPUTS))
         assert status == 404
-        assert "broken/1 holds no text detector" in server.log
+        assert "broken/1" in server.log

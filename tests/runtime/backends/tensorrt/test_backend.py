@@ -12,6 +12,7 @@ import pytest
 from engine_checks import PROFILES, check, noise, refusal
 from fake_cuda import FakeCuda
 from fake_tensorrt import FakeEngine
+from refusals import refused
 from tiny_reader import tiny_card, tiny_model
 
 from crnn_runtime import CrnnError, MissingDependencyError, ModelError
@@ -203,7 +204,7 @@ def test_what_tensorrt_cannot_load_gives_its_first_reason(
     gpu: fake_gpu.FakeGpu, tmp_path: Path
 ) -> None:
     path = fake_gpu.write_fake_engine(tmp_path / "x.trt", b"foreign", tiny_card(), PROFILES)
-    with pytest.raises(ModelError, match="cannot be deserialised"):
+    with refused(path, kind=ModelError):
         TensorRTBackend(path)
 
 
