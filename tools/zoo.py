@@ -1,4 +1,4 @@
-"""What the pages say of the readers that ship, made from their cards and from recorded results.
+"""Writes the pages' tables of the readers that ship, from their cards and from recorded results.
 
     python -m tools.zoo            # writes docs/zoo.md, the table of README.md and its picture
     python -m tools.zoo --check    # exit status 1 if they are not what was measured

@@ -1,4 +1,4 @@
-"""What the Tab key offers for recipes and architectures."""
+"""Completes recipes and architectures with the Tab key."""
 
 import click
 

@@ -109,7 +109,7 @@ def builds_for_this_gpu(flavour: Flavour, targets: Sequence[str]) -> bool:
 
 
 def not_for_this_gpu(flavour: Flavour, targets: Sequence[str]) -> str:
-    """Why an engine for these targets cannot run on the GPU here; empty if it may.
+    """Says why an engine for these targets cannot run on the GPU here; empty if it may.
 
     TensorRT for RTX may build where it cannot run, for other machines.
     """

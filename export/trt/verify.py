@@ -94,7 +94,7 @@ def verify_plan(
 
 
 def judge(found: Agreement, precision: str, path: Path) -> dict[str, Any]:
-    """What a sidecar keeps of a comparison with the ONNX file at ``path``.
+    """Returns the part of a comparison with the ONNX file at ``path`` that a sidecar keeps.
 
     Raises:
         ModelError: they agree less than `TOLERANCES` demand.

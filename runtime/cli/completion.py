@@ -1,4 +1,4 @@
-"""What the Tab key offers where a command takes a file or a name."""
+"""Completes arguments with the Tab key where a command takes a file or a name."""
 
 from collections.abc import Callable, Iterable
 

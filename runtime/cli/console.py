@@ -66,7 +66,7 @@ class Command(click.Command):
 
 
 def prepare_streams() -> None:
-    """What a program does before anything else: log in one form, and take any path for text."""
+    """Sets up logging in one form and takes any path for text; a program does it first."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     logging.getLogger("crnn_runtime.model").setLevel(logging.INFO)  # how a file was read
     for stream in (sys.stdin, sys.stdout, sys.stderr):

@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
         return command
 
     def describe(self, name: str) -> str:
-        """What the list says about a command."""
+        """Returns the words with which the list describes a command."""
         return self.entries[name].help
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -46,7 +46,7 @@ def test_a_command_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_extras_are_those_of_missing_packages() -> None:
-    """What a list says is what the command would say when it is called."""
+    """A list says the same as the command would say when it is called."""
     from crnn_runtime.cli.console import _EXTRAS
 
     for name, (extra, packages) in crnn.EXTRAS.items():
@@ -77,7 +77,7 @@ def test_a_command_is_called_by_its_name() -> None:
 
 
 def ask(*words: str) -> list[tuple[str, str]]:
-    """What click answers to bash, which asks for the last word: pairs of kind and value."""
+    """Returns click's answer to bash, which asks for the last word: pairs of kind and value."""
     program, module = words[0], "crnn_runtime.cli.crnn"
     if program != "crnn":
         module = COMMANDS[program.removeprefix("crnn-")].module
