@@ -90,7 +90,9 @@ _Kind = TypeVar("_Kind", bound=FindingOptions)
 
 def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--page`` and all options for pages to a command, in the order of the list."""
-    flag = click.option("--page", is_flag=True, help="IMAGES are pages: find their lines first.")
+    flag = click.option(
+        "--page", "--pages", is_flag=True, help="IMAGES are pages: find their lines first."
+    )
     return _added(command, (flag, *_FINDING, *_OUTPUT))
 
 
