@@ -1,8 +1,8 @@
 """Other projects' names of tensors, and what their files leave unsaid.
 
 Architecture → what its home project calls things. An architecture that has no
-entry is this project's own, is read by the order of its layers
-(`crnn.checkpoints.order`), or is PP-OCR's (`crnn.checkpoints.ppocr_names`).
+entry is this project's own, or PP-OCR's: `crnn.checkpoints.ppocr_names` knows its
+safetensors. ONNX files are read by the order of their layers (`crnn.checkpoints.order`).
 """
 
 import re
