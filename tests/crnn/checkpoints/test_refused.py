@@ -175,12 +175,7 @@ def test_a_card_that_does_not_fit_the_weights(saved: Path) -> None:
     assert "11" in _refusal(_changed(saved, card=card))
     card = default_card("resnet_cifar", DIGITS).to_json()
     assert "resnet_cifar" in _refusal(_changed(saved, card=card))
-    assert str(saved) in _refusal(_changed(saved, card="{"))
-
-
-def test_a_broken_card_is_named_with_its_file(saved: Path) -> None:
-    message = _refusal(_changed(saved, card="{"))
-    assert_line(message, saved, "card")
+    assert_line(_refusal(_changed(saved, card="{")), saved, "card")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
