@@ -75,8 +75,8 @@ class SizedFace:
         """Pixels by which the second character moves after the first, by the ``kern`` table."""
         found = self._kerning.get(pair)
         if found is None:
-            length = self._font.getlength
-            found = length(pair) - length(pair[0]) - length(pair[1])
+            alone = self.glyph(pair[0]).advance + self.glyph(pair[1]).advance
+            found = self._font.getlength(pair) - alone
             self._kerning[pair] = found
         return found
 
