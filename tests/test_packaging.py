@@ -55,7 +55,7 @@ def test_type_checkers_find_every_package() -> None:
         ("crnn.cli.train", ["--synth", "digits"], "torch", "train"),
         ("crnn.cli.synth", ["--sheet", "x.png"], "PIL", "synth"),
         ("crnn_export.cli.export", ["--ckpt", "x.pth"], "torch", "train"),
-        ("crnn_export.cli.export", ["--ckpt", "x.pth"], "onnx", "export"),
+        ("crnn_export.cli.export", ["--ckpt", "x.pth"], "onnx", "train"),
         ("crnn_serve.label.cli", ["--port", "0", "."], "uvicorn", "label"),
         ("crnn_serve.label.cli", ["--port", "0", "."], "fastapi", "label"),
     ],

@@ -15,8 +15,8 @@ from crnn_runtime.model.onnx_bytes import self_contained
 try:
     import onnx
     from onnx.reference import ReferenceEvaluator
-except ImportError as error:  # a training installation may lack it
-    raise MissingDependencyError.of_extra("onnx", "export") from error
+except ImportError as error:  # it is there in training installations alone
+    raise MissingDependencyError.of_extra("onnx", "train") from error
 
 # What exporters and compressors put between a stored tensor and the layer that uses it.
 _FOLDED = frozenset(

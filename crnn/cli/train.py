@@ -230,6 +230,7 @@ def _check(config: TrainConfig) -> int:
     from crnn.training.inputs import (  # noqa: PLC0415
         annotation_files,
         image_root,
+        open_presets,
         steps_of,
         warn_of_shared,
     )
@@ -251,6 +252,7 @@ def _check(config: TrainConfig) -> int:
             useless.append(file)
     if useless:
         raise CrnnError(f"{useless[0]} has no usable line")
+    open_presets(config, card)
     return EXIT_BAD_DATA if defects else 0
 
 

@@ -155,6 +155,18 @@ def annotation_files(config: TrainConfig) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
+def open_presets(config: TrainConfig, card: ModelCard) -> None:
+    """Open every kind of synthetic lines that is mixed in or read.
+
+    Raises:
+        CrnnError: there is no such preset, or it lacks its fonts or words.
+    """
+    names = [name for name, _ in config.mix] + list(config.validate_on)
+    for name in dict.fromkeys(names):
+        if name.startswith(_SYNTH):
+            _synthetic(name.removeprefix(_SYNTH), config, card)
+
+
 def _warn_of_no_dev(root: Path) -> None:
     logger.warning(
         "%s has no dev set (dev.txt, dev.tsv or LMDB dev/): nothing to validate on", root

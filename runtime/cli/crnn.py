@@ -25,7 +25,7 @@ COMMANDS = {name: Entry(module, "main", text) for name, module, text in _TABLE}
 EXTRAS = {
     "label": ("label", {"fastapi", "uvicorn"}),
     "synth": ("synth", {"fontTools", "PIL"}),
-    "train": ("train", {"torch", "torchvision"}),
+    "train": ("train", {"torch", "torchvision", "onnx"}),
     "export": ("export", {"torch", "onnxscript"}),
     "infer": ("cpu", {"onnxruntime"}),
     "bulk": ("bulk", {"ray", "pyarrow"}),

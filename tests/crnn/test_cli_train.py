@@ -16,6 +16,7 @@ from crnn.checkpoints import save_checkpoint
 from crnn.cli.train import main
 from crnn.model import build_model, default_card
 from crnn.recipes import load_recipe, recipe_names, recipes_before
+from crnn.synth.fonts import files
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet
 
@@ -147,6 +148,19 @@ def test_check_sees_what_is_not_there(root: Path, caplog: pytest.LogCaptureFixtu
         empty = run("--dataset-root", str(root), "--alphabet", "digits", "--check")
         assert empty.exit_code == 2
         assert_line(empty.stderr.splitlines()[-1], "train.txt")
+
+
+def test_check_opens_what_is_mixed_in(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--dataset-root", str(root), "--alphabet", "digits", "--check"]
+    assert run(*options, "--mix", "synth:digits=0.4").exit_code == 0
+    for option, value in (("--mix", "synth:nothing=0.4"), ("--validate-on", "synth:nothing")):
+        result = run(*options, option, value)
+        assert result.exit_code == 2
+        assert_line(result.stderr.rstrip("\n"), "'nothing'")
+    monkeypatch.setattr(files, "system_fonts", list)
+    lacking = run(*options[:3], "zh", "--check", "--mix", "synth:document=0.4")
+    assert lacking.exit_code == 2
+    assert_line(lacking.stderr.rstrip("\n"), "make fonts")
 
 
 def test_opencv_is_silent(root: Path) -> None:

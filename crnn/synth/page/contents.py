@@ -3,7 +3,7 @@
 import dataclasses
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from crnn.scripts import needs_shaping, to_visual
 from crnn.synth.fonts.faces import FontSet
@@ -194,9 +194,9 @@ KINDS: dict[str, Callable[[Sheet, Writer], None]] = {
 """Kind of page → what sets it."""
 
 
-def choose_language(rng: random.Random, has_han: bool) -> str:
-    """Chinese in two pages of three, where a font has it."""
-    return pick(rng, {"zh": 2, "en": 1}) if has_han else "en"
+def choose_language(rng: random.Random, known: Sequence[str]) -> str:
+    """Chinese in two pages of three, where both are known."""
+    return pick(rng, {"zh": 2, "en": 1}) if len(known) > 1 else known[0]
 
 
 def _heading(sheet: Sheet, writer: Writer, left: float, right: float, y: float) -> float:

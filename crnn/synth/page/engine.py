@@ -57,7 +57,7 @@ class PageSynthesizer:
         views: of pages → how often; None is `VIEWS`.
 
     Raises:
-        CrnnError: an unknown kind or view; no usable font; no text.
+        CrnnError: an unknown kind or view; no usable font; no word in the alphabet.
     """
 
     def __init__(
@@ -80,6 +80,11 @@ class PageSynthesizer:
         self.fonts = FontSet(lines.fonts.faces, weights={} if fonts else _FACES)
         self.alphabet = lines.alphabet
         self._lexicon, self._textures = lines.texts.lexicon, lines.backgrounds
+        self._languages = [
+            each for each in self._lexicon.languages() if each != "zh" or self.fonts.has_han
+        ]
+        if not self._languages:
+            raise CrnnError("the alphabet has no word of Chinese or English to write")
         self._cache = GlyphCache(64 << 20)
 
     def page(self, index: int) -> PageSample:
@@ -99,7 +104,7 @@ class PageSynthesizer:
         raise CrnnError(f"no font has the characters of page {index}: `make fonts` installs more")
 
     def _sheet(self, kind: str, rng: random.Random) -> Sheet:
-        language = choose_language(rng, self.fonts.has_han)
+        language = choose_language(rng, self._languages)
         face = self.fonts.choose(rng, "的" if language == "zh" else "ae")
         if face is None:
             raise CrnnError("no font has letters: `make fonts` installs some")

@@ -166,6 +166,10 @@ class Lexicon:
             raise found
         return found
 
+    def languages(self) -> list[str]:
+        """Those of which the alphabet and the split leave a word."""
+        return [each for each in LANGUAGES if any(True for _ in self._fit(each))]
+
     def _fit(self, language: str) -> Iterable[tuple[str, float]]:
         counts = shipped_counts(language) if self._counts is None else self._counts[language]
         return (

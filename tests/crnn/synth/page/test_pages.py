@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from refusals import refused
 
 from crnn.synth.page import PageSynthesizer
 from crnn_runtime import CrnnError
@@ -61,3 +64,16 @@ def test_unknown_kinds_and_views() -> None:
     for wrong in ({"kinds": {"novel": 1.0}}, {"views": {"x-ray": 1.0}}):
         with pytest.raises(CrnnError):
             PageSynthesizer(fonts=FONTS, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("characters", ["latin", "的一是不了在人有我0123456789"])
+def test_pages_are_in_the_languages_that_the_alphabet_has(han_font: Path, characters: str) -> None:
+    alphabet = Alphabet.load(characters)
+    pages = PageSynthesizer(fonts=[FONTS, str(han_font)], alphabet=alphabet, kinds={"receipt": 1.0})
+    for number in range(6):
+        assert all(alphabet.has(line.text) for line in pages.page(number).lines)
+
+
+def test_an_alphabet_without_words_is_refused() -> None:
+    with refused("no word"):
+        PageSynthesizer(fonts=FONTS, alphabet=Alphabet.load("digits"))
