@@ -71,7 +71,7 @@ class KernelCache:
                     return
                 self._saved = content
                 write_atomically(self._path, lambda part: part.write_bytes(content))
-            except (CrnnError, RuntimeError) as error:
+            except (CrnnError, OSError, RuntimeError) as error:
                 logger.info("compiled kernels are not kept: %s", error)
 
     def close(self) -> None:

@@ -44,10 +44,12 @@ class Pool:
             raise
         with self._changed:
             self._idle.append(lane)
-            if (kernels := self._loaded.kernels) and kernels.due and self._nothing_runs():
-                with on_device(self._loaded.device):
-                    kernels.save()
-            self._changed.notify_all()
+            try:
+                if (kernels := self._loaded.kernels) and kernels.due and self._nothing_runs():
+                    with on_device(self._loaded.device):
+                        kernels.save()
+            finally:  # else whoever waits for the lane waits for ever
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Release all lanes, when those that are lent have come back."""

@@ -1,8 +1,10 @@
 """The kernels of TensorRT for RTX, kept beside the engine."""
 
+import errno
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import fake_gpu
@@ -11,6 +13,8 @@ from engine_checks import check, noise
 from fake_tensorrt import FakeCache
 
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
+from crnn_runtime.backends.tensorrt.kernel_cache import KernelCache
+from crnn_runtime.backends.tensorrt.pool import Pool
 
 
 def run(gpu: fake_gpu.FakeGpu, path: Path, widths: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -85,10 +89,11 @@ def test_nothing_is_saved_while_a_call_runs(gpu: fake_gpu.FakeGpu, rtx_engine: P
 def test_a_folder_that_cannot_be_written_is_no_error(
     gpu: fake_gpu.FakeGpu, rtx_engine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)  # also of a file that is not there
     assert len(run(gpu, rtx_engine, (64, 96))) == 2
     assert not rtx_engine.with_name(rtx_engine.name + ".rtxcache").exists()
     assert gpu.cuda.is_empty
@@ -106,6 +111,36 @@ def test_kernels_that_cannot_be_kept_are_no_error_of_the_lines(
         check(backend.infer(noise(4, 64)), onnx_file, noise(4, 64))
     assert not rtx_engine.with_name(rtx_engine.name + ".rtxcache").exists()
     assert gpu.cuda.is_empty
+
+
+def test_a_cache_that_fails_to_be_saved_lets_nobody_wait_for_the_lane(
+    gpu: fake_gpu.FakeGpu, rtx_engine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise ZeroDivisionError
+
+    backend = TensorRTBackend(rtx_engine)
+    backend.infer(noise(4, 64))
+    pool = backend._pool
+    closing = threading.Thread(target=backend.close, daemon=True)
+    lent = ExitStack()
+    lent.enter_context(pool.lane())
+    pool._loaded.kernels.due = True  # type: ignore[union-attr]
+    monkeypatch.setattr(KernelCache, "save", fail)
+    closing.start()
+    while not is_closed(pool):
+        pass
+    with pytest.raises(ZeroDivisionError):
+        lent.close()
+    closing.join(10)
+    assert not closing.is_alive()
+    assert gpu.cuda.is_empty
+
+
+def is_closed(pool: Pool) -> bool:
+    """Whether `close` waits, which lets go of the lock only then."""
+    with pool._changed:
+        return pool._closed
 
 
 def test_tensorrt_itself_has_no_such_cache(gpu: fake_gpu.FakeGpu, engine: Path) -> None:
