@@ -15,6 +15,8 @@ from crnn_runtime.backends import OUTPUT_NAMES
 from crnn_runtime.errors import MissingDependencyError
 from crnn_runtime.model.card import ModelCard
 
+_MOST_SHAPES = 4096  # that one process compiles, of all its models
+
 Device = Literal["cpu", "cuda"]
 Infer = Callable[[NDArray[np.float32]], dict[str, NDArray[Any]]]
 
@@ -29,12 +31,13 @@ def open_torch(
         precision: ``fp32``, or what products are computed in: ``bf16``, on a GPU ``fp16``.
         threads: of the CPU.
         device: where.
-        is_compiled: by ``torch.compile``, anew for each shape.
+        is_compiled: by ``torch.compile``, anew for each shape; one beyond the limit is an error.
 
     Raises:
         MissingDependencyError: PyTorch has no GPU here.
     """
     import torch  # noqa: PLC0415
+    import torch._dynamo  # noqa: PLC0415
 
     from crnn_export.heads import add_head  # noqa: PLC0415
 
@@ -47,6 +50,10 @@ def open_torch(
     card = card.replace(head="greedy", precision=precision)
     module: Callable[..., Any] = add_head(model, card.head, 1).to(device)
     if is_compiled:
+        # Beyond its limit of shapes (8) Dynamo would go on without compiling, and not say so.
+        limits = torch._dynamo.config
+        limits.recompile_limit = limits.accumulated_recompile_limit = _MOST_SHAPES
+        limits.fail_on_recompile_limit_hit = True
         mode = "reduce-overhead" if device == "cuda" else None
         module = torch.compile(module, dynamic=False, mode=mode)
     products = torch.float16 if precision == "fp16" else torch.bfloat16
