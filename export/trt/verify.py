@@ -23,6 +23,7 @@ from crnn_export.trt.options import not_for_this_gpu
 from crnn_runtime.backends import Backend, open_backend
 from crnn_runtime.backends.cuda_device import device_count
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
+from crnn_runtime.backends.tensorrt.calls import Call
 from crnn_runtime.decode.greedy import best_path
 from crnn_runtime.errors import CrnnError, ModelError
 from crnn_runtime.model.card import ModelCard
@@ -130,8 +131,10 @@ def _open_reference(source: OnnxSource, folder: Path) -> Backend:
         raise _NoReferenceError(f"ONNX Runtime cannot run the graph: {error}") from error
 
 
-def compare(engine: Backend, reference: Backend, profiles: tuple[Profile, ...]) -> Agreement:
-    """Run each profile's corners on both, see `verify_plan`.
+def compare(
+    engine: TensorRTBackend, reference: Backend, profiles: tuple[Profile, ...]
+) -> Agreement:
+    """Run each profile's corners on both, the engine in that very profile, see `verify_plan`.
 
     Raises:
         CrnnError: the engine cannot run a shape.
@@ -141,10 +144,10 @@ def compare(engine: Backend, reference: Backend, profiles: tuple[Profile, ...]) 
     difference: list[NDArray[np.float64]] = []
     shapes = list(_corners(profiles))
     random = np.random.default_rng(0)
-    for batch, width in shapes:
+    for profile, batch, width in shapes:
         rows = random.standard_normal((_ROWS, card.channels, card.height, width), np.float32)
         which = np.arange(batch) % _ROWS
-        outputs = engine.infer(rows[which])
+        outputs = engine.run(Call(profile, 0, batch, batch, width), rows[which])
         try:
             expected = reference.infer(rows)
         except Exception as error:  # the library's exceptions share no base class
@@ -166,12 +169,10 @@ def compare(engine: Backend, reference: Backend, profiles: tuple[Profile, ...]) 
     return Agreement(len(shapes), int(all_equal.size), float(all_equal.mean()), mean)
 
 
-def _corners(profiles: tuple[Profile, ...]) -> Iterator[tuple[int, int]]:
-    """(batch, width): the least, the best and the largest of each profile, each once."""
-    seen = set()
-    for profile in profiles:
-        for end in ("min", "opt", "max"):
-            corner = (profile, getattr(profile.batch, end), getattr(profile.width, end))
-            if corner not in seen:
-                seen.add(corner)
-                yield corner[1:]
+def _corners(profiles: tuple[Profile, ...]) -> Iterator[tuple[int, int, int]]:
+    """(profile, batch, width): the least, best and largest shape of each profile, each once."""
+    for index, profile in enumerate(profiles):
+        ends = ("min", "opt", "max")
+        corners = [(getattr(profile.batch, end), getattr(profile.width, end)) for end in ends]
+        for batch, width in dict.fromkeys(corners):
+            yield index, batch, width

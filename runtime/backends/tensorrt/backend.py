@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crnn_runtime.backends import OUTPUT_NAMES, Backend
-from crnn_runtime.backends.tensorrt.calls import EngineShapeError, plan_calls
+from crnn_runtime.backends.tensorrt.calls import Call, EngineShapeError, plan_calls
 from crnn_runtime.backends.tensorrt.engine import load_engine
 from crnn_runtime.backends.tensorrt.pool import Pool
 from crnn_runtime.errors import CrnnError, ModelError
@@ -95,13 +95,24 @@ class TensorRTBackend(Backend):
         lines, width = len(images), images.shape[3]
         parts = []
         for call in plan_calls(self.record.profiles, lines, width):
-            part = images[call.first : call.last]
-            with self._pool.lane() as lane:
-                outputs = lane.run(call, part)
-            parts.append({name: values[: len(part)] for name, values in outputs.items()})
+            parts.append(self.run(call, images[call.first : call.last]))
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in self._outputs}
+
+    def run(self, call: Call, part: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Run one call in its own profile; `infer` chooses the profiles by `plan_calls`.
+
+        Args:
+            call: profile and shape.
+            part: the lines from its first to its last.
+
+        Raises:
+            CrnnError: CUDA or TensorRT fails.
+        """
+        with self._pool.lane() as lane:
+            outputs = lane.run(call, part)
+        return {name: values[: len(part)] for name, values in outputs.items()}
 
     def _check(self, images: NDArray[np.float32]) -> None:
         expected = (self.card.channels, self.card.height)

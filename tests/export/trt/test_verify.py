@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from engine_checks import PROFILES, refusal
-from fake_tensorrt import FakeEngine
+from fake_tensorrt import FakeContext, FakeEngine
 from onnx import helper, numpy_helper
 from tiny_detector import write_detector
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
@@ -26,7 +26,14 @@ from crnn_export.trt.builder import Buildable, BuildOptions
 from crnn_export.trt.readback import EngineFacts
 from crnn_export.trt.verify import verify_plan
 from crnn_runtime import ModelError
-from crnn_runtime.model.engine_file import EngineRecord, Flavour, read_engine, sidecar_path
+from crnn_runtime.model.engine_file import (
+    EngineRecord,
+    Flavour,
+    Profile,
+    Range,
+    read_engine,
+    sidecar_path,
+)
 
 Outputs = dict[str, np.ndarray]
 
@@ -66,6 +73,39 @@ def test_what_was_run_is_in_the_sidecar(gpu: fake_gpu.FakeGpu, tmp_path: Path) -
     assert found["shapes"] == 6  # the least, best and largest of two profiles
     assert found["reference"].startswith("onnxruntime ")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["x.onnx", "x.trt", "x.trt.json"]
+    assert gpu.cuda.is_empty
+
+
+def test_every_corner_runs_in_its_own_profile(
+    gpu: fake_gpu.FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where `plan_calls` would choose another, which serves the shape better."""
+    profiles = tuple(
+        Profile(batch, width)
+        for width in (Range(32, 64, 128), Range(64, 96, 128))
+        for batch in (Range(1, 1, 1), Range(1, 8, 16))
+    )
+    gpu.profiles = profiles
+    source = read_source(write_tiny_reader(tmp_path / "x.onnx"))
+    ran = []
+    execute = FakeContext.execute_async_v3
+
+    def record(self: FakeContext, stream: int) -> bool:
+        assert self.shape is not None
+        ran.append((self.profile, self.shape[0], self.shape[3]))
+        return execute(self, stream)
+
+    monkeypatch.setattr(FakeContext, "execute_async_v3", record)
+    fields = {"size": 1, "sha256": "", "onnx_sha256": "", "targets": ("sm_86",)}
+    engine = EngineRecord(
+        flavour="tensorrt", version=fake_gpu.VERSIONS["tensorrt"], profiles=profiles, **fields
+    )  # type: ignore[arg-type]
+    verify_plan(fake_gpu.fake_plan(source.data), source, source.card, engine)
+    assert ran == [
+        (index, getattr(profile.batch, end), getattr(profile.width, end))
+        for index, profile in enumerate(profiles)
+        for end in ("min", "opt", "max")
+    ]
     assert gpu.cuda.is_empty
 
 
