@@ -26,6 +26,7 @@ import ctypes
 import itertools
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -74,6 +75,7 @@ class FakeCuda:
         self.driver, self.runtime = 13020, 13050
         self.name, self.capability = b"Fake GPU", (8, 6)
         self.memory: dict[int, ctypes.Array[Any]] = {}
+        self._spoilt: deque[ctypes.Array[ctypes.c_byte]] = deque(maxlen=16)
         self.kinds: dict[int, str] = {}
         self.streams: dict[int, list[Work]] = {}
         self.capturing: dict[int, list[Work]] = {}
@@ -166,12 +168,13 @@ class FakeCuda:
         return address
 
     def release(self, address: int, kind: str) -> bool:
-        """Free a block, and spoil what it held."""
+        """Free a block, and spoil what it held; its address does not come again at once."""
         if self.kinds.get(address) != kind:
             return False
         del self.kinds[address]
         block = self.memory.pop(address)
         ctypes.memset(block, 0xAB, ctypes.sizeof(block))
+        self._spoilt.append(block)
         return True
 
     def cudaMalloc(self, size: int) -> tuple[int, int | None]:
