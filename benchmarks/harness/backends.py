@@ -50,12 +50,15 @@ class Backend:
         precisions: that it runs.
         library: whose arithmetic is its roof (`measure_peak`); None on a GPU.
         open: a subject in a precision with so many threads.
+        is_shared: whether one that is open serves all shapes; an engine replays a few as
+            graphs only, and those that came later would be timed without.
     """
 
     title: str
     precisions: tuple[str, ...]
     library: str | None
     open: Callable[[Subject, str, int], Opened]
+    is_shared: bool = True
 
 
 def _torch(device: Device, *, is_compiled: bool) -> Callable[[Subject, str, int], Opened]:
@@ -138,7 +141,11 @@ WAYS_TO_RUN: dict[str, Backend] = {
         open=_onnxruntime_cuda,
     ),
     "tensorrt": Backend(
-        title="TensorRT", precisions=("fp32", "fp16", "int8"), library=None, open=_tensorrt
+        title="TensorRT",
+        precisions=("fp32", "fp16", "int8"),
+        library=None,
+        open=_tensorrt,
+        is_shared=False,
     ),
 }
 """Name → backend. A new one is a function, an entry, and a choice of ``crnn-bench latency``."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from crnn_benchmarks.harness.backends import Opened, open_subject
+from crnn_benchmarks.harness.backends import WAYS_TO_RUN, Opened, open_subject
 from crnn_benchmarks.harness.models import Subject, model_file, torch_model
 from crnn_benchmarks.harness.schema import STAGES
 from crnn_benchmarks.peers.runner import Answer, answer_questions, peak_memory
@@ -64,7 +64,7 @@ class Worker:
     """The questions that a worker answers."""
 
     def __init__(self) -> None:
-        self._opened: dict[tuple[str, ...], Opened] = {}
+        self._opened: dict[tuple[Any, ...], Opened] = {}
         self._cases: dict[str, Case] = {}
         self._recognizers: dict[str, Recognizer] = {}
         self._steps: dict[str, Callable[[], None]] = {}
@@ -89,7 +89,7 @@ class Worker:
 
     def open(self, asked: Answer) -> Answer:
         """Load a configuration and run it until it is warm; how long it takes then."""
-        opened = self._open(asked)
+        opened = self._open(asked, (len(asked["pictures"]), asked["width"]))
         case = Case(opened, asked["pictures"], asked["width"])
         seconds = math.inf
         for _ in range(asked["warmup"]):
@@ -97,9 +97,10 @@ class Worker:
         self._cases[asked["case"]] = case
         return {"model": asdict(opened.model), "seconds": seconds}
 
-    def _open(self, asked: Answer) -> Opened:
+    def _open(self, asked: Answer, shape: tuple[int, ...] = ()) -> Opened:
         subject = Subject(**asked["subject"])
-        key = (subject.name, asked["backend"], asked["precision"], str(asked["threads"]))
+        which = () if WAYS_TO_RUN[asked["backend"]].is_shared else shape
+        key = (subject.name, asked["backend"], asked["precision"], asked["threads"], *which)
         if key not in self._opened:
             backend, precision, threads = asked["backend"], asked["precision"], asked["threads"]
             self._opened[key] = open_subject(subject, backend, precision, threads)

@@ -6,6 +6,8 @@ import pytest
 from tiny_reader import tiny_card, tiny_model, write_tiny_reader
 
 from crnn_benchmarks.cases.latency import LatencyCase, Point, measure_latency, points
+from crnn_benchmarks.harness import worker
+from crnn_benchmarks.harness.backends import Opened, open_subject
 from crnn_benchmarks.harness.inputs import write_pictures
 from crnn_benchmarks.harness.models import Subject
 from crnn_benchmarks.harness.schema import STAGES, Latency, Report
@@ -53,6 +55,30 @@ def test_a_grid_has_all_that_runs() -> None:
 
 def test_a_precision_that_was_asked_for_alone_is_not_dropped_in_silence() -> None:
     assert points(["torch"], ["int8"], [1], [280], [1])[0].precision == "int8"
+
+
+@pytest.mark.parametrize(("backend", "opened"), [("tensorrt", 3), ("onnxruntime", 1)])
+def test_an_engine_is_opened_for_each_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, opened: int
+) -> None:
+    """It replays a few shapes as graphs only; other backends serve all with one."""
+    subject = tiny(tmp_path)
+    given = []
+
+    def open_one(subject: Subject, backend: str, precision: str, threads: int) -> Opened:
+        given.append(backend)
+        return open_subject(subject, "onnxruntime", precision, threads)
+
+    monkeypatch.setattr(worker, "open_subject", open_one)
+    pictures = write_pictures(tmp_path, 64, 2)
+    asked = {"subject": dataclasses.asdict(subject), "backend": backend, "precision": "fp32",
+             "threads": 1, "warmup": 1}  # fmt: skip
+    one = worker.Worker()
+    for count, width in ((1, 64), (1, 128), (2, 64), (2, 64)):
+        one.open(
+            {**asked, "case": f"{count} {width}", "pictures": pictures[:count], "width": width}
+        )
+    assert given == [backend] * opened
 
 
 CHOSEN = [base(), base(width=2048, batch=4)]

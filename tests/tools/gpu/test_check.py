@@ -83,13 +83,12 @@ def test_what_is_not_begun_in_time_is_left_out(tmp_path: Path) -> None:
     assert readings == [Reading("late", note="left out: the time is up")]
     assert run_suite(SUITES[0], tmp_path / "log", 0) == (None, "left out: the time is up")
     assert not (tmp_path / "log").exists()
-    with open_backend(path) as backend:
-        assert list(time_shapes("late", backend, [(1, 32)], 0.01, 0)) == []
+    assert list(time_shapes("late", lambda: open_backend(path), [(1, 32)], 0.01, 0)) == []
 
 
 def test_a_shape_is_timed_until_there_is_enough(tmp_path: Path) -> None:
-    with open_backend(write_tiny_reader(tmp_path / "x.onnx")) as backend:
-        timings = list(time_shapes("tiny", backend, [(1, 32), (4, 128)], 0.01))
+    path = write_tiny_reader(tmp_path / "x.onnx")
+    timings = list(time_shapes("tiny", lambda: open_backend(path), [(1, 32), (4, 128)], 0.01))
     assert [(timing.batch, timing.width) for timing in timings] == [(1, 32), (4, 128)]
     for timing in timings:
         assert timing.calls >= 10

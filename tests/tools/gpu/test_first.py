@@ -9,8 +9,10 @@ from engine_checks import WIDE
 from fake_tensorrt import CONTEXT_BYTES, FakeEngine
 from tiny_reader import tiny_card, write_tiny_reader
 
+from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
 from tools.gpu import first, threads
 from tools.gpu.check import environment
+from tools.gpu.models import time_shapes
 from tools.gpu.pieces import why_no_engine
 
 
@@ -47,6 +49,20 @@ def test_all_is_measured_and_told_step_by_step(
     assert [each.lines for each in found.traffic] == [60, 60]
     assert all(0 < each.contexts[0] <= 8 for each in found.traffic)
     assert (found.threads, found.problems) == ("all is well", ())
+    assert gpu.cuda.is_empty
+
+
+def test_every_shape_that_is_timed_is_replayed(
+    gpu: fake_gpu.FakeGpu, files: tuple[Path, Path]
+) -> None:
+    """More shapes than one backend keeps graphs of."""
+    engine, _ = files
+    shapes = [(1, width) for width in range(32, 32 * 13, 32)]
+    launched = 0
+    for timing in time_shapes("engine", lambda: TensorRTBackend(engine), shapes, 0):
+        assert gpu.cuda.counts["launch"] - launched >= timing.calls
+        launched = gpu.cuda.counts["launch"]
+    assert gpu.cuda.counts["capture"] == len(shapes) == 12
     assert gpu.cuda.is_empty
 
 
