@@ -20,6 +20,13 @@ PANELS = {
     "Chinese: photographs and strings": ("zh_photo_lines", "synth_cn_strings"),
     "English: books and receipts": ("uw3_500_lines", "sroie_receipt_lines"),
 }
+SETS = {
+    "zh_photo_lines": "photographs",
+    "uw3_500_lines": "books",
+    "synth_cn_strings": "strings",
+    "sroie_receipt_lines": "receipts",
+}
+"""Data set → what docs/zoo.md calls it."""
 _TABLE = re.compile(r"^\| reader \| photographs.*\n(?:\|.*\n)+", re.M)
 _NAME = re.compile(r"`([^`]+)`|(\w+)")
 _NONE = "–"
@@ -75,7 +82,7 @@ def _head(head: str, sets: list[DataSet]) -> str:
 
 def whole_table(report: Report) -> str:
     """All readers that were recorded, by their names."""
-    sets = [f"`{data.name}`, {data.lines}" for data in data_sets(report)]
+    sets = [f"{SETS[data.name]}, {data.lines}" for data in data_sets(report)]
     lines = [f"| reader | {' | '.join(sets)} | time | MB |", "|---" * (len(sets) + 3) + "|"]
     lines += [f"| {' | '.join([f'`{n}`', *cells])} |" for n, cells in figures(report).items()]
     return "\n".join(lines) + "\n"

@@ -2,9 +2,13 @@
 
 import dataclasses
 import io
+import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from cycler import cycler
 
 from crnn_benchmarks.harness.stats import Interval
@@ -14,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 STYLE: Any = {
     "svg.fonttype": "none",  # letters, not outlines: small, and can be searched
@@ -42,6 +47,8 @@ _LEGEND_ROW = 0.21
 _PLACES = ((9, 0), (-9, 0), (0, 10), (0, -10), (8, 11), (8, -11), (-8, 11), (-8, -11),
            (0, 22), (0, -22), (10, 22), (10, -22), (-10, 22), (-10, -22))  # fmt: skip
 """The places for a name beside its point, in points of type, the best first."""
+_STEPS = 100
+"""The places at which a line is looked at, so that no name is written over it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,14 +66,14 @@ class Plot:
     caption: str
 
 
-def new_figure(height: float = 4.4, width: float = WIDTH, columns: int = 1) -> "Figure":
-    """A figure with axes side by side."""
+def new_figure(height: float = 4.4, width: float = WIDTH, rows: int = 1) -> "Figure":
+    """A figure with axes one below the other, which a phone shows as large as a screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)  # measures texts
-    figure.subplots(1, columns)
+    figure.subplots(rows, gridspec_kw={"hspace": 0.05})
     return figure
 
 
@@ -111,8 +118,12 @@ def legend_below(axes: "Axes", columns: int = 2) -> None:
     )
 
 
-def name_points(axes: "Axes", named: Sequence[tuple[Interval, Interval, str]]) -> None:
-    """Write a text beside each point (x, y), off other texts, points and their bars."""
+def name_points(
+    axes: "Axes",
+    named: Sequence[tuple[Interval, Interval, str]],
+    line: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Write a text beside each point (x, y), off other texts, points, their bars and a line."""
     from matplotlib.transforms import Bbox  # noqa: PLC0415
 
     figure = axes.get_figure(root=True)
@@ -126,7 +137,13 @@ def name_points(axes: "Axes", named: Sequence[tuple[Interval, Interval, str]]) -
         taken.append(Bbox.from_extents(*(at - mark), *(at + mark)))
         taken.append(Bbox.from_extents(low[0], at[1] - 2, high[0], at[1] + 2))
         taken.append(Bbox.from_extents(at[0] - 1, low[1], at[0] + 1, high[1]))
-    for x, y, text in named:
+    corners = [axes.transData.transform(corner) for corner in line]
+    for start, end in itertools.pairwise(corners):
+        for share in np.linspace(0, 1, _STEPS):
+            at = start + share * (end - start)
+            taken.append(Bbox.from_extents(*(at - 2), *(at + 2)))
+    points = [axes.transData.transform((x.value, y.value)) for x, y, _ in named]
+    for point, (x, y, text) in zip(points, named, strict=True):
         tried: list[tuple[float, int, Annotation, Bbox]] = []
         for right, up in _PLACES:
             beside = x.bounds()[right > 0] if right and not up else x.value
@@ -139,7 +156,10 @@ def name_points(axes: "Axes", named: Sequence[tuple[Interval, Interval, str]]) -
             box = label.get_window_extent()
             outside = not (frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0
                            and box.y1 <= frame.y1)  # fmt: skip
-            covered = sum(box.overlaps(other) for other in taken) + len(taken) * outside
+            others = [_away(box, each) for each in points if each is not point]
+            misleads = 1.15 * _away(box, point) > min(others, default=math.inf)
+            covered = sum(box.overlaps(other) for other in taken)
+            covered += len(taken) * (outside + misleads)
             tried.append((covered, len(tried), label, box))
             label.set_visible(False)
         _, _, chosen, box = min(tried)
@@ -148,3 +168,9 @@ def name_points(axes: "Axes", named: Sequence[tuple[Interval, Interval, str]]) -
             if label is not chosen:
                 label.remove()
         taken.append(box)
+
+
+def _away(box: "Bbox", point: npt.NDArray[np.float64]) -> float:
+    """Pixels from a box to a point, 0 within."""
+    nearest = np.clip(point, box.min, box.max)
+    return float(np.hypot(*(point - nearest)))

@@ -158,7 +158,7 @@ def front_picture(
         suffix: ``.svg``, light or dark as the viewer is, or ``.png``, light.
     """
     with mpl.rc_context({**STYLE, "figure.facecolor": PAPER}):
-        figure = new_figure(4.6, 5.2 * len(panels), len(panels))
+        figure = new_figure(4.2 * len(panels), 5.2, len(panels))
         for axes, (title, sets) in zip(figure.axes, panels.items(), strict=True):
             if not (shown := points(report, sets, to)):
                 raise CrnnError(f"{title}: no reader that was timed knows these characters")
@@ -212,14 +212,11 @@ def _draw(axes: "Axes", shown: Sequence[Point], to: str) -> None:
         text = f"{point.name}\n{point.size / 1e6:.1f} MB"
         text += f", {right.value:.1f} %" if edge else ""
         boxes.append((point.time, Interval(height) if edge else right, text))
-    line = front_of(near)
-    axes.plot(
-        [p.time.value for p in line], [100 * p.right.value for p in line],
-        color=INK, linestyle="--", linewidth=1, zorder=0,
-    )  # fmt: skip
+    line = [(p.time.value, 100 * p.right.value) for p in front_of(near)]
+    axes.plot(*zip(*line, strict=True), color=INK, linestyle="--", linewidth=1, zorder=0)
     axes.set_xscale("log")
     spread = [p.time.value for p in shown]
-    axes.set_xlim(min(spread) / 1.7, max(spread) * 2.2)
+    axes.set_xlim(min(spread) / 2, max(spread) * 2.6)
     axes.set_ylim(low, 101.5)
     axes.set_yticks([tick for tick in axes.get_yticks() if low <= tick <= 100])
     plain_ticks(axes, [min(spread) * 1.1, max(spread) * 1.2], "x")
@@ -227,7 +224,7 @@ def _draw(axes: "Axes", shown: Sequence[Point], to: str) -> None:
         xlabel=f"processor time a line, {to} = 1 (log)",
         ylabel="lines exactly right, normalised, %",
     )
-    name_points(axes, boxes)
+    name_points(axes, boxes, line)
 
 
 def _mean(values: Sequence[Interval]) -> Interval:

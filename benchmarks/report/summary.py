@@ -110,10 +110,12 @@ def _front_answer(shown: Sequence[Point], sets: int) -> str:
         + (f" on average of the {sets} sets" if sets > 1 else "")
     ]
     if alike:
-        parts.append(f"these lines do not tell {_listed(alike)} apart from it")
+        parts.append(f"the intervals of {_listed(alike)} meet its own")
     if quick is not best:
-        parts.append(f"{quick.name} is the quickest and reads {percent(quick.right)} % in "
-                     f"{share:.2f} of its time")  # fmt: skip
+        parts.append(
+            f"of those that have the characters of the lines, {quick.name} is the "
+            f"quickest and reads {percent(quick.right)} % in {share:.2f} of its time"
+        )
     if len(shown) > 1:
         parts.append(f"none beats {_listed(p.name for p in front_of(shown))} in both")
     return "; ".join(parts) + "."

@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 from crnn_benchmarks.cli.bench import main
 from crnn_benchmarks.harness.schema import Accuracy, DataSet, Report
+from crnn_benchmarks.harness.stats import Interval
+from crnn_benchmarks.report.drawing import name_points, new_figure
 from crnn_benchmarks.report.front import data_sets, front_of, points, times
 from crnn_runtime.errors import CrnnError
 
@@ -75,7 +77,7 @@ def test_a_picture_has_every_reader_and_says_it_in_words_too(tmp_path: Path) -> 
         assert said in text
     assert "letters" not in text
     assert draw(tmp_path, "--out", str(tmp_path / "each.png")).exit_code == 0
-    assert cv2.imread(str(tmp_path / "each.png")).shape[1] > 1000  # two panels
+    assert cv2.imread(str(tmp_path / "each.png")).shape[0] > 1000  # two panels
 
 
 def test_a_picture_is_dark_on_dark_machines(tmp_path: Path) -> None:
@@ -129,3 +131,21 @@ def test_a_report_without_times_is_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["front", str(tmp_path / "a.json")])
     assert result.exit_code == 2
     assert "crnn-bench peers" in result.output
+
+
+def test_a_name_stands_off_the_line_and_nearest_to_its_own_point() -> None:
+    figure = new_figure()
+    axes = figure.axes[0]
+    axes.set(xlim=(0, 10), ylim=(0, 10))
+    points = {"left": (3.0, 5.0), "right": (4.0, 5.4), "far": (8.0, 5.0)}
+    line = [(0.0, 5.0), (10.0, 5.0)]
+    named = [(Interval(x), Interval(y), name) for name, (x, y) in points.items()]
+    name_points(axes, named, line)
+    assert {text.get_text() for text in axes.texts} == points.keys()
+    at = {name: axes.transData.transform(point) for name, point in points.items()}
+    for text in axes.texts:
+        box = text.get_window_extent()
+        away = {name: np.hypot(*(np.clip(p, box.min, box.max) - p)) for name, p in at.items()}
+        assert min(away, key=lambda name: away[name]) == text.get_text()
+        on_line = np.linspace(*map(axes.transData.transform, line), 500)
+        assert not ((on_line > box.min) & (on_line < box.max)).all(1).any(), text.get_text()
