@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 from crnn_export.trt import EngineInfo, build_engine
 from crnn_export.trt.options import (
     DEFAULT_BATCH,
+    built_for,
+    check_precision,
     check_profiles,
     check_request,
     default_profiles,
     parse_profiles,
     profile_from_widths,
 )
+from crnn_runtime.backends.cuda_device import why_no_gpu
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.model.detector_card import DetectorCard
-from crnn_runtime.model.engine_file import Profile, Range
+from crnn_runtime.model.engine_file import EngineRecord, Flavour, Profile, Range
 
 if TYPE_CHECKING:
     from crnn_export.trt.detector import DetectorInfo
@@ -44,8 +47,20 @@ class EngineOptions:
     timing_cache: Path | None
 
     def __post_init__(self) -> None:
-        check_request(self.flavour, self._targets, self.opt_level, self.timing_cache)
+        self._check()
         parse_profiles(self.profile, self._batches)
+
+    def _check(self) -> tuple[Flavour, tuple[str, ...]]:
+        return check_request(self.flavour, self._targets, self.opt_level, self.timing_cache)
+
+    def check_precision(self, precision: str) -> None:
+        """Refuse a precision that no engine can have, see `crnn_export.trt.options`.
+
+        Raises:
+            CrnnError: it is refused.
+        """
+        flavour, targets = self._check()
+        check_precision(flavour, built_for(flavour, targets), precision)
 
     def profiles_for(self, card: ModelCard, lines: Sequence[NDArray[np.uint8]]) -> list[Profile]:
         """The profiles to build for a model.
@@ -125,19 +140,28 @@ _RTX_INT8 = (
 def describe_engine(info: "EngineInfo | DetectorInfo") -> str:
     """Describes a built engine in a few lines."""
     record = info.record
-    weights = ", ".join(f"{count:,} {kind}" for kind, count in record.weights.items())
     profiles = "; ".join(map(str, record.profiles))
     memory = f", {record.activation_bytes / 1e6:.0f} MB for the largest activations"
     return (
         f"Wrote {info.path} ({record.size / 1e6:.1f} MB) and {info.sidecar.name} in "
         f"{info.seconds:.1f} s\n"
         f"  built with {record.built_with} for {', '.join(record.targets) or 'its default GPUs'}\n"
-        f"  precision {record.precision}, read back from the {record.evidence} ({weights} weights)"
+        f"  {_precision(record)}"
         f"{memory if record.activation_bytes else ''}\n"
         f"  profiles: {profiles}\n"
         f"  {_verified(record.verified, info.card)}"
         + (f"\n  {_RTX_INT8}" if (record.flavour, info.card.precision) == ("rtx", "int8") else "")
     )
+
+
+def _precision(record: EngineRecord) -> str:
+    """Says what was read back of the weights; nothing is claimed of those that were not found."""
+    weights = ", ".join(f"{count:,} {kind}" for kind, count in record.weights.items())
+    if record.evidence == "none":
+        return "precision unknown: TensorRT lists no weights"
+    if record.evidence == "partial":
+        return f"precision unknown: TensorRT lists less than half of the weights ({weights})"
+    return f"precision {record.precision}, read back from the {record.evidence} ({weights} weights)"
 
 
 def _verified(found: Mapping[str, Any], card: ModelCard | DetectorCard) -> str:
@@ -148,4 +172,6 @@ def _verified(found: Mapping[str, Any], card: ModelCard | DetectorCard) -> str:
             f"run on this GPU in {found['shapes']} shapes: {found['equal']:.2%} of "
             f"{found['steps']} {unit} as {found['reference']} reads them"
         )
-    return f"not run: {found.get('reason', 'there is no GPU here, so run it where it will read')}"
+    if "reason" in found:
+        return f"not run: {found['reason']}"
+    return f"not run, because no GPU can be used here ({why_no_gpu()}): run it where it will read"

@@ -263,12 +263,13 @@ class _Order:
         from crnn_export.cli.engine import EngineOptions  # noqa: PLC0415
 
         self._options = _group(EngineOptions, options)
+        self._precision = options["precision"]
         self._profiles: list[Profile] = []
 
     def accept(self, card: "ModelCard") -> None:
-        """Refuse a model that is no engine's, and profiles that it cannot use."""
-        if card.precision == "int8-cpu":
-            raise CrnnError("the ONNX file is int8-cpu: make an engine from the float32 file")
+        """Refuse a precision that no engine can have, and profiles that it cannot use."""
+        reduced = self._precision != "fp32"
+        self._options.check_precision(self._precision if reduced else card.precision)
         source = self._options.profile_from
         lines = load(source, card).pixels if source else []
         self._profiles = self._options.profiles_for(card, lines)

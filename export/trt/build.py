@@ -13,6 +13,7 @@ from crnn_export.onnx_file import read_source
 from crnn_export.trt.builder import Buildable, BuildOptions, build_plan
 from crnn_export.trt.options import (
     builds_for_this_gpu,
+    built_for,
     check_precision,
     check_profiles,
     check_request,
@@ -102,12 +103,10 @@ def build_engine(
     chosen, targets = check_request(flavour, targets, opt_level, timing_cache)
     check_writable(path)
     source = read_source(Path(onnx_path))
-    current = builds_for_this_gpu(chosen, targets)
-    built_for = (f"sm_{capability(0)}",) if current else targets
-    check_precision(chosen, built_for, source.card.precision)
+    check_precision(chosen, built_for(chosen, targets), source.card.precision)
     options = BuildOptions(
         flavour=chosen,
-        current=current,
+        current=builds_for_this_gpu(chosen, targets),
         profiles=default_profiles(source.card) if profiles is None else tuple(profiles),
         opt_level=opt_level,
         targets=targets,

@@ -73,6 +73,8 @@ def choose_flavour(flavour: str, targets: Sequence[str] = ()) -> Flavour:
         return "tensorrt"
     if is_installed("rtx"):
         return "rtx"
+    if is_installed("tensorrt"):
+        return choose_flavour("tensorrt")  # which says what is wrong with the GPU
     raise MissingDependencyError(
         f"no TensorRT is installed: {install_command('tensorrt')} for data-centre and Jetson GPUs, "
         f"or {install_command('rtx')} for GeForce and RTX GPUs and for building without a GPU"
@@ -108,6 +110,11 @@ def builds_for_this_gpu(flavour: Flavour, targets: Sequence[str]) -> bool:
     return f"sm_{capability(0)}" in RTX_TARGETS
 
 
+def built_for(flavour: Flavour, targets: Sequence[str]) -> tuple[str, ...]:
+    """The targets, or the GPU of this machine where TensorRT for RTX is to build for it."""
+    return (f"sm_{capability(0)}",) if builds_for_this_gpu(flavour, targets) else tuple(targets)
+
+
 def not_for_this_gpu(flavour: Flavour, targets: Sequence[str]) -> str:
     """Says why an engine for these targets cannot run on the GPU here; empty if it may.
 
@@ -125,7 +132,7 @@ def check_precision(flavour: Flavour, targets: Sequence[str], precision: str) ->
 
     Args:
         flavour: that is to build.
-        targets: GPUs to build for.
+        targets: GPUs to build for, see `built_for`.
         precision: of the model card.
 
     Raises:
@@ -139,7 +146,8 @@ def check_precision(flavour: Flavour, targets: Sequence[str], precision: str) ->
     if flavour == "rtx" and "sm_75" in targets and precision in ("fp32", "bf16"):
         raise CrnnError(
             f"TensorRT for RTX multiplies no matrices in {precision} on sm_75: "
-            "convert the graph with --precision fp16, or leave that target out"
+            "convert the graph with --precision fp16"
+            + (", or leave that target out" if len(targets) > 1 else "")
         )
 
 

@@ -60,12 +60,12 @@ class EngineFacts:
 
     @property
     def precision(self) -> str:
-        """The narrowest type with a real share of the weights; ``unknown`` without evidence.
+        """The narrowest type with a real share of the weights; ``unknown`` if few were found.
 
         A reduced engine keeps some weights wide on purpose (biases, scales, a
         first or last layer), so the largest share would mislead.
         """
-        total = sum(self.weights.values())
+        total = 0 if self.evidence == "partial" else sum(self.weights.values())
         for precision in ("int8", "fp8", "fp16", "bf16", "fp32"):
             if total and self.weights.get(PRECISION_TYPES[precision], 0) >= _LEAST_SHARE * total:
                 return precision

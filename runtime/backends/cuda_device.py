@@ -192,8 +192,8 @@ def _driver_problem() -> str:
         return "no NVIDIA driver is installed, or it does not reach this container"
     return (
         f"the NVIDIA driver serves CUDA {cuda_version_text(driver)}, cuda-bindings is for CUDA "
-        f"{cuda_version_text(ours)}: install a newer driver, "
-        f'or pip install "cuda-bindings < {driver // 1000 + 1}"'
+        f"{cuda_version_text(ours)}: install a newer driver, or (for TensorRT, not for TensorRT "
+        f'for RTX) pip install "cuda-bindings < {driver // 1000 + 1}"'
     )
 
 

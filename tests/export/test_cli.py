@@ -166,6 +166,7 @@ def test_from_checkpoint_to_engine_in_one_command(checkpoint: Path, tmp_path: Pa
         (("--ckpt", "{ckpt}", "--precision", "int8"), "--data"),
         (("{onnx}", *RTX, "--opt-level", "6"), "--opt-level"),
         (("{onnx}", *RTX, "--target", "sm_90"), "'sm_90'"),
+        (("{ckpt}", *RTX, "--target", "sm_75"), "--precision fp16"),
         (("{onnx}", *RTX, "--timing-cache", "x.cache"), "cache"),
         (("{onnx}", *RTX, "--batch", "8:4:2"), "8:4:2"),
         (("{onnx}", *RTX, "--profile", "32:64"), "'32:64'"),

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_cuda import FakeCuda, stand_in
 from hypothesis import given
 from hypothesis import strategies as st
 from refusals import refused
@@ -66,6 +67,17 @@ def test_a_library_that_does_not_load_is_told_apart(
     with refused("libnvinfer_that_is_missing", kind=MissingDependencyError):
         load_library("tensorrt")
     load_library.cache_clear()
+
+
+@pytest.mark.parametrize("flavour", ["auto", "tensorrt"])
+def test_a_driver_that_is_too_old_is_not_taken_for_a_missing_library(
+    monkeypatch: pytest.MonkeyPatch, flavour: str
+) -> None:
+    monkeypatch.setattr(options, "is_installed", lambda each: each == "tensorrt")
+    cuda = FakeCuda()
+    cuda.driver = 12040
+    with stand_in(monkeypatch, cuda), refused("12.4", kind=MissingDependencyError) as _:
+        choose_flavour(flavour)
 
 
 def test_an_unknown_flavour_is_refused() -> None:
@@ -136,6 +148,13 @@ def test_rtx_builds_for_the_gpu_that_is_there(
     monkeypatch.setattr(options, "device_count", lambda: int(gpu is not None))
     monkeypatch.setattr(options, "capability", lambda _: gpu)
     assert builds_for_this_gpu(flavour, targets) == current
+
+
+@pytest.mark.parametrize(("targets", "may_go"), [(("sm_75",), False), (("sm_75", "sm_86"), True)])
+def test_the_only_target_cannot_be_left_out(targets: tuple[str, ...], may_go: bool) -> None:
+    with pytest.raises(CrnnError) as error:
+        check_precision("rtx", targets, "fp32")
+    assert ("leave that target out" in str(error.value)) == may_go
 
 
 def profile(least: int, best: int, most: int) -> Profile:

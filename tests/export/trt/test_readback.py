@@ -76,6 +76,7 @@ def test_a_list_of_half_the_weights_proves_nothing() -> None:
     graph = {"Half": 1000}
     few = weigh(facts(Float=100), graph)
     assert few.evidence == "partial"
+    assert few.precision == "unknown"
     check_facts(few, "fp16", graph, PROFILES)
     most = weigh(facts(Float=600), graph)
     assert most.evidence == "inspector"

@@ -26,6 +26,7 @@ from crnn_export.trt.builder import Buildable, BuildOptions
 from crnn_export.trt.readback import EngineFacts
 from crnn_export.trt.verify import verify_plan
 from crnn_runtime import ModelError
+from crnn_runtime.backends import cuda_device
 from crnn_runtime.model.engine_file import (
     EngineRecord,
     Flavour,
@@ -164,13 +165,87 @@ def test_fp16_is_recommended_for_int8_of_rtx(flavour: Flavour, precision: str) -
     assert ("--precision fp16" in words) == ((flavour, precision) == ("rtx", "int8"))
 
 
+@pytest.mark.parametrize(
+    ("evidence", "weights", "claimed"),
+    [
+        (
+            "inspector",
+            {"Float": 9},
+            "precision fp32, read back from the inspector (9 Float weights)",
+        ),
+        ("partial", {"Float": 1}, "precision unknown: TensorRT lists less than half"),
+        ("none", {}, "precision unknown: TensorRT lists no weights"),
+    ],
+)
+def test_no_precision_is_claimed_that_was_not_read_back(
+    evidence: str, weights: dict[str, int], claimed: str
+) -> None:
+    record = EngineRecord(
+        flavour="rtx", version="1", profiles=PROFILES, size=1, sha256="", onnx_sha256="",
+        precision="fp32", evidence=evidence, weights=weights,
+    )  # fmt: skip
+    info = EngineInfo(Path("x.trt"), Path("x.trt.json"), tiny_card(), record, 1.0)
+    assert f"  {claimed}" in describe_engine(info)
+
+
+def test_why_an_engine_was_not_run_is_what_cuda_says(gpu: fake_gpu.FakeGpu) -> None:
+    gpu.cuda.driver = 12040
+    record = EngineRecord(
+        flavour="rtx", version="1", profiles=PROFILES, size=1, sha256="", onnx_sha256=""
+    )
+    info = EngineInfo(Path("x.trt"), Path("x.trt.json"), tiny_card(), record, 1.0)
+    assert cuda_device.why_no_gpu() in describe_engine(info)
+    assert "12.4" in cuda_device.why_no_gpu()
+
+
+@pytest.mark.parametrize("current", [True, False])
+def test_an_engine_for_the_gpu_that_is_here_says_so(
+    gpu: fake_gpu.FakeGpu, tmp_path: Path, current: bool
+) -> None:
+    source = read_source(write_tiny_reader(tmp_path / "x.onnx"))
+    plan = fake_gpu.fake_plan(source.data, "rtx")  # its header names sm_86
+    options = BuildOptions(flavour="rtx", profiles=PROFILES, current=current)
+    record = build.describe_plan(plan, EngineFacts(), source, options)
+    assert record.targets == (("sm_86",) if current else ())
+    assert record.options.get("target") == ("current" if current else None)
+
+
+@pytest.mark.parametrize("flavour", ["tensorrt", "rtx"])
+def test_what_the_gpu_that_is_here_cannot_do_is_refused(
+    gpu: fake_gpu.FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: Flavour
+) -> None:
+    asked: list[bool] = []
+
+    def built(source: Buildable, options: BuildOptions, *_: object) -> tuple[bytes, EngineFacts]:
+        asked.append(options.current)
+        return fake_gpu.fake_plan(source.data, flavour), EngineFacts(profiles=PROFILES)
+
+    monkeypatch.setattr(build, "build_plan", built)
+    source = write_tiny_reader(tmp_path / "x.onnx")
+    build_one = partial(
+        build_engine, source, tmp_path / "x.trt", flavour=flavour, profiles=PROFILES
+    )
+    build_one()
+    assert asked == [flavour == "rtx"]
+    gpu.cuda.capability = (7, 5)
+    if flavour == "rtx":
+        assert "sm_75" in refusal(build_one)
+        assert len(asked) == 1
+    else:
+        build_one()
+
+
 def test_a_detectors_engine_is_run_before_it_is_written(
     gpu: fake_gpu.FakeGpu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def built(source: Buildable, options: BuildOptions, *_: object) -> tuple[bytes, EngineFacts]:
         gpu.profiles = options.profiles
-        return fake_gpu.fake_plan(source.data), EngineFacts(profiles=options.profiles)
+        currents.append(options.current)
+        return fake_gpu.fake_plan(source.data, options.flavour), EngineFacts(
+            profiles=options.profiles
+        )
 
+    currents: list[bool] = []
     monkeypatch.setattr(detector, "build_plan", built)
     source, target = write_detector(tmp_path / "det.onnx"), tmp_path / "det.trt"
     right = FakeEngine.compute
@@ -186,6 +261,9 @@ def test_a_detectors_engine_is_run_before_it_is_written(
     assert info.record.verified["steps"] == 352 * 352
     assert "pixels" in describe_engine(info)
     assert gpu.cuda.is_empty
+    for_here = detector.build_detector(source, target, side=300, flavour="rtx").record
+    assert for_here.options["target"] == "current"
+    assert currents == [False, False, True]
 
 
 def bf16_model() -> onnx.ModelProto:

@@ -25,7 +25,10 @@ def test_a_driver_that_is_older_than_the_bindings_is_told_apart_from_none(
 ) -> None:
     gpu.cuda.driver, gpu.cuda.runtime = 12040, 13050
     reason = cuda_device.why_no_gpu()
-    assert all(version in reason for version in ("12.4", "13.5", "cuda-bindings < 13"))
+    assert all(
+        version in reason
+        for version in ("12.4", "13.5", "not for TensorRT for RTX", "cuda-bindings < 13")
+    )
     gpu.cuda.driver = 0
     assert cuda_device.why_no_gpu() not in ("", reason)
     with pytest.raises(MissingDependencyError, match="driver"):
