@@ -4,6 +4,7 @@ Five measurements, each of what could only be estimated without a GPU: tests (`s
 cost of a context, the first calls of a shape, mixed traffic, several threads and a clean exit.
 """
 
+import math
 import resource
 import statistics
 import subprocess
@@ -21,6 +22,7 @@ from crnn_runtime.backends.cuda_device import call, on_device
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
 from crnn_runtime.backends.tensorrt.engine import load_engine
 from crnn_runtime.decode.decoding import Decoding, open_decoder
+from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.engine_file import read_engine
 from crnn_runtime.pipeline import Pipeline
 from crnn_runtime.stream import LineStream
@@ -107,15 +109,22 @@ def read_in_threads(engine: Path, onnx_file: Path, seconds: float = 60) -> str:
 
 
 def measure_first(
-    engine: Path, onnx_file: Path, tell: Callable[[First], object] = lambda _: None
+    engine: Path,
+    onnx_file: Path,
+    tell: Callable[[First], object] = lambda _: None,
+    deadline: float = math.inf,
 ) -> First:
-    """All but the tests, each told as soon as it is known; a failure is a line of its own."""
+    """All but the tests, each told as soon as it is known; a failure is a line of its own.
+
+    None is begun after the deadline, on the clock of `time.monotonic`.
+    """
     found = First()
     problems: list[tuple[str, str]] = []
 
     def step(name: str, make: Callable[[First], First]) -> None:
         nonlocal found
         try:
+            stop_after(deadline)
             found = make(found)
         except Exception as error:  # whatever one measurement does, the others are made
             problems.append((name, " ".join(f"{type(error).__name__}: {error}".split())))
@@ -135,6 +144,16 @@ def measure_first(
     step("mixed traffic", driven)
     step("threads", lambda before: replace(before, threads=read_in_threads(engine, onnx_file)))
     return found
+
+
+def stop_after(deadline: float) -> None:
+    """Raise where the time is up, on the clock of `time.monotonic`.
+
+    Raises:
+        CrnnError: it is.
+    """
+    if time.monotonic() > deadline:
+        raise CrnnError("left out: the time is up")
 
 
 def random_lines(backend: Backend, batch: int, width: int) -> NDArray[np.float32]:

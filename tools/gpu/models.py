@@ -15,6 +15,7 @@ from crnn_runtime.errors import CrnnError
 from crnn_runtime.picture.load import load_image
 from crnn_runtime.picture.preprocess import resize_line
 from crnn_runtime.recognizer import Recognizer
+from tools.gpu.first import stop_after
 from tools.gpu.report import Reading, Timing, say
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -78,17 +79,58 @@ def export_digits(target: Path) -> None:
     export_onnx(model, card, target, checkpoint=checkpoint)
 
 
-def make_first(folder: Path, flavour: str) -> tuple[Path, Path]:
-    """The float32 engine of the shipped reader, and the ONNX file that it is made of.
+class ImpossibleError(CrnnError):
+    """A precision that no engine for the GPU here can have."""
+
+
+def refuse_impossible(flavour: str, precision: str) -> None:
+    """Raise `ImpossibleError` for a precision that no engine for the GPU here can have."""
+    from crnn_export.trt.options import (  # noqa: PLC0415
+        built_for,
+        check_precision,
+        choose_flavour,
+    )
+
+    chosen = choose_flavour(flavour)
+    try:
+        check_precision(chosen, built_for(chosen, ()), precision)
+    except CrnnError as error:
+        raise ImpossibleError(f"left out: {error}") from error
+
+
+def reduce_digits(
+    source: Path, target: Path, precision: str, calibration: Sequence[Sample]
+) -> None:
+    """The shipped reader's ONNX file in another precision, held to its accuracy on some lines."""
+    from crnn_export.onnx_file import read_source  # noqa: PLC0415
+    from crnn_export.precision.gate import convert_precision  # noqa: PLC0415
+
+    card = read_source(source).card
+    pixels = [resize_line(load_image(image, card.color), card) for image, _ in calibration]
+    texts = [text for _, text in calibration]
+    convert_precision(source, target, precision, lines=pixels, truths=texts)
+
+
+def make_first(folder: Path, flavour: str, deadline: float = math.inf) -> tuple[Path, Path]:
+    """An engine of the shipped reader, and the float32 ONNX file that it is compared with.
+
+    It is in float32, or in fp16 where the GPU's engines cannot be in float32.
 
     Raises:
-        CrnnError: it cannot be built here.
+        CrnnError: it cannot be built here, or not by the deadline.
     """
     from crnn_export.trt import build_engine  # noqa: PLC0415
 
+    stop_after(deadline)
     engine, source = folder / "first.trt", folder / "first.onnx"
     export_digits(source)
-    build_engine(source, engine, flavour=flavour)
+    graph = source
+    try:
+        refuse_impossible(flavour, "fp32")
+    except ImpossibleError:
+        graph = folder / "first.fp16.onnx"
+        reduce_digits(source, graph, "fp16", draw_samples(0)[1])
+    build_engine(graph, engine, flavour=flavour, progress=lambda *_: stop_after(deadline))
     return engine, source
 
 
@@ -115,18 +157,14 @@ def list_candidates(
         return source, "the reference"
 
     def build(precision: str) -> tuple[Path, str]:
-        from crnn_export.onnx_file import read_source  # noqa: PLC0415
-        from crnn_export.precision.gate import convert_precision  # noqa: PLC0415
         from crnn_export.trt import build_engine  # noqa: PLC0415
 
+        refuse_impossible(flavour, precision)
         graph, engine = folder / f"{precision}.onnx", folder / f"{precision}.trt"
         if precision != "fp32":
-            card = read_source(source).card
-            pixels = [resize_line(load_image(image, card.color), card) for image, _ in calibration]
-            texts = [text for _, text in calibration]
-            convert_precision(source, graph, precision, lines=pixels, truths=texts)
+            reduce_digits(source, graph, precision, calibration)
         info = build_engine(
-            graph, engine, flavour=flavour, progress=lambda *_: _stop_after(deadline)
+            graph, engine, flavour=flavour, progress=lambda *_: stop_after(deadline)
         )
         record = info.record
         return engine, (
@@ -172,9 +210,9 @@ def measure(
             [*readings, Reading(candidate.name, note="the check ended in the midst of it")], timings
         )
         texts: list[str] = []
-        note = ""
+        note, possible = "", True
         try:
-            _stop_after(deadline)
+            stop_after(deadline)
             path, note = candidate.make()
             with Recognizer(path, candidate.device) as recognizer:
                 texts = [line.text for line in recognizer.read(images)]
@@ -183,16 +221,12 @@ def measure(
                 timings += time_shapes(candidate.name, opened, shapes, seconds, deadline)
         except Exception as error:  # whatever one model does, the others are measured
             note = "; ".join(filter(None, (note, _in_one_line(error))))
+            possible = not isinstance(error, ImpossibleError)
         reference = reference or texts
         equal, right = (_same(texts, others) if texts else 0 for others in (reference, truths))
-        readings.append(Reading(candidate.name, len(texts), equal, right, note))
+        readings.append(Reading(candidate.name, len(texts), equal, right, note, possible))
         tell(readings, timings)
     return readings, timings
-
-
-def _stop_after(deadline: float) -> None:
-    if time.monotonic() > deadline:
-        raise CrnnError("left out: the time is up")
 
 
 def _in_one_line(error: Exception) -> str:

@@ -16,6 +16,7 @@ class Reading:
         equal: of them as the float32 ONNX file reads them on the CPU.
         right: of them as they are labelled.
         note: what it is, or why it could not be measured.
+        possible: whether this machine could run such a model at all.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Reading:
     equal: int = 0
     right: int = 0
     note: str = ""
+    possible: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from barcode import draw_barcode
+from fake_cuda import FakeCuda, stand_in
 from tiny_reader import write_tiny_reader
 
 from crnn_runtime import CrnnError
 from crnn_runtime.backends import open_backend
 from crnn_runtime.backends.cuda_device import device_count
-from tools.gpu import models
+from tools.gpu import check, first, models
 from tools.gpu.check import environment, is_good, main
 from tools.gpu.models import Candidate, draw_samples, measure, time_shapes, warm_up
 from tools.gpu.report import Reading, Report, Timing, to_markdown
@@ -145,6 +146,51 @@ def test_engines_must_read_and_float32_exactly(exact: int, reduced: int, good: b
         Reading("engine int8", 2000 if reduced else 0, reduced),
     ]
     assert is_good(readings) == good
+
+
+def test_engines_that_a_gpu_cannot_run_count_for_nothing_but_one_must_read() -> None:
+    impossible = Reading("engine fp32", possible=False)
+    assert is_good([impossible, Reading("engine fp16", 2000, 1)])
+    assert not is_good([impossible, Reading("engine fp16")])
+    assert not is_good([impossible])
+    assert not is_good([])
+
+
+@pytest.mark.parametrize(
+    ("missing", "threads", "reads", "status"),
+    [
+        ([], "all is well", True, 0),
+        (["ONNX Runtime CUDA", "PyTorch CUDA"], "all is well", True, 0),
+        (["reduction"], "all is well", True, 1),
+        ([], "FAILED: it did not end", True, 1),
+        ([], "all is well", False, 1),
+    ],
+)
+def test_the_exit_status_tells_whether_all_is_well(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    missing: list[str],
+    threads: str,
+    reads: bool,
+    status: int,
+) -> None:
+    lines = 2000 * reads
+    monkeypatch.setattr(check, "find_missing", lambda: dict.fromkeys(missing, "not here"))
+    monkeypatch.setattr(check, "run_suite", lambda *_: (True, "passed"))
+    monkeypatch.setattr(models, "make_first", lambda *_: (tmp_path, tmp_path))
+    monkeypatch.setattr(first, "measure_first", lambda *_: First(threads=threads))
+    monkeypatch.setattr(models, "draw_samples", lambda _: ([], [], ""))
+    monkeypatch.setattr(
+        models, "measure", lambda *_, **__: ([Reading("engine fp32", lines, lines)], [])
+    )
+    out = ["--out", str(tmp_path / "report.md"), "--log", str(tmp_path / "log")]
+    with stand_in(monkeypatch, FakeCuda()):
+        assert main(out) == status
+
+
+def test_what_needs_cuda_alone_is_tested_first() -> None:
+    assert SUITES[0].files == ("tests/runtime/backends/tensorrt/test_cuda_lane.py",)
+    assert SUITES[0].needs == ("tests",)
 
 
 def test_a_page_has_no_section_of_which_nothing_is_known() -> None:

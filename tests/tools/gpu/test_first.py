@@ -1,18 +1,22 @@
 """The first measurements on a GPU, made on the stand-in."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import fake_gpu
+import numpy as np
 import pytest
-from engine_checks import WIDE
+from engine_checks import WIDE, refusal
 from fake_tensorrt import CONTEXT_BYTES, FakeEngine
 from tiny_reader import tiny_card, write_tiny_reader
 
+from crnn_export.onnx_file import read_source
+from crnn_runtime import CrnnError
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
-from tools.gpu import first, threads
+from tools.gpu import first, models, threads
 from tools.gpu.check import environment
-from tools.gpu.models import time_shapes
+from tools.gpu.models import list_candidates, make_first, measure, time_shapes
 from tools.gpu.pieces import why_no_engine
 
 
@@ -50,6 +54,49 @@ def test_all_is_measured_and_told_step_by_step(
     assert all(0 < each.contexts[0] <= 8 for each in found.traffic)
     assert (found.threads, found.problems) == ("all is well", ())
     assert gpu.cuda.is_empty
+
+
+def test_no_measurement_is_begun_when_the_time_is_up(
+    gpu: fake_gpu.FakeGpu, files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    found = first.measure_first(*files, deadline=0)
+    assert (found.contexts, found.shapes, found.traffic, found.threads) == ((), (), (), "")
+    assert len(found.problems) == 4
+    assert all("the time is up" in said for _, said in found.problems)
+    assert gpu.engines == []
+    assert "the time is up" in refusal(make_first, tmp_path, "auto", 0)
+    assert not (tmp_path / "first.onnx").exists()
+
+
+@pytest.mark.parametrize(("capability", "precision"), [((7, 5), "fp16"), ((8, 6), "fp32")])
+def test_the_first_engine_is_in_a_precision_that_the_gpu_has(
+    gpu: fake_gpu.FakeGpu,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    precision: str,
+) -> None:
+    """TensorRT for RTX has no float32 on sm_75: such an engine is left out, with the reason."""
+    gpu.cuda.capability = capability
+    built: list[str] = []
+
+    def build(source: Path, *_: object, **__: object) -> None:
+        built.append(read_source(source).card.precision)
+        raise CrnnError("built")
+
+    monkeypatch.setattr("crnn_export.trt.build_engine", build)
+    monkeypatch.setattr(models, "export_digits", write_tiny_reader)
+    monkeypatch.setattr(models, "draw_samples", lambda _: ([], [], ""))
+    assert refusal(make_first, tmp_path, "rtx") == "built"
+    assert built == [precision]
+    samples = [(np.full((32, 64, 3), 255, np.uint8), "")]
+    candidates = list_candidates(tmp_path, "rtx", samples, math.inf)
+    readings, _ = measure([candidates[0], *candidates[2:4]], samples)
+    assert [reading.name for reading in readings[1:]] == ["engine fp32", "engine fp16"]
+    assert [reading.possible for reading in readings[1:]] == [precision == "fp32", True]
+    assert ("sm_75" in readings[1].note) == (precision == "fp16")
+    assert built[1:] == ([] if precision == "fp16" else ["fp32"]) + ["fp16"]
+    assert read_source(tmp_path / "first.onnx").card.precision == "fp32"
 
 
 def test_every_shape_that_is_timed_is_replayed(
