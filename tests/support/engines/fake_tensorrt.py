@@ -16,8 +16,7 @@ What it copies, and from where:
   shape that its context had (documentation of `enqueueV3` and of CUDA graphs in TensorRT).
   The same is required here of memory for activations that was set anew, to be strict.
 - `get_max_output_size` gives -1 before a shape is set (its docstring).
-- A context keeps memory of the device while it lives; with TensorRT for RTX before 1.7
-  also 57 MiB of the host's for each kind of convolution (TensorRT-RTX issue 39).
+- A context keeps memory of the device while it lives.
 - TensorRT for RTX compiles kernels for each new shape: with EAGER in the call, with LAZY,
   the default, in a thread that logs when it has ended. To drop the context waits for it,
   and holds Python's lock all the while (pybind11 deletes with the lock held).
@@ -43,11 +42,10 @@ from fake_cuda import FakeCuda
 from crnn_runtime.model.engine_file import Profile
 
 HELPERS = {"alive", "ask", "complain", "compute", "run", "compile", "memory_of", "output_shape"} | {
-    "bytes_of", "host_bytes", "shapes", "RELEASE",
+    "bytes_of", "shapes", "RELEASE",
 }  # fmt: skip
 """Names that the real classes do not have."""
 CONTEXT_BYTES = 64 * 1024
-HOST_BYTES = 57 * 2**20
 
 
 class FakeLogger:
@@ -234,11 +232,6 @@ class FakeEngine:
     def alive(self) -> int:
         """Contexts that there are."""
         return sum(context() is not None for context in self.contexts)
-
-    @property
-    def host_bytes(self) -> int:
-        """That the contexts keep with TensorRT for RTX before 1.7, of one kind of convolution."""
-        return self.alive * HOST_BYTES
 
     def ask(self, function: str) -> None:
         self.asked(function)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from engine_checks import PROFILES, check, noise, refusal
 from fake_cuda import FakeCuda
-from fake_tensorrt import FakeEngine
+from fake_tensorrt import FakeContext, FakeEngine
 from refusals import refused
 from tiny_reader import tiny_card, tiny_model
 
@@ -49,6 +49,29 @@ def test_fewer_lines_than_before_leave_nothing_of_them(
         for lines, width in [(8, 256), (5, 96), (8, 256), (3, 200)]:
             images = noise(lines, width, lines)
             check(backend.infer(images), onnx_file, images)
+
+
+def test_narrower_lines_than_before_leave_nothing_of_them(
+    gpu: fake_gpu.FakeGpu, engine: Path, onnx_file: Path
+) -> None:
+    """Both are run in the profile's least width."""
+    least = PROFILES[1].width.min
+    narrow = noise(4, least - 24)
+    padded = np.pad(narrow, ((0, 0), (0, 0), (0, 0), (0, 24)))
+    with TensorRTBackend(engine) as backend:
+        backend.infer(noise(4, least, 1))
+        check(backend.infer(narrow), onnx_file, padded)
+
+
+def test_memory_that_tensorrt_cannot_tell_is_that_of_the_largest_call(
+    gpu: fake_gpu.FakeGpu, engine: Path, onnx_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell = FakeContext.update_device_memory_size_for_shapes
+    monkeypatch.setattr(
+        FakeContext, "update_device_memory_size_for_shapes", lambda self: 0 * tell(self)
+    )
+    with TensorRTBackend(engine) as backend:
+        check(backend.infer(noise(4, 96)), onnx_file, noise(4, 96))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16])

@@ -7,10 +7,10 @@ from typing import Literal
 import fake_gpu
 import pytest
 from engine_checks import PROFILES, WIDE, check, noise
-from fake_tensorrt import HOST_BYTES
 from tiny_reader import tiny_card, tiny_model
 
 from crnn_runtime import Recognizer
+from crnn_runtime.backends.tensorrt import memory
 from crnn_runtime.backends.tensorrt.backend import TensorRTBackend
 from tools.gpu.first import LINES, READS, requests
 
@@ -35,7 +35,6 @@ def test_mixed_traffic_makes_few_contexts(
         for images in requests():
             sizes.append(len(recognizer.read(images)))
             assert engine.alive <= most
-            assert engine.host_bytes <= most * HOST_BYTES  # it was 324 times that
         assert (len(sizes), sum(sizes)) == (READS, LINES) == (40, 1397)
         assert engine.made <= most  # of one profile; the lines come one call at a time
         assert len(gpu.cuda.graphs) <= MOST - 1
@@ -121,9 +120,13 @@ def test_memory_that_moves_costs_graphs_but_no_contexts(
         assert backend._pool._loaded.capturable
 
 
-def test_inputs_and_outputs_never_move_within_a_profile(
-    gpu: fake_gpu.FakeGpu, engine: Path
+@pytest.mark.parametrize("is_small", [True, False])
+def test_inputs_and_outputs_never_move_within_a_profile_if_they_are_small(
+    gpu: fake_gpu.FakeGpu, engine: Path, monkeypatch: pytest.MonkeyPatch, is_small: bool
 ) -> None:
+    if not is_small:
+        monkeypatch.setattr(memory, "ALL_AT_ONCE", 0)
+
     def pinned() -> set[int]:
         return {address for address, kind in gpu.cuda.kinds.items() if kind == "host"}
 
@@ -131,7 +134,7 @@ def test_inputs_and_outputs_never_move_within_a_profile(
         backend.infer(noise(2, 64))
         before = pinned()
         backend.infer(noise(8, 256))
-        assert pinned() == before
+        assert (pinned() == before) == is_small
 
 
 @pytest.mark.parametrize("how", ["is refused", "is invalidated", "ends invalid"])

@@ -1,5 +1,6 @@
 """A text detector's engine finds what its ONNX file finds; on a stand-in for the GPU."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,12 @@ def test_the_engine_finds_what_the_graph_finds(detector_engine: Path, gpu: "Fake
     assert not gpu.engines, "the engine is released"
     with pytest.raises(ModelError, match="closed"):
         detector.detect(page)
+
+
+def test_what_is_dropped_releases_all(detector_engine: Path, gpu: "FakeGpu") -> None:
+    Detector(detector_engine).detect(draw_page(TEXTS))
+    gc.collect()
+    assert gpu.cuda.is_empty
 
 
 def test_pages_are_read_through_it(detector_engine: Path, tmp_path: Path) -> None:
