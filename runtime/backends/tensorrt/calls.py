@@ -2,7 +2,7 @@
 
 Every shape that is new costs: TensorRT computes shapes and memory anew, TensorRT for RTX
 compiles kernels, a CUDA graph holds one shape only. So batches are filled up with empty
-lines to 1, 2, 4, 8 … lines, and the profile's largest.
+lines to 1, 2, 4, 8 … lines, to the profile's least or to its largest.
 """
 
 import math
