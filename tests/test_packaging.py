@@ -105,6 +105,9 @@ DATA = (
 )  # fmt: skip
 
 
+INSIDE = ("README.md", "CHANGELOG.md", "LICENSE", "NOTICE")
+
+
 def one_build(test: Callable[..., None]) -> Callable[..., None]:
     """In one worker: each builds anew."""
     return pytest.mark.slow(pytest.mark.xdist_group("distribution")(test))
@@ -130,8 +133,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("distribution")
     source = folder / "source"
     source.mkdir()
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "NOTICE"):
+    for name in ("setup.cfg", "pyproject.toml", "MANIFEST.in", *INSIDE):
         shutil.copy(ROOT / name, source)
+    (source / "tests").mkdir()
+    shutil.copy(__file__, source / "tests")
     for name in MAPPED.values():
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     build(source, folder / "dist")
@@ -152,6 +157,14 @@ def contents(wheel: Path) -> dict[str, str]:
 def test_the_sdist_makes_the_wheel_that_the_folder_makes(built: Built) -> None:
     assert built.wheel.name == built.direct.name
     assert contents(built.wheel) == contents(built.direct)
+
+
+@one_build
+def test_the_sdist_has_what_people_read_and_no_tests(built: Built) -> None:
+    with tarfile.open(built.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names.issuperset(INSIDE)
+    assert not [name for name in names if name.startswith("tests")]
 
 
 @one_build

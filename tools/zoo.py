@@ -30,6 +30,7 @@ _DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = _DOCS / "zoo.md"
 _FRAME = Path(__file__).resolve().with_name("zoo.in.md")
 _PLACE = "<!-- readers -->\n"
+COMMANDS_OF = "the commands of "
 _PEERS_PLACE = "<!-- peers -->\n"
 
 
@@ -91,7 +92,9 @@ def _reader(name: str, card: ModelCard) -> str:
             "",
             "Lines of the first validation set exactly right, in the last run: "
             + ", ".join(
-                f"{exact:.1%} after {step:,.0f} steps" for step, exact in card.training["curve"]
+                f"{exact:.1%} after {step:,.0f} steps"
+                for step, exact in card.training["curve"]
+                if step
             )
             + ".",
             "",
@@ -112,17 +115,23 @@ def _argument(data: str) -> str:
 def _training(training: Mapping[str, Any]) -> str:
     if "runs" in training:  # of `tools.soup`
         return (
-            f"It began as {training['start']} and was trained by `{training['how']}` on "
+            f"It began as {training['start']} and was trained {_how(training)} on "
             f"{training['hardware']}, with {training['lines']:,} lines in "
             f"{training['minutes']:.0f} minutes. {training['blend']:.0%} of its weights are the "
             f"mean of the runs, the rest is the start. Data: {training['data']}."
         )
     lines = training["steps"] * training["batch_size"]
     return (
-        f"It was trained by `{training['how']}` (seed {training['seed']}) on "
+        f"It was trained {_how(training)} (seed {training['seed']}) on "
         f"{training['hardware']}. The best of the last run ships, after "
         f"{training['minutes']:.0f} minutes of it, {training['steps']:,} steps, {lines:,} lines."
     )
+
+
+def _how(training: Mapping[str, Any]) -> str:
+    """The file with the commands, or the command."""
+    _, is_file, file = training["how"].partition(COMMANDS_OF)
+    return f"with the commands in `{file}`" if is_file else f"by `{training['how']}`"
 
 
 def _row(data: str, scores: Mapping[str, Any]) -> str:

@@ -72,10 +72,13 @@ def main(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
-@main.command(hidden=True)
+@main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script that completes all commands: eval "$(crnn completion bash)"."""
+    """Print a script by which bash, zsh or fish completes them.
+
+    eval "$(crnn completion bash)" in ~/.bashrc runs it for every shell.
+    """
     if (kind := get_completion_class(shell)) is None:
         raise CrnnError(f"click completes nothing for {shell}")
     for program in ("crnn", *(f"crnn-{name}" for name in COMMANDS)):

@@ -45,8 +45,8 @@ class LazyGroup(click.Group):
         return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names, in the order of the table."""
-        return list(self.entries)
+        """Their names, in the order of the table, then those that the group's own module has."""
+        return [*self.entries, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name, imported now."""
@@ -61,7 +61,8 @@ class LazyGroup(click.Group):
 
     def describe(self, name: str) -> str:
         """Returns the words with which the list describes a command."""
-        return self.entries[name].help
+        entry = self.entries.get(name)
+        return entry.help if entry else self.commands[name].get_short_help_str(60)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List them without importing them."""
@@ -71,5 +72,5 @@ class LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Names that begin so, and the group's own options."""
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
-        found = [CompletionItem(name, help=self.entries[name].help) for name in names]
+        found = [CompletionItem(name, help=LazyGroup.describe(self, name)) for name in names]
         return found + click.Command.shell_complete(self, ctx, incomplete)

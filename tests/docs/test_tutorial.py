@@ -12,6 +12,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
+from doc_pages import blocks_of, pattern_of
 from known_readers import KNOWN, find_file
 from processes import listening
 
@@ -28,6 +29,16 @@ def detector() -> Path:
     carrier = KNOWN["ppocrv6_tiny-int8"]
     assert carrier.detector is not None
     return find_file(carrier, carrier.detector)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/pages.md"])
+def test_the_sample_page_is_read_as_shown(page: str, detector: Path) -> None:
+    blocks = blocks_of(ROOT / page)
+    commands = [command for block in blocks for command in block.commands]
+    (shown,) = (each for each in commands if "--page docs/pages/receipt.jpg" in each.text)
+    picture = ROOT / "docs/pages/receipt.jpg"
+    said = run("crnn_runtime.cli.infer", "zh", "--page", picture, "--detector", detector)
+    assert pattern_of(shown.output).fullmatch(said.replace("\f", "\n")), said
 
 
 def run(module: str, *arguments: object) -> str:

@@ -29,6 +29,7 @@ def listed() -> dict[str, str]:
 def test_without_arguments_the_commands_are_listed_one_a_line_in_the_order_of_the_work() -> None:
     assert list(listed()) == list(COMMANDS)
     assert CliRunner().invoke(main, []).exit_code == 0
+    assert "  completion " in CliRunner().invoke(main, []).output
     assert CliRunner().invoke(main, ["--help"]).output == CliRunner().invoke(main, []).output
 
 
@@ -104,7 +105,7 @@ def test_readers_are_completed_and_files_beside_them() -> None:
 
 
 def test_commands_and_their_options_are_completed() -> None:
-    assert ask("crnn", "") == [("plain", name) for name in COMMANDS]
+    assert ask("crnn", "") == [("plain", name) for name in (*COMMANDS, "completion")]
     assert ask("crnn", "l") == [("plain", "label"), ("plain", "lm")]
     assert ask("crnn", "lm", "--or") == [("plain", "--order")]
 
