@@ -98,8 +98,9 @@ def test_every_shape_is_compiled(
         for width in range(64, 64 + 16 * 5, 16):
             infer(np.zeros((1, card.channels, card.height, width), np.float32))
     assert len(compiled) == 10
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 1)
-    with pytest.raises(torch._dynamo.exc.FailOnRecompileLimitHit):
+    beyond = torch._dynamo.exc.FailOnRecompileLimitHit
+    # Not by monkeypatch, which would delete the setting afterwards instead of setting it back.
+    with torch._dynamo.config.patch(recompile_limit=1), pytest.raises(beyond):
         infer(np.zeros((2, card.channels, card.height, 64), np.float32))
 
 

@@ -50,8 +50,14 @@ def _opened(browser: "Browser", address: str, needed: str) -> "Iterator[Page]":
     page.close()
 
 
-def _is_loaded(page: "Page", selector: str) -> bool:
-    return page.locator(selector).first.evaluate("image => image.decode().then(() => true)")
+def _wait_for_picture(page: "Page", selector: str) -> None:
+    """Fail if the picture does not come within Playwright's patience; the page may change it."""
+    page.locator(selector).first.wait_for(state="attached")
+    page.wait_for_function(
+        "selector => { const image = document.querySelector(selector);"
+        " return image.complete && image.naturalWidth > 0; }",
+        arg=selector,
+    )
 
 
 def test_the_page_that_reads(browser: "Browser") -> None:
@@ -61,11 +67,11 @@ def test_the_page_that_reads(browser: "Browser") -> None:
             proxy.strips = strips
             with _opened(browser, address, "/heartbeat/") as page:
                 page.wait_for_selector("#cw-result .cw-hint")
-                assert _is_loaded(page, ".gallery img, .gallery-item img, #cw-examples img")
+                _wait_for_picture(page, ".gallery img, .gallery-item img, #cw-examples img")
                 page.set_input_files("#cw-image input[type=file]", LINES / "9580510029.png")
                 page.locator(".cw-card").wait_for()
                 assert page.locator(".cw-text").inner_text() == "9580510029"
-                assert _is_loaded(page, ".cw-picture img")
+                _wait_for_picture(page, ".cw-picture img")
                 style = "getComputedStyle(document.querySelector('.cw-picture')).position"
                 assert page.evaluate(style) == "relative"
         port = httpx.URL(proxy.target).port
@@ -83,7 +89,7 @@ def test_the_page_that_labels(browser: "Browser", tmp_path: Path) -> None:
             proxy.strips = strips
             with _opened(browser, f"{public}/" if strips else public, "/label.css") as page:
                 page.locator("#work").wait_for()
-                assert _is_loaded(page, "#image")
+                _wait_for_picture(page, "#image")
                 with page.expect_response(lambda answer: "/api/answer" in answer.url) as answered:
                     page.keyboard.press("Enter")
                 assert answered.value.ok
