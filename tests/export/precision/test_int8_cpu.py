@@ -81,4 +81,4 @@ def test_it_is_refused_where_it_is_of_no_use(files: tuple[Path, Path], tmp_path:
     assert_usage_error(result, "int8-cpu")
     arguments = [str(files[1]), "--to", "trt", "--out", str(tmp_path / "x.trt")]
     result = CliRunner().invoke(main, arguments)
-    assert_usage_error(result, "int8-cpu", "float32")
+    assert_usage_error(result, "int8-cpu", "fp32")
