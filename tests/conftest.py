@@ -1,11 +1,21 @@
 """Fixtures that several folders of tests share."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+_CHROMIUM = Path("/usr/bin/chromium")
+_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+)  # fmt: skip
 
 # Before torch is loaded: idle threads must not spin, and each parallel worker has one.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -63,3 +73,19 @@ def exported(
         return out
 
     return export
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium; tests that need it are skipped where it is missing."""
+    from proxy import NAME
+
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not _CHROMIUM.exists():
+        pytest.skip("chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=_CHROMIUM, args=[*_FLAGS, f"--host-resolver-rules=MAP {NAME} 127.0.0.1"]
+        )
+        yield browser
+        browser.close()

@@ -1,6 +1,8 @@
 """The size of what one reads at a time: no file is long, no folder is crowded."""
 
+import ast
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,26 @@ def test_no_file_is_too_long(room: str) -> None:
 def test_no_folder_is_crowded(room: str) -> None:
     counts = Counter(path.parent for path in _files(room))
     assert {folder: count for folder, count in counts.items() if count > MODULES} == {}
+
+
+def _imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in ("tools", "tests")])
+def test_nothing_imports_from_a_command_but_other_commands(room: str) -> None:
+    files = [
+        path for path in _files(room) if "cli" not in (*path.relative_to(ROOT).parts, path.stem)
+    ]
+    assert files
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files
+        for name in _imported(path)
+        if "cli" in name.split(".")
+    }
+    assert wrong == set()

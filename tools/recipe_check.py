@@ -25,7 +25,7 @@ from crnn.synth import PRESETS
 from crnn.synth.text.generators import SOURCES
 from crnn.synth.text.words import Lexicon
 from crnn.training import TrainResult, train
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.model.alphabet import Alphabet
 
 CHANCE = 0.125

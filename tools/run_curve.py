@@ -8,7 +8,7 @@ from typing import Any
 import click
 import matplotlib as mpl
 
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 

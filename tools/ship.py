@@ -32,7 +32,7 @@ from crnn_benchmarks.harness.datasets import SYNTH, load_lines
 from crnn_benchmarks.harness.machine import this_machine
 from crnn_benchmarks.harness.models import Subject
 from crnn_runtime.backends import open_backend
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.card import Head, ModelCard
 from crnn_runtime.readers import reader_names, reader_path

@@ -20,7 +20,7 @@ import click
 from crnn_benchmarks.harness.datasets import SYNTH
 from crnn_benchmarks.harness.schema import Report
 from crnn_runtime.backends import open_backend
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.files import write_atomically
 from crnn_runtime.model.card import ModelCard
 from crnn_runtime.readers import reader_names, reader_path

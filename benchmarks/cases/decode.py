@@ -26,7 +26,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.decode.decoding import Decoding, open_decoder
 from crnn_runtime.decode.lattice import Outputs
 from crnn_runtime.decode.ngram import build_ngrams

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 
 

@@ -25,7 +25,7 @@ from crnn_benchmarks.harness.child import Child
 from crnn_benchmarks.harness.machine import commit, this_machine
 from crnn_benchmarks.peers import RUNNER
 from crnn_runtime import Recognizer
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.page.crops import crop
 from crnn_runtime.readers.detectors import find_detector
 

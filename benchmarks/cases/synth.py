@@ -29,7 +29,7 @@ from crnn.synth import PRESETS, Synthesizer
 from crnn.synth.fonts.faces import HAN
 from crnn.synth.stream import encoded_chunks
 from crnn_benchmarks.harness.child import ChildError
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from crnn_benchmarks.harness.schema import DataSet, Report
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.files import write_atomically
 

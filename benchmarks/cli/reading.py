@@ -16,7 +16,7 @@ from crnn_benchmarks.cli.output import (
     writable,
     write_text,
 )
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 

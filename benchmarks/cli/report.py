@@ -6,7 +6,7 @@ import click
 
 from crnn_benchmarks.cli.output import writable, write_pages, write_text
 from crnn_benchmarks.harness.schema import Report
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 
 
 @click.command(cls=Command)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from crnn_benchmarks.cli.output import empty_report, finish, out_option, tell, writable
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.cpu import available_cpus
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from crnn_runtime.cli.console import Command, explain_missing
+from crnn_runtime.console import Command, explain_missing
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import Alphabet

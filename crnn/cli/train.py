@@ -16,7 +16,7 @@ from crnn.cli.completion import RECIPE
 from crnn.training.config import TrainConfig
 from crnn.training.config.optimisation import INIT
 from crnn.training.config.option import parse_share, parse_shares
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet

@@ -22,8 +22,8 @@ from crnn_export.cli.source import (
 )
 from crnn_export.cli.triton import check_target, triton_options, write_repository
 from crnn_runtime.cli.completion import MODEL, PATH
-from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.page_options import finding_options, take_finding_options
+from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.model.card import HEADS, PRECISIONS
 
@@ -41,9 +41,7 @@ _SUFFIXES: dict[str, tuple[str, ...]] = {"onnx": (".onnx",), "trt": (".trt", ".e
 
 @dataclasses.dataclass(frozen=True)
 class _PrecisionOptions:
-    """The options for reducing the precision of the float32 file, and for the accuracy that may
-    cost.
-    """
+    """The precision of the file that is written, and the accuracy that it may cost."""
 
     precision: str
     max_cer_loss: float

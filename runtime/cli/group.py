@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
-from crnn_runtime.cli.console import explain_missing, prepare_streams
+from crnn_runtime.console import explain_missing, prepare_streams
 
 
 class Entry(NamedTuple):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from crnn_runtime.cli.completion import MODEL, PATH
-from crnn_runtime.cli.console import EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
 from crnn_runtime.cli.model_options import (
     alphabet_option,
@@ -26,6 +25,7 @@ from crnn_runtime.cli.model_options import (
 )
 from crnn_runtime.cli.page_options import page_options, take_page_options
 from crnn_runtime.cli.pages import read_pages_of
+from crnn_runtime.console import EXIT_SOME_UNREAD, Command
 from crnn_runtime.picture.files import iter_paths, listed_paths
 from crnn_runtime.picture.messages import DecoderMessages, silence_opencv
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.decode.ngram import MAX_ORDER, build_ngrams
 from crnn_runtime.files import read_text, write_atomically
 

@@ -7,7 +7,6 @@ from typing import Any, Literal
 import click
 
 from crnn_runtime.cli.completion import MODEL, PATH
-from crnn_runtime.cli.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
 from crnn_runtime.cli.decoding_options import decoding_options, to_decoding
 from crnn_runtime.cli.model_options import (
     alphabet_option,
@@ -16,6 +15,7 @@ from crnn_runtime.cli.model_options import (
     turn_option,
 )
 from crnn_runtime.cli.page_options import finding_options, take_finding_options
+from crnn_runtime.console import EXIT_INTERRUPTED, EXIT_SOME_UNREAD, Command
 from crnn_runtime.errors import CrnnError
 
 _LINES, _PAGES = 1024, 32

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from crnn_runtime.cli.completion import MODEL
-from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import card_option, device_option, list_option, threads_option
+from crnn_runtime.console import Command
 from crnn_runtime.picture.messages import silence_opencv
 from crnn_serve.public import PublicUrl, public_option
 

@@ -28,7 +28,7 @@ from typing import Self
 import click
 
 import crnn_runtime
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_runtime.installed import cache_folder, requirements_of
 from crnn_serve.process import resident

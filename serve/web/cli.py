@@ -7,8 +7,8 @@ from typing import Literal
 import click
 
 from crnn_runtime.cli.completion import MODEL
-from crnn_runtime.cli.console import Command
 from crnn_runtime.cli.model_options import device_option, list_option, threads_option, turn_option
+from crnn_runtime.console import Command
 from crnn_runtime.picture.messages import silence_opencv
 from crnn_serve.public import PublicUrl, public_option
 

@@ -9,12 +9,15 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import pytest
 from doc_pages import ROOT
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 pytest.importorskip("mkdocs", reason="needs the extra docs")
-CHROMIUM = Path("/usr/bin/chromium")
 ASSET = re.compile(r"<(?:script|img|link|iframe|source)\b[^>]*?(?:src|href)=\"?(https?:|//)[^>]*>")
 
 
@@ -39,14 +42,10 @@ def test_the_site_builds_strictly_and_loads_offline(site: Path) -> None:
         assert not re.search(r"url\(['\"]?(https?:|//)", sheet.read_text("utf-8")), sheet
 
 
-def test_what_is_copied_can_be_pasted_into_a_shell(site: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
+def test_what_is_copied_can_be_pasted_into_a_shell(browser: "Browser", site: Path) -> None:
     handler = partial(SimpleHTTPRequestHandler, directory=str(site))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server, sync_api.sync_playwright() as p:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
         page = context.new_page()
         page.goto(f"http://127.0.0.1:{server.server_port}/triton.html")
@@ -56,7 +55,7 @@ def test_what_is_copied_can_be_pasted_into_a_shell(site: Path) -> None:
         assert page.evaluate("navigator.clipboard.readText()") == (
             "python -m crnn_serve.triton.local_server models"
         )
-        browser.close()
+        context.close()
         server.shutdown()
 
 

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as st_numpy
 from odd_images import opaque_images, transparent_images
 
 from crnn_runtime import Line, Recognizer
-from crnn_runtime.cli.console import EXIT_SOME_UNREAD
+from crnn_runtime.console import EXIT_SOME_UNREAD
 
 SUPPORT = Path(__file__).parents[1] / "support" / "pictures"
 FEW, MANY = 2_000, 20_000

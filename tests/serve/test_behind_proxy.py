@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from processes import listening
-from proxy import Proxy, proxied
+from proxy import NAME, Proxy, proxied
 
 pytest.importorskip("gradio", reason="the extra web is not installed")
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-NAME = "tools.example"
 LINES = Path(__file__).parents[2] / "examples" / "lines"
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+NAME = "tools.example"
+"""Another name of this machine, in the browser of the tests alone."""
 _HOP = {"connection", "keep-alive", "transfer-encoding", "host"}
 
 

@@ -18,7 +18,7 @@ from crnn.backbones import BACKBONES
 from crnn_benchmarks.cases import decode
 from crnn_benchmarks.cases.runtime import network, steady
 from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 
 _BEAM_ROUNDS = 15
 

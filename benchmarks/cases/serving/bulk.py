@@ -25,7 +25,7 @@ from crnn_benchmarks.cases.serving.bulk_child import Share
 from crnn_benchmarks.harness.child import ChildError
 from crnn_benchmarks.harness.inputs import write_pictures
 from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.readers import reader_names
 
 WIDTHS = (96, 160, 256, 416)

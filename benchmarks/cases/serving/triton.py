@@ -18,7 +18,7 @@ from crnn_benchmarks.cases.serving.http_load import Load, closed_loop, infer_req
 from crnn_benchmarks.harness.inputs import draw_line, mixed_widths, real_lines
 from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine, ratio
 from crnn_runtime import Recognizer
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.cpu import available_cpus
 from crnn_runtime.readers import reader_names
 from crnn_serve.triton.local_server import TritonServer, served

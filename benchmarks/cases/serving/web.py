@@ -16,7 +16,7 @@ import click
 
 from crnn_benchmarks.harness.inputs import draw_line, mixed_widths
 from crnn_benchmarks.harness.targets import Figure, print_figures, print_machine
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.errors import CrnnError
 from crnn_serve.process import resident
 from crnn_serve.web.local_server import PageServer, served

@@ -18,7 +18,7 @@ import numpy as np
 from crnn.data.check import check, describe
 from crnn.model import default_card
 from crnn.training.inputs import steps_of
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.model.alphabet import Alphabet
 
 

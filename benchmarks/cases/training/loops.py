@@ -44,7 +44,7 @@ from crnn.training.distributed import autocast
 from crnn.training.inputs import load_inputs
 from crnn.training.loop import Run
 from crnn_benchmarks.harness.child import ChildError
-from crnn_runtime.cli.console import Command
+from crnn_runtime.console import Command
 from crnn_runtime.model.alphabet import NAMED_ALPHABETS, Alphabet
 
 Step = Callable[[Batch, int], object]

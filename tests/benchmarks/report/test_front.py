@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -16,6 +16,9 @@ from crnn_benchmarks.harness.stats import Interval
 from crnn_benchmarks.report.drawing import name_points, new_figure
 from crnn_benchmarks.report.front import data_sets, front_of, points, times
 from crnn_runtime.errors import CrnnError
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 BOOKS = DataSet(name="books", lines=100, of=100, sha256="01" * 32)
 SIGNS = DataSet(name="signs", lines=300, of=300, sha256="02" * 32)
@@ -80,22 +83,17 @@ def test_a_picture_has_every_reader_and_says_it_in_words_too(tmp_path: Path) -> 
     assert cv2.imread(str(tmp_path / "each.png")).shape[0] > 1000  # two panels
 
 
-def test_a_picture_is_dark_on_dark_machines(tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    browser = Path("/usr/bin/chromium")
-    if not browser.exists():
-        pytest.skip("chromium is not installed")
+def test_a_picture_is_dark_on_dark_machines(browser: "Browser", tmp_path: Path) -> None:
     assert draw(tmp_path, "--out", str(tmp_path / "front.svg")).exit_code == 0
     (tmp_path / "page.html").write_text('<img src="front.svg">')
     seen = {}
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
-            opened = chromium.new_page(color_scheme=scheme)
-            opened.goto((tmp_path / "page.html").as_uri())
-            shot = opened.locator("img").screenshot()
-            seen[scheme] = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_GRAYSCALE)
-        chromium.close()
+    schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+    for scheme in schemes:
+        opened = browser.new_page(color_scheme=scheme)
+        opened.goto((tmp_path / "page.html").as_uri())
+        shot = opened.locator("img").screenshot()
+        seen[scheme] = cv2.imdecode(np.frombuffer(shot, np.uint8), cv2.IMREAD_GRAYSCALE)
+        opened.close()
     light, dark = seen["light"], seen["dark"]
     assert (np.median(light), np.median(dark)) == (255, pytest.approx(24, abs=4))
     assert (light < 90).sum() > 1000  # ink on paper

@@ -48,7 +48,7 @@ def test_a_command_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -
 
 def test_extras_are_those_of_missing_packages() -> None:
     """A list says the same as the command would say when it is called."""
-    from crnn_runtime.cli.console import _EXTRAS
+    from crnn_runtime.console import _EXTRAS
 
     for name, (extra, packages) in crnn.EXTRAS.items():
         if name not in ("infer", "export", "bench"):  # these need several extras' packages
