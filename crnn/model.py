@@ -63,7 +63,11 @@ class CRNN(nn.Module):
         Raises:
             CrnnError: see `columns`.
         """
-        return F.log_softmax(self.logits(x).float(), dim=-1)
+        return self.classified(self.columns(x))
+
+    def classified(self, columns: Tensor) -> Tensor:
+        """Log-probabilities of `columns`, in float32: (N, T, F) -> (N, T, `num_classes`)."""
+        return F.log_softmax(self.classifier(columns).float(), dim=-1)
 
     def _check(self, x: Tensor) -> None:
         backbone = self.backbone

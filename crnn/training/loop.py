@@ -171,13 +171,10 @@ class Run:
         self.reporter.step(loss, len(lanes), self.rate, run, progress)
 
     def _network(self) -> nn.Module:
-        """The objective as it is called and differentiated: compiled and distributed if asked."""
+        """The objective as it is called and differentiated: distributed if asked."""
         self.frozen = self.state.position.epoch < self.config.freeze_backbone
         self.state.model.backbone.requires_grad_(not self.frozen)
-        net: nn.Module = self.objective
-        if self.config.compile:
-            net = torch.compile(net, dynamic=True)  # type: ignore[assignment]
-        return distributed.wrapped(net)
+        return distributed.wrapped(self.objective)
 
     def _freeze(self) -> None:
         """Let the backbone learn once its frozen epochs are over."""

@@ -28,7 +28,7 @@ MANY_CLASSES = 1000
 class Objective(nn.Module):
     """The loss of a reader on a batch, at a point of the run.
 
-    This is what `DistributedDataParallel` wraps and ``torch.compile`` compiles. By progress:
+    This is what `DistributedDataParallel` wraps; of it, the backbone can be compiled. By progress:
 
     1. up to ``align_first``: the time steps on which characters are centred, and some blanks
        (`steps_loss`);
@@ -46,6 +46,8 @@ class Objective(nn.Module):
     def __init__(self, reader: CRNN, config: TrainConfig, teacher: Teacher | None = None) -> None:
         super().__init__()
         self.reader, self.teacher = reader, teacher
+        # Not the loss: it changes with progress, and Dynamo would compile it anew for each step.
+        self.columns = torch.compile(reader.columns) if config.compile else reader.columns
         self.align_first, self.align = config.align_first, config.align
         self.precision = config.precision
         self.teacher_weight = config.teacher_weight
@@ -82,9 +84,9 @@ class Objective(nn.Module):
         """Log-probabilities (N, T, K) of the loss's classes, and of the advice's with the rest."""
         advised = None if advice is None else advice.classes
         if classes is None:
-            everything: Tensor = self.reader(images)
+            everything = self.reader.classified(self.columns(images))
             return everything, everything if advised is None else _picked(everything, advised)
-        columns, layer = self.reader.columns(images), self.reader.classifier  # (N, T, F)
+        columns, layer = self.columns(images), self.reader.classifier  # (N, T, F)
         if advised is None:
             found = with_rest(few_log_probs(columns, layer, classes))
             return found, found
@@ -104,7 +106,7 @@ class Objective(nn.Module):
         frames = self.reader.backbone.time_steps(batch.images.shape[3])
         steps = chosen_steps(batch, frames)
         with distributed.autocast(batch.images.device, self.precision):
-            columns = self.reader.columns(batch.images).flatten(0, 1)  # (N * T, F)
+            columns = self.columns(batch.images).flatten(0, 1)  # (N * T, F)
             scores = self.reader.classifier(columns[steps.indices])
             log_probs = scores.float().log_softmax(-1)  # (K, C)
         return steps_loss(log_probs, steps)

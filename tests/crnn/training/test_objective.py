@@ -1,11 +1,13 @@
 """The objective: which loss a batch has at which point of a run."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.testing import CompileCounter
 
 from crnn.data.loader import Batch
 from crnn.data.parts import in_parts
@@ -65,6 +67,26 @@ def test_losses_are_those_that_the_curriculum_always_had(
     batch: Batch, classes: int, recorded: list[float]
 ) -> None:
     assert losses(Objective(reader(classes), config()), batch) == pytest.approx(recorded, rel=1e-4)
+
+
+@pytest.mark.parametrize("classes", [11, 1200])
+def test_a_compiled_backbone_is_compiled_again_for_sizes_and_never_for_progress(
+    batch: Batch, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch._dynamo.reset()
+    compiled = CompileCounter()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=compiled))
+    settings = {"align_first": 0.0, "align": 0.95}
+    plain = Objective(reader(classes), config(**settings))
+    objective = Objective(reader(classes), config(compile=True, **settings))
+    wider = batch._replace(images=torch.nn.functional.pad(batch.images, (0, 64)))
+    widest = batch._replace(images=torch.nn.functional.pad(batch.images, (0, 160)))
+    for progress in torch.arange(0.1, 0.9, 0.05).tolist():
+        for lines in (batch, wider, widest):
+            loss = objective(lines, progress)
+            loss.backward()
+            assert loss.item() == pytest.approx(plain(lines, progress).item(), rel=1e-4)
+    assert compiled.frame_count == 2  # the first width, then any
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(2 * 32 * 96, [2, 1]), (1, [1, 1, 1]), (1e9, [3])])
