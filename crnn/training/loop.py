@@ -171,7 +171,7 @@ class Run:
         self.reporter.step(loss, len(lanes), self.rate, run, progress)
 
     def _network(self) -> nn.Module:
-        """The objective as it is called and differentiated: distributed if asked."""
+        """The objective, wrapped for several processes if there are such."""
         self.frozen = self.state.position.epoch < self.config.freeze_backbone
         self.state.model.backbone.requires_grad_(not self.frozen)
         return distributed.wrapped(self.objective)

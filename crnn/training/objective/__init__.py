@@ -4,8 +4,11 @@ The curriculum is here and nowhere else: which loss a batch has at which point o
 over which classes it is taken.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
 
 from crnn.data.loader import Batch
 from crnn.few_classes import NOTHING, few_log_probs, uncompiled, with_rest
@@ -20,6 +23,7 @@ from crnn.training.objective.loss import (
     steps_loss,
 )
 from crnn.training.objective.teacher import Advice, Teacher, divergence
+from crnn_runtime.errors import CrnnError
 
 MANY_CLASSES = 1000
 """From so many on a loss looks at `own_classes` alone."""
@@ -28,7 +32,7 @@ MANY_CLASSES = 1000
 class Objective(nn.Module):
     """The loss of a reader on a batch, at a point of the run.
 
-    This is what `DistributedDataParallel` wraps; of it, the backbone can be compiled. By progress:
+    `DistributedDataParallel` wraps the objective; ``--compile`` compiles its backbone. By progress:
 
     1. up to ``align_first``: the time steps on which characters are centred, and some blanks
        (`steps_loss`);
@@ -47,7 +51,7 @@ class Objective(nn.Module):
         super().__init__()
         self.reader, self.teacher = reader, teacher
         # Not the loss: it changes with progress, and Dynamo would compile it anew for each step.
-        self.columns = torch.compile(reader.columns) if config.compile else reader.columns
+        self.columns = _compiled(reader.columns) if config.compile else reader.columns
         self.align_first, self.align = config.align_first, config.align
         self.precision = config.precision
         self.teacher_weight = config.teacher_weight
@@ -110,6 +114,19 @@ class Objective(nn.Module):
             scores = self.reader.classifier(columns[steps.indices])
             log_probs = scores.float().log_softmax(-1)  # (K, C)
         return steps_loss(log_probs, steps)
+
+
+def _compiled(columns: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    compiled = torch.compile(columns)
+
+    def call(images: Tensor) -> Tensor:
+        try:
+            return compiled(images)
+        except TorchDynamoException as error:
+            reason = str(getattr(error, "inner_exception", error)).strip().splitlines()[0]
+            raise CrnnError(f"--compile: {reason}: mend that, or leave --compile out") from error
+
+    return call
 
 
 @uncompiled

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusals import refused
 from torch import Tensor
 from torch._dynamo.testing import CompileCounter
 
@@ -87,6 +88,16 @@ def test_a_compiled_backbone_is_compiled_again_for_sizes_and_never_for_progress(
             loss.backward()
             assert loss.item() == pytest.approx(plain(lines, progress).item(), rel=1e-4)
     assert compiled.frame_count == 2  # the first width, then any
+
+
+def test_what_cannot_be_compiled_is_one_line(batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def backend(*_: object) -> None:
+        raise RuntimeError("no compiler\nat all")
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    with refused("--compile", "no compiler"):
+        Objective(reader(11), config(compile=True))(batch, 0.9)
 
 
 @pytest.mark.parametrize(("most", "sizes"), [(2 * 32 * 96, [2, 1]), (1, [1, 1, 1]), (1e9, [3])])
