@@ -155,3 +155,10 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
         raise CrnnError("--precision fp16 needs a GPU: use bf16 or fp32 on the CPU")
     dtype = _AUTOCAST.get(precision, torch.bfloat16)
     return torch.autocast(device.type, dtype=dtype, enabled=precision in _AUTOCAST)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether the device has instructions for bf16; without them PyTorch emulates it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 (no public name)

@@ -58,6 +58,8 @@ def inputs_of(config: TrainConfig, device: torch.device) -> Inputs:
         CrnnError: see `load_inputs`; or something would fail in the middle of the run.
     """
     distributed.autocast(device, config.precision)  # refuses what the device cannot do
+    if config.precision == "bf16" and not distributed.computes_bf16(device):
+        logger.warning("bf16 is slow here, as it is emulated: --precision fp32 trains faster")
     if config.tensorboard:
         demand_tensorboard()
     if config.init is None:

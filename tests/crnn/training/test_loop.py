@@ -232,9 +232,18 @@ def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         train(small_run(tmp_path, gpu=99))
 
 
-def test_bf16_trains_and_fp16_is_refused_on_the_cpu(tmp_path: Path) -> None:
+@pytest.mark.parametrize("computes", [True, False])
+def test_bf16_trains_and_that_it_is_emulated_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, computes: bool
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: computes)
     train(small_run(tmp_path / "a", precision="bf16", max_steps=2))
     assert all(np.isfinite(losses(tmp_path / "a")))
+    warned = [each.getMessage() for each in caplog.records if "bf16" in each.getMessage()]
+    assert len(warned) == (0 if computes else 1)
+
+
+def test_fp16_is_refused_on_the_cpu(tmp_path: Path) -> None:
     with refused("fp16", "GPU"):
         train(small_run(tmp_path / "b", precision="fp16"))
 
