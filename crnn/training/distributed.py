@@ -160,5 +160,5 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def computes_bf16(device: torch.device) -> bool:
     """Whether the device has instructions for bf16; without them PyTorch emulates it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 (no public name)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
