@@ -53,6 +53,8 @@ def with_int8_products(
     model: onnx.ModelProto,
     card: ModelCard,
     lines: Sequence[NDArray[np.uint8]],
+    *,
+    reduce_range: bool = False,
     **which: Sequence[str],
 ) -> onnx.ModelProto:
     """Quantise products to int8: one scale per output channel, one per activation.
@@ -61,6 +63,7 @@ def with_int8_products(
         model: float32, its nodes named.
         card: its preprocessing.
         lines: real lines (H, w, C) to take the ranges of activations from.
+        reduce_range: weights of 7 bits, whose sums fit in 16 bits.
         which: of the products, see ONNX Runtime's ``quantize_static``.
     """
     from onnxruntime.quantization import QuantType, quantize_static  # noqa: PLC0415 - slow
@@ -74,6 +77,7 @@ def with_int8_products(
                 target,
                 calibration_reader(card, lines),
                 per_channel=True,
+                reduce_range=reduce_range,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
                 extra_options={
