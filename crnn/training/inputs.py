@@ -59,7 +59,9 @@ def inputs_of(config: TrainConfig, device: torch.device) -> Inputs:
     """
     distributed.autocast(device, config.precision)  # refuses what the device cannot do
     if config.precision == "bf16" and not distributed.computes_bf16(device):
-        logger.warning("bf16 is only emulated here, ten times slower: take --precision fp32")
+        logger.warning(
+            "bf16 is only emulated here, on a CPU ten times slower: take --precision fp32"
+        )
     if config.tensorboard:
         demand_tensorboard()
     if config.init is None:
