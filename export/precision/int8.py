@@ -63,7 +63,7 @@ def with_int8_products(
         model: float32, its nodes named.
         card: its preprocessing.
         lines: real lines (H, w, C) to take the ranges of activations from.
-        reduce_range: weights of 7 bits, whose sums fit in 16 bits.
+        reduce_range: weights of 7 bits, so that two products together fit in 16 bits.
         which: of the products, see ONNX Runtime's ``quantize_static``.
     """
     from onnxruntime.quantization import QuantType, quantize_static  # noqa: PLC0415 - slow

@@ -21,8 +21,8 @@ def to_int8_classifier(
 ) -> onnx.ModelProto:
     """Quantise the classifier's product.
 
-    Weights get one scale per class, and 7 bits: CPUs without VNNI add products in pairs
-    in 16 bits, where two of 8 bits can overflow, so that a file would read differently
+    Weights get one scale per class, and 7 bits: CPUs without VNNI sum two products in
+    16 bits, which overflow if both factors have 8, and the file would read differently
     there. The features get one scale, from their extremes over ``lines``. It is a
     constant: a scale taken from each batch would let a line's reading depend on its
     neighbours.
